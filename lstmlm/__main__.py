@@ -1,0 +1,3 @@
+from lstmlm.cli import entry_point
+
+entry_point()

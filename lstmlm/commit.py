@@ -1,0 +1,55 @@
+"""Files that are whole or not there, and directories that one run has to itself."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from lstmlm.errors import EnvironmentFault
+
+try:
+    import fcntl
+except ImportError:  # Windows: no advisory locks, so two runs told to share a directory are not stopped
+    fcntl = None
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Replace `path` by `data`: a reader, or a power cut, finds the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise EnvironmentFault(
+            f"cannot write {path}: {error.strerror}: free the disk or choose another run directory"
+        ) from error
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames in the directory survive a power cut."""
+    if os.name == "posix":
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[bool]:
+    """Hold the directory's `.lock` for the block; yields whether it was free. A killed process frees it."""
+    with open(directory / ".lock", "a") as file:
+        if fcntl is None:
+            yield True
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

@@ -1,0 +1,185 @@
+"""The settings: their types and their checks. The values, one home for each, are in conf/."""
+
+import difflib
+import math
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import Any
+
+from lstmlm.errors import BadInput
+
+
+@dataclass
+class Model:
+    num_hiddens: int
+    num_layers: int
+    dropout: float
+    embedding_dim: int | None
+    init: str
+
+
+@dataclass
+class Data:
+    name: str
+    path: str | None
+    preprocess: str
+    split: Any  # three fractions, or three ranges of characters
+    max_tokens: int | None
+    sampling: str
+    batch_size: int
+    num_steps: int
+
+
+@dataclass
+class Train:
+    max_epochs: int | None
+    max_steps: int | None
+    max_seconds: float | None
+    optimizer: str
+    lr: float
+    schedule: str
+    warmup: float
+    weight_decay: float
+    grad_clip: float | None
+    log_every: int
+    eval_every: int | None
+    eval_chars: int | None
+    book_report: bool
+
+
+@dataclass
+class Sample:
+    prompt: str
+    length: int
+    temperature: float
+
+
+@dataclass
+class Config:
+    backend: str
+    seed: int
+    device: str
+    threads: int
+    model: Model
+    data: Data
+    train: Train
+    sample: Sample
+
+
+CHOICES = {
+    "backend": ("scratch", "nn"),
+    "device": ("auto", "cpu", "cuda", "mps"),
+    "model.init": ("d2l", "default"),
+    "data.preprocess": ("raw", "d2l_classic", "d2l"),
+    "data.sampling": ("sequential", "random"),
+    "train.optimizer": ("sgd", "adamw"),
+    "train.schedule": ("constant", "cosine"),
+}
+
+# key: (smallest, largest, are the ends allowed?); null passes where the type allows it
+BOUNDS = {
+    "seed": (0, 2**63 - 1, True),
+    "threads": (1, 1024, True),
+    "model.num_hiddens": (1, 2**20, True),
+    "model.num_layers": (1, 64, True),
+    "model.embedding_dim": (1, 2**20, True),
+    "model.dropout": (0, 0.999, True),
+    "data.max_tokens": (2, math.inf, True),
+    "data.batch_size": (1, 2**20, True),
+    "data.num_steps": (1, 2**20, True),
+    "train.max_epochs": (1, math.inf, True),
+    "train.max_steps": (1, math.inf, True),
+    "train.max_seconds": (0, math.inf, False),
+    "train.lr": (0, math.inf, False),
+    "train.warmup": (0, 0.999, True),
+    "train.weight_decay": (0, math.inf, True),
+    "train.grad_clip": (0, math.inf, False),
+    "train.log_every": (1, math.inf, True),
+    "train.eval_every": (1, math.inf, True),
+    "train.eval_chars": (1, math.inf, True),
+    "sample.length": (0, math.inf, True),
+    "sample.temperature": (0, math.inf, True),
+}
+
+
+def check(config: Config) -> Config:
+    """The config, or BadInput that names the setting and what it may be."""
+    values = flatten(config)
+    for key, choices in CHOICES.items():
+        if values[key] not in choices:
+            raise BadInput(f"{key}: no such option {values[key]!r}: choose one of {', '.join(choices)}")
+    for key, (smallest, largest, closed) in BOUNDS.items():
+        value = values[key]
+        inside = value is None or (smallest <= value <= largest if closed else smallest < value)
+        if not inside or (value is not None and not math.isfinite(value)):
+            span = f"{smallest} or more" if closed else f"more than {smallest}"
+            if closed and largest != math.inf:
+                span = f"{smallest} to {largest}"
+            raise BadInput(f"{key}: must be finite and {span}, got {value}")
+    if all(values[f"train.{limit}"] is None for limit in ("max_epochs", "max_steps", "max_seconds")):
+        raise BadInput("train.max_epochs: no limit is set: set train.max_epochs, train.max_steps or train.max_seconds")
+    return config
+
+
+def flatten(config, prefix: str = "") -> dict[str, Any]:
+    """{'train.lr': 0.01, ...}: the settings under their dotted names."""
+    flat = {}
+    for key, value in (asdict(config) if is_dataclass(config) else config).items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def option_names(node: type = Config, prefix: str = "") -> list[str]:
+    """The dotted names of all settings."""
+    names = []
+    for field in fields(node):
+        inner = is_dataclass(field.type)
+        names += option_names(field.type, f"{prefix}{field.name}.") if inner else [prefix + field.name]
+    return names
+
+
+def unknown_key(key: str) -> BadInput:
+    """The error for a setting that does not exist, with the nearest that do."""
+    names = option_names()
+    near = difflib.get_close_matches(key, names, n=1)
+    guess = f"did you mean {near[0]}? " if near else ""
+    group = [name for name in names if name.startswith(key.rpartition(".")[0] + ".")] or names
+    return BadInput(f"{key}: no such setting: {guess}there are {', '.join(group)}")
+
+
+# Hydra and OmegaConf
+
+
+def register_schema() -> None:
+    """Tell Hydra the types: conf/config.yaml begins with this schema."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def parse(composed) -> Config:
+    """Hydra's composition as checked dataclasses. BadInput names what is wrong."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+    try:
+        plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except InterpolationKeyError as error:
+        raise BadInput(f"{error.full_key}: refers to something that does not exist: {_first_line(error)}") from None
+    except MissingMandatoryValue as error:
+        raise BadInput(f"{error.full_key}: has no value: set it") from None
+    except OmegaConfBaseException as error:
+        raise BadInput(f"{error.full_key or 'config'}: {_first_line(error)}") from None
+    for key in flatten(plain):
+        if key not in option_names():  # Hydra lets `+train.lrr=1` in
+            raise unknown_key(key)
+    return check(OmegaConf.to_object(composed))
+
+
+def to_yaml(config: Config) -> str:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.create(asdict(config)))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

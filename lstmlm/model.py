@@ -1,0 +1,116 @@
+"""RNNModel: the language model that the trainer, the evaluator and the sampler know.
+
+B = batch_size, T = num_steps, V = vocab_size, H = num_hiddens, L = num_layers, E = embedding_dim.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lstmlm.backends import BACKENDS, LAYER_NAMES, Tensors
+from lstmlm.scratch import init_lstm_state
+
+State = tuple[Tensor, ...]  # for an LSTM (H, C), each (L, B, H)
+
+
+class RNNModel(nn.Module):
+    """A stack of L recurrent layers of one backend, and all that the backends share.
+
+    That is: one-hot or embedded inputs, dropout on the output of every layer (the last too), the head, and
+    the weights under the book's names. `dropout_generator`, on the model's device, feeds all dropout (None:
+    torch's global one), so every backend drops the same units.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        num_hiddens: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        backend: str = "scratch",
+        embedding_dim: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.vocab_size, self.num_hiddens, self.num_layers = vocab_size, num_hiddens, num_layers
+        self.dropout, self.backend, self.embedding_dim = dropout, backend, embedding_dim
+        self.dropout_generator: torch.Generator | None = None
+        self.W_e = None if embedding_dim is None else nn.Parameter(torch.randn(vocab_size, embedding_dim))
+        widths = [embedding_dim or vocab_size] + [num_hiddens] * (num_layers - 1)
+        self.layers = nn.ModuleList(BACKENDS[backend](width, num_hiddens) for width in widths)
+        self.W_hq = nn.Parameter(torch.randn(num_hiddens, vocab_size) * 0.01)
+        self.b_q = nn.Parameter(torch.zeros(vocab_size))
+
+    def begin_state(self, batch_size: int, device: torch.device | str) -> State:
+        """The zero state, (H, C), each (L, B, H), in the dtype of the weights."""
+        zeros = init_lstm_state(self.num_layers * batch_size, self.num_hiddens, device)
+        return tuple(z.to(self.W_hq.dtype).view(self.num_layers, batch_size, -1) for z in zeros)
+
+    def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Ids (B, T) and a state -> logits (T*B, V), time-major as in the book, and the next state."""
+        (*_, Y), state = self.hidden_states(ids, state)
+        return Y.flatten(0, 1) @ self.W_hq + self.b_q, state
+
+    def inputs(self, ids: Tensor) -> Tensor:
+        """Ids (B, T) as the first layer takes them: (T, B), meaning one-hot rows, or embedded (T, B, E)."""
+        return ids.T if self.W_e is None else self.W_e[ids.T]
+
+    def hidden_states(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
+        """The output of every layer after its dropout, each (T, B, H), and the next state."""
+        state = self.begin_state(ids.shape[0], ids.device) if state is None else state
+        Y, outputs, states = self.inputs(ids), [], []
+        for layer, *layer_state in zip(self.layers, *state, strict=True):
+            Y, layer_state = layer(Y, tuple(layer_state))
+            Y = self._drop(Y)
+            outputs.append(Y)
+            states.append(layer_state)
+        return outputs, tuple(torch.stack(part) for part in zip(*states, strict=True))
+
+    def _drop(self, Y: Tensor) -> Tensor:
+        if not self.training or self.dropout == 0:
+            return Y
+        keep = torch.empty_like(Y).bernoulli_(1 - self.dropout, generator=self.dropout_generator)
+        return Y * keep / (1 - self.dropout)
+
+    # One weight format: the book's names
+
+    def to_book(self, own: Tensors) -> Tensors:
+        """Tensors under this model's parameter names -> the same under the book's, `layers.0.W_xi` and so on.
+
+        The map is linear: weights, gradients and an optimizer's moments all go through it.
+        """
+        book = {}
+        for k, layer in enumerate(self.layers):
+            prefix = f"layers.{k}."
+            inside = {name.removeprefix(prefix): own[name] for name in own if name.startswith(prefix)}
+            book |= {prefix + name: tensor for name, tensor in layer.to_book(inside).items()}
+        return book | {name: own[name] for name in ("W_e", "W_hq", "b_q") if name in own}
+
+    def from_book(self, book: Tensors) -> Tensors:
+        """The inverse of `to_book`."""
+        own = {}
+        for k, layer in enumerate(self.layers):
+            inside = {name: book[f"layers.{k}.{name}"] for name in LAYER_NAMES}
+            own |= {f"layers.{k}.{name}": tensor for name, tensor in layer.from_book(inside).items()}
+        return own | {name: book[name] for name in ("W_e", "W_hq", "b_q") if name in book}
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The parameters that the optimizer moves, by name in this backend's layout."""
+        return {name: param for name, param in self.named_parameters() if param.requires_grad}
+
+    def book_weights(self) -> Tensors:
+        """Contiguous copies of all weights under the book's names."""
+        return {
+            name: tensor.detach().clone(memory_format=torch.contiguous_format)
+            for name, tensor in self.to_book(self.trained()).items()
+        }
+
+    def load_book_weights(self, book: Tensors) -> None:
+        """Take over weights under the book's names; ValueError names what is missing, surplus or misshapen."""
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.book_weights().items()}
+        given = {name: tuple(tensor.shape) for name, tensor in book.items()}
+        if wrong := [name for name in shapes | given if shapes.get(name) != given.get(name)]:
+            name = wrong[0]
+            raise ValueError(f"weight {name!r}: expected shape {shapes.get(name)}, got {given.get(name)}")
+        own = self.trained()
+        with torch.no_grad():
+            for name, tensor in self.from_book(book).items():
+                own[name].copy_(tensor)

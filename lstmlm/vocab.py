@@ -1,0 +1,71 @@
+"""Characters to ids and back, as in d2l section 9.2."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+UNK = "<unk>"
+
+
+class Vocab:
+    """Id 0 is `<unk>`, then the reserved tokens, then the tokens by falling frequency.
+
+    Ties keep the order of first appearance. `vocab[token]` or `vocab[list]` gives ids,
+    `to_tokens` the way back; `encode` and `decode` do the same for whole texts, fast.
+    """
+
+    def __init__(
+        self,
+        tokens: Iterable[str] = (),
+        min_freq: int = 0,
+        reserved_tokens: Iterable[str] = (),
+    ) -> None:
+        counter = Counter(tokens)
+        self.token_freqs = sorted(counter.items(), key=lambda pair: pair[1], reverse=True)
+        kept = [token for token, freq in self.token_freqs if freq >= min_freq]
+        self._number([UNK, *reserved_tokens, *kept])
+
+    @classmethod
+    def from_tokens(cls, idx_to_token: list[str]) -> "Vocab":
+        """The vocabulary whose token k has id k: what a checkpoint stores."""
+        vocab = cls()
+        vocab._number(idx_to_token)
+        return vocab
+
+    def _number(self, tokens: Iterable[str]) -> None:
+        self.idx_to_token = list(dict.fromkeys(tokens))
+        self.token_to_idx = {token: idx for idx, token in enumerate(self.idx_to_token)}
+        characters = {ord(token): idx for token, idx in self.token_to_idx.items() if len(token) == 1}
+        self._id_of_code_point = np.zeros(max(characters, default=0) + 1, dtype=np.int64)
+        self._id_of_code_point[list(characters)] = list(characters.values())
+
+    def __len__(self) -> int:
+        return len(self.idx_to_token)
+
+    def __getitem__(self, tokens: str | list[str] | tuple[str, ...]) -> int | list[int]:
+        if isinstance(tokens, (list, tuple)):
+            return [self[token] for token in tokens]
+        return self.token_to_idx.get(tokens, self.unk)
+
+    def to_tokens(self, indices: int | Iterable[int]) -> str | list[str]:
+        if hasattr(indices, "__iter__"):
+            return [self.idx_to_token[int(index)] for index in indices]
+        return self.idx_to_token[int(indices)]
+
+    @property
+    def unk(self) -> int:
+        return 0
+
+    def encode(self, text: str) -> np.ndarray:
+        """The ids of the characters of a text, int64 (n,); a character it lacks is `unk`."""
+        code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        known = code_points < len(self._id_of_code_point)
+        return np.where(known, self._id_of_code_point[np.where(known, code_points, 0)], self.unk)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return "".join(self.idx_to_token[int(index)] for index in ids)
+
+    def unknown(self, text: str) -> list[tuple[int, str]]:
+        """(position, character) of each character of the text that the vocabulary lacks."""
+        return [(int(at), text[at]) for at in np.flatnonzero(self.encode(text) == self.unk)]
