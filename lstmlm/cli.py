@@ -6,7 +6,6 @@ One place turns what went wrong into one line on stderr and an exit code.
 import argparse
 import contextlib
 import json
-import logging
 import os
 import re
 import sys
@@ -16,8 +15,6 @@ from pathlib import Path
 from lstmlm import __version__
 from lstmlm.errors import BadInput, EnvironmentFault, LstmlmError, Stopped
 from lstmlm.shipped import shipped
-
-log = logging.getLogger("lstmlm")
 
 
 def exit_code_of(job: Callable[[], None]) -> int:
@@ -41,7 +38,6 @@ def exit_code_of(job: Callable[[], None]) -> int:
             return complain(EnvironmentFault("out of memory: lower data.batch_size or model.num_hiddens"))
         if SHOW_TRACEBACKS:
             raise
-        log.debug("a bug", exc_info=True)  # into the log of the run, if there is one
         print(f"error: a bug in lstmlm: {first_line(error)}: HYDRA_FULL_ERROR=1 shows where", file=sys.stderr)
         return 1
     return 0
@@ -52,6 +48,12 @@ def complain(error: LstmlmError) -> int:
     return error.exit_code
 
 
+def show_any_character() -> None:
+    """A terminal that lacks a character gets its escape, not an exception."""
+    for out in (sys.stdout, sys.stderr):
+        out.reconfigure(errors="backslashreplace")
+
+
 def first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"
@@ -60,7 +62,7 @@ def first_line(error: Exception) -> str:
 # Train, through Hydra
 
 SHOW_TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"
-PATH_KEYS = ("data.path", "hydra.run.dir", "hydra.sweep.dir")
+FREE_TEXT = ("data.path", "sample.prompt", "hydra.run.dir", "hydra.sweep.dir")
 
 
 def train(argv: list[str]) -> int:
@@ -75,7 +77,9 @@ def train(argv: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the line is ours
     if sys.version_info >= (3, 14):  # Hydra 1.3 gives argparse a help that is not a str (hydra#3121)
         argparse.ArgumentParser._check_help = lambda self, action: None
+    argparse.ArgumentParser.error = Parser.error  # of Hydra's parser too: one line, not its usage
     register_schema()
+    show_any_character()
     codes = [0]
 
     @hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")
@@ -90,7 +94,9 @@ def train(argv: list[str]) -> int:
         except Exception as error:
             raise user_error_of(error) from error
 
-    sys.argv[1:] = quoted(argv)
+    # Argparse takes overrides in one stretch, so the one flag that people put among them goes first
+    sweep = [word for word in argv if word in ("-m", "--multirun")]
+    sys.argv[1:] = sweep[:1] + quoted([word for word in argv if word not in sweep], bool(sweep))
     codes.append(exit_code_of(compose_and_run))
     return max(codes)
 
@@ -103,6 +109,8 @@ def train_job(composed) -> None:
 
     settings = HydraConfig.get()
     chosen = Path(settings.runtime.output_dir)
+    if chosen.is_relative_to(Path.cwd()):
+        chosen = chosen.relative_to(Path.cwd())  # as the user would type it
     named = any(override.startswith("hydra.run.dir=") for override in settings.overrides.hydra)
     try:
         config = parse(composed)
@@ -123,17 +131,16 @@ def remove_if_empty(directory: Path) -> None:
         directory.rmdir()
 
 
-def quoted(argv: list[str]) -> list[str]:
-    """The overrides, file names quoted, because Hydra's grammar stumbles over it's.txt, a,b.txt or foo(1).txt.
+def quoted(argv: list[str], sweep: bool) -> list[str]:
+    """The overrides, free text quoted, because Hydra's grammar stumbles over it's.txt, a,b.txt or foo(1).txt.
 
     In a sweep a comma lists choices, so there only the name of something that exists is quoted.
     """
-    sweep = "-m" in argv or "--multirun" in argv
     words = []
     for word in argv:
         key, equals, value = word.partition("=")
         taken_as_typed = value[:1] in ("'", '"') or value in ("", "null") or "${" in value
-        if key.lstrip("+") in PATH_KEYS and not taken_as_typed and (not sweep or Path(value).exists()):
+        if key.lstrip("+") in FREE_TEXT and not taken_as_typed and (not sweep or Path(value).exists()):
             escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
             word = f"{key}{equals}'{escaped}'"
         words.append(word)
@@ -142,23 +149,27 @@ def quoted(argv: list[str]) -> list[str]:
 
 def user_error_of(error: Exception) -> Exception:
     """What Hydra says in many lines, in one of ours; anything else as it is."""
-    from hydra.errors import HydraException, MissingConfigException
+    from hydra.errors import HydraException, MissingConfigException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
 
     from lstmlm.config import unknown_key
 
-    text = str(error)
+    if not isinstance(error, (HydraException, OmegaConfBaseException)):
+        return error
+    text = f"{error}\n{error.__cause__}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return BadInput(f"{group}={name}: no such option: choose one of {', '.join(error.options)}")
+    if isinstance(error, OverrideParseException):
+        key, equals, value = error.override.partition("=")
+        hint = f"\"{key}='{value}'\"" if equals else f"{key}=VALUE"
+        return BadInput(f"{error.override}: cannot be read as a setting: type {hint}")
     if match := re.search(r"Could not override '([^']+)'", text):
-        return BadInput(str(unknown_key(match[1])))
+        return unknown_key(match[1])
     if match := re.search(r"(Value .*)\n\s*full_key: (\S+)", text):
         return BadInput(f"{match[2]}: {match[1][0].lower()}{match[1][1:]}")
-    if isinstance(error, (HydraException, OmegaConfBaseException)):
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return BadInput(f"settings: {' '.join(lines[:2])}: python train.py --help lists them")
-    return error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return BadInput(f"settings: {' '.join(lines[:2])}: python train.py --help lists them")
 
 
 # Commands on checkpoints, through argparse
@@ -208,8 +219,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["train"]:
         return train(argv[1:])
-    for out in (sys.stdout, sys.stderr):
-        out.reconfigure(errors="backslashreplace")  # a terminal that lacks a character gets its escape
+    show_any_character()
 
     def job() -> None:
         options = parser().parse_args(argv)

@@ -29,7 +29,7 @@ def d2l(model: RNNModel, generator: torch.Generator) -> Tensors:
 def default(model: RNNModel, generator: torch.Generator) -> Tensors:
     """What trains well: orthogonal recurrent matrices (Saxe et al. 2014), forget bias 1 (Jozefowicz et al. 2015).
 
-    A one-hot input picks one row of W_x*, whatever V is, so the rows are N(0, 0.5^2) (measured, benchmarks/LOG.md);
+    A one-hot input picks one row of W_x*, whatever V is, so the rows are N(0, 1) (measured, benchmarks/LOG.md);
     dense inputs and the head get Xavier's uniform.
     """
     V, H = model.vocab_size, model.num_hiddens
@@ -39,7 +39,7 @@ def default(model: RNNModel, generator: torch.Generator) -> Tensors:
         layer = []
         for name in LAYER_NAMES:
             if name.startswith("W_x") and k == 0 and model.embedding_dim is None:
-                layer.append(torch.randn(width, H, generator=generator) * 0.5)
+                layer.append(torch.randn(width, H, generator=generator))
             elif name.startswith("W_x"):
                 layer.append(torch.nn.init.xavier_uniform_(torch.empty(width, H), generator=generator))
             elif name.startswith("W_h"):

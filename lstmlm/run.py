@@ -222,7 +222,7 @@ def announce(prepared: Prepared, model: RNNModel, steps: int | None, directory: 
         *(config.train.optimizer, config.train.lr, config.seed, prepared.device.type),
         *(config.threads, "s" * (config.threads > 1)),
     )
-    log.info("directory: %s", shown(directory))
+    log.info("directory: %s", directory)
 
 
 def report(prepared: Prepared, scores: dict[str, Score], figures: dict, directory: Path) -> None:
@@ -242,10 +242,5 @@ def report(prepared: Prepared, scores: dict[str, Score], figures: dict, director
         *(scores["val"].perplexity, figures["chars_per_s"], prepared.device.type),
     )
     log.info("")
-    log.info("next: python -m lstmlm generate %s --length 500", shown(directory))
-    log.info("      tensorboard --logdir %s", shown(directory.parent))
-
-
-def shown(path: Path) -> str:
-    """The path as one types it from here, quoted where a shell needs it."""
-    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+    log.info("next: python -m lstmlm generate %s --length 500", shlex.quote(str(directory)))
+    log.info("      tensorboard --logdir %s", shlex.quote(str(directory.parent)))

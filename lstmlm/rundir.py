@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lstmlm.commit import locked
-from lstmlm.errors import BadInput, EnvironmentFault
+from lstmlm.errors import BadInput, EnvironmentFault, LstmlmError
 
 
 @contextlib.contextmanager
@@ -49,6 +49,12 @@ def logging_to(path: Path) -> Iterator[None]:
     try:
         with logging_redirect_tqdm([log]):
             yield
+    except LstmlmError as error:
+        log.debug("ended: %s", error)
+        raise
+    except Exception:
+        log.debug("ended by a bug", exc_info=True)
+        raise
     finally:
         log.handlers = []
         file.close()

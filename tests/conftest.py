@@ -1,0 +1,84 @@
+"""What the tests share: one thread, the texts beside the project, a command-line caller, a small trained run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lstmlm import cli
+from lstmlm.initialization import initialize
+from lstmlm.model import RNNModel
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL_RUN = ["model.num_hiddens=24", "train.max_steps=40", "train.eval_every=20", "train.eval_chars=500"]
+
+torch.set_num_threads(1)
+
+
+def shared_text(name: str) -> Path:
+    """A text kept beside the project; the test skips where it is not there."""
+    path = ROOT.parent / "shared" / "data" / name
+    if not path.is_file():
+        pytest.skip(f"needs {name}, which is kept beside the project in shared/data")
+    return path
+
+
+def make_model(backend: str, dtype=torch.float64, init: str = "default", seed: int = 0, **arguments) -> RNNModel:
+    """A model whose weights depend on the seed, not on the backend."""
+    settings = {"vocab_size": 7, "num_hiddens": 5} | arguments
+    model = RNNModel(**settings, backend=backend)
+    initialize(model, init, torch.Generator().manual_seed(seed))
+    return model.to(dtype)
+
+
+def relative_difference(a: torch.Tensor, b: torch.Tensor) -> float:
+    """The largest difference, relative to the largest element."""
+    return ((a - b).abs().max() / b.abs().max().clamp_min(1e-300)).item()
+
+
+def shell(*words: str, cwd: Path = ROOT, **options) -> subprocess.CompletedProcess:
+    """Run python with these words as a user would, in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)} | options.pop("env", {})
+    return subprocess.run(
+        [sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240, **options
+    )
+
+
+@pytest.fixture
+def train(monkeypatch, capsys, tmp_path):
+    """Call `python train.py` in this process, standing in an empty folder -> (exit code, stdout, stderr)."""
+
+    def call(*overrides: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["train.py"])
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+        capsys.readouterr()
+        code = cli.train(list(overrides))
+        return code, *capsys.readouterr()
+
+    monkeypatch.chdir(tmp_path)
+    return call
+
+
+@pytest.fixture
+def command(capsys):
+    """Call `python -m lstmlm` in this process -> (exit code, stdout, stderr)."""
+
+    def call(*words: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = cli.main(list(words))
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture(scope="session", params=["scratch", "nn"])
+def run_directory(request, tmp_path_factory) -> Path:
+    """A small finished run of each backend on the embedded text, made by the real command line."""
+    directory = tmp_path_factory.mktemp("run") / request.param
+    done = shell("train.py", f"backend={request.param}", f"hydra.run.dir={directory}", *SMALL_RUN)
+    assert done.returncode == 0, done.stderr
+    (directory / "screen.txt").write_text(done.stdout)
+    return directory

@@ -1,0 +1,78 @@
+"""Every file in conf/ composes and passes the checks; choices are those that the rooms know; help needs no torch."""
+
+import re
+import sys
+
+import pytest
+import yaml
+from conftest import ROOT, shell
+from hydra import compose, initialize_config_dir
+
+from lstmlm import corpus, initialization, optim, streams
+from lstmlm.backends import BACKENDS
+from lstmlm.config import BOUNDS, CHOICES, Config, flatten, option_names, parse, register_schema, to_yaml
+
+CONF = ROOT / "conf"
+
+
+def composed(*overrides: str) -> Config:
+    register_schema()
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        return parse(compose("config", overrides=list(overrides)))
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*/*.yaml")), ids=lambda path: f"{path.parent.name}={path.stem}")
+def test_every_file_composes_and_passes_the_checks(path):
+    config = composed(f"{path.parent.name}={path.stem}")
+    assert set(flatten(config)) == set(option_names())
+
+
+def test_choices_are_what_the_rooms_know():
+    groups = {name: {path.stem for path in (CONF / name).glob("*.yaml")} for name in ("backend", "data")}
+    assert set(CHOICES["backend"]) == set(BACKENDS) == groups["backend"]
+    assert set(CHOICES["model.init"]) == set(initialization.INITS)
+    assert set(CHOICES["data.preprocess"]) == set(corpus.PREPROCESS)
+    assert set(CHOICES["data.sampling"]) == set(streams.STREAMS)
+    assert set(CHOICES["train.optimizer"]) == set(optim.OPTIMIZERS)
+    assert set(CHOICES["train.schedule"]) == set(optim.SCHEDULES)
+
+
+def test_every_setting_is_checked_by_choice_bound_or_type():
+    by_type = {"data.name", "data.path", "data.split", "sample.prompt", "train.book_report"}
+    assert set(option_names()) == set(CHOICES) | set(BOUNDS) | by_type
+
+
+def test_the_command_line_beats_the_experiment_beats_the_defaults():
+    assert composed().train.optimizer == "adamw"
+    assert composed("experiment=d2l").train.optimizer == "sgd"
+    assert composed("experiment=d2l", "train.optimizer=adamw").train.optimizer == "adamw"
+    assert composed("experiment=d2l").data.name == "time_machine"
+
+
+def test_the_books_run_has_the_books_settings():
+    config = composed("experiment=d2l")
+    data, train = config.data, config.train
+    assert (data.batch_size, data.num_steps, config.model.num_hiddens, train.max_epochs) == (32, 35, 256, 500)
+    assert (train.lr, train.grad_clip, config.model.init, data.preprocess) == (1.0, 1.0, "d2l", "d2l_classic")
+
+
+def test_yaml_gives_back_the_settings():
+    assert flatten(yaml.safe_load(to_yaml(composed()))) == flatten(composed())
+
+
+def test_help_and_import_do_not_import_torch():
+    probe = "import sys; {}; assert 'torch' not in sys.modules, 'torch was imported'"
+    assert shell("-c", probe.format("import lstmlm, lstmlm.config, lstmlm.cli")).returncode == 0
+    for words in (["train.py", "--help"], ["train.py", "-sc", "query=bash"], ["-m", "lstmlm", "--help"]):
+        done = shell("-X", "importtime", *words, env={"COMP_LINE": "train.py backend=", "COMP_POINT": "17"})
+        assert done.returncode == 0 and " torch\n" not in done.stderr
+
+
+def test_completion_offers_the_backends():
+    done = shell("train.py", "-sc", "query=bash", env={"COMP_LINE": "python train.py backend=", "COMP_POINT": "24"})
+    assert done.returncode == 0 and set(done.stdout.split()) == {"backend=nn", "backend=scratch"}
+
+
+def test_the_python_of_this_test_is_one_that_the_project_names():
+    requires = re.search(r'requires-python = ">=(\d+)\.(\d+)"', (ROOT / "pyproject.toml").read_text())
+    assert sys.version_info >= (int(requires[1]), int(requires[2]))

@@ -1,0 +1,158 @@
+"""Every backend computes the same function: values, states, gradients, trajectories. A new one joins by its name."""
+
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as functional
+from conftest import make_model, relative_difference
+
+from lstmlm.backends import BACKENDS
+from lstmlm.optim import build_optimizer, grad_clipping, moments_from_book, moments_to_book
+from lstmlm.scratch import init_lstm_state, lstm
+
+PAIRS = list(itertools.combinations(BACKENDS, 2))
+SHAPES = [{"num_layers": 1}, {"num_layers": 2}, {"num_layers": 2, "embedding_dim": 3}]
+RATE = {"sgd": 1.0, "adamw": 0.1}
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
+
+
+def random_ids(seed: int, batch_size: int = 3, num_steps: int = 11, vocab_size: int = 7) -> torch.Tensor:
+    return torch.randint(vocab_size, (batch_size, num_steps), generator=torch.Generator().manual_seed(seed))
+
+
+def counting_ids(batch_size: int = 3, num_steps: int = 81) -> torch.Tensor:
+    """A text that can be learned: 0 1 2 2 2 2 2 0 1 2 ..., each lane from another place."""
+    return ((torch.arange(num_steps) + torch.arange(batch_size)[:, None]) % 7).clamp(max=2)
+
+
+def forward_backward(model, ids):
+    """Logits, final state, gradients under the book's names; dropout from a generator of fixed seed."""
+    model.train()
+    model.dropout_generator = torch.Generator().manual_seed(5)
+    logits, state = model(ids)
+    functional.cross_entropy(logits, ids.roll(-1, 1).T.flatten()).backward()
+    gradients = model.to_book({name: param.grad for name, param in model.trained().items()})
+    return {"logits": logits.detach()} | {f"state {k}": s.detach() for k, s in enumerate(state)} | gradients
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("pair", PAIRS, ids=" ".join)
+def test_same_weights_give_the_same_logits_states_and_gradients(pair, dtype, shape, dropout):
+    a, b = (forward_backward(make_model(name, dtype, dropout=dropout, **shape), random_ids(1)) for name in pair)
+    assert a.keys() == b.keys()
+    for name in a:
+        assert relative_difference(a[name], b[name]) < TOLERANCE[dtype], name
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_text_in_chunks_is_the_text_whole(backend, shape):
+    model, ids = make_model(backend, **shape), random_ids(2)
+    whole, whole_state = model(ids)
+    parts, state = [], None
+    for chunk in ids.split([1, 4, 6], dim=1):
+        logits, state = model(chunk, state)
+        parts.append(logits)
+    assert relative_difference(torch.cat(parts), whole) < 1e-10
+    assert all(relative_difference(a, b) < 1e-10 for a, b in zip(state, whole_state, strict=True))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradients_are_those_of_finite_differences(backend):
+    model, ids = make_model(backend, num_layers=2, num_hiddens=3), random_ids(3, num_steps=4)
+    own = model.trained()
+
+    def logits(*params):
+        return torch.func.functional_call(model, dict(zip(own, params, strict=True)), (ids,))[0]
+
+    assert torch.autograd.gradcheck(logits, tuple(own.values()))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_one_layer_computes_exactly_the_books_lstm(backend):
+    model, ids = make_model(backend), random_ids(4)
+    params = [tensor.double() for tensor in model.book_weights().values()]
+    state = tuple(part.double() for part in init_lstm_state(3, 5, "cpu"))
+    expected, (H, C) = lstm(functional.one_hot(ids.T, 7).double(), state, params)
+    logits, (H_model, C_model) = model(ids)
+    same = torch.equal if backend == "scratch" else lambda a, b: relative_difference(a, b) < 1e-10
+    assert same(logits, expected) and same(H_model[0], H) and same(C_model[0], C)
+
+
+def steps(model, optimizer, ids, first: int, last: int) -> list[float]:
+    """Optimizer steps on a text in pieces with the state carried, as in training; the losses."""
+    losses, state = [], None
+    for k in range(first, last):
+        logits, state = model(ids[:, k * 4 : k * 4 + 4], state and tuple(part.detach() for part in state))
+        loss = functional.cross_entropy(logits, ids[:, k * 4 + 1 : k * 4 + 5].T.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        grad_clipping(list(model.trained().values()), 0.5)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("name", RATE)
+@pytest.mark.parametrize("pair", PAIRS, ids=" ".join)
+def test_twenty_steps_follow_the_same_curve(pair, name):
+    curves = []
+    for backend in pair:
+        model = make_model(backend, num_layers=2)
+        curves.append(steps(model, build_optimizer(model, name, RATE[name], 0.01), counting_ids(), 0, 20))
+    a, b = map(torch.tensor, curves)
+    assert a[-1] < a[0]
+    assert relative_difference(a, b) < 1e-10
+
+
+@pytest.mark.parametrize("name", RATE)
+@pytest.mark.parametrize("pair", list(itertools.permutations(BACKENDS, 2)), ids=" ".join)
+def test_steps_in_one_backend_and_the_rest_in_another_are_all_in_either(pair, name):
+    ids = counting_ids()
+    first, second, whole = (make_model(backend, num_layers=2) for backend in (*pair, pair[0]))
+    optimizers = [build_optimizer(model, name, RATE[name], 0.01) for model in (first, second, whole)]
+    for half in ((0, 10), (10, 20)):
+        steps(whole, optimizers[2], ids, *half)
+    steps(first, optimizers[0], ids, 0, 10)
+    second.load_book_weights(first.book_weights())
+    moments_from_book(second, optimizers[1], moments_to_book(first, optimizers[0]))
+    steps(second, optimizers[1], ids, 10, 20)
+    moments = moments_to_book(second, optimizers[1])
+    assert moments.keys() == moments_to_book(whole, optimizers[2]).keys()
+    for name, tensor in (moments_to_book(whole, optimizers[2]) | whole.book_weights()).items():
+        assert relative_difference((moments | second.book_weights())[name], tensor) < 1e-9, name
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_weights_go_to_a_backend_and_come_back_exactly(backend):
+    model = make_model(backend, num_layers=2, embedding_dim=3)
+    before = model.book_weights()
+    assert all(tensor.is_contiguous() for tensor in before.values())
+    again = make_model(backend, seed=1, num_layers=2, embedding_dim=3)
+    again.load_book_weights(before)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in again.book_weights().items())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_weights_that_do_not_fit_are_named(backend):
+    model = make_model(backend)
+    with pytest.raises(ValueError, match=r"layers\.0\.W_hf"):
+        model.load_book_weights(model.book_weights() | {"layers.0.W_hf": torch.zeros(4, 4)})
+    with pytest.raises(ValueError, match=r"layers\.1\.W_xi"):
+        model.load_book_weights(model.book_weights() | {"layers.1.W_xi": torch.zeros(5, 5)})
+
+
+@pytest.mark.parametrize("init", ["d2l", "default"])
+def test_a_seed_gives_every_backend_the_same_weights(init):
+    first, *others = (make_model(backend, init=init, num_layers=2).book_weights() for backend in BACKENDS)
+    for other in others:
+        assert all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_the_second_bias_of_nn_stays_zero_in_training():
+    model = make_model("nn")
+    steps(model, build_optimizer(model, "adamw", 0.1, 0.01), counting_ids(), 0, 20)
+    assert not model.layers[0].rnn.bias_hh_l0.any()

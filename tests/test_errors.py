@@ -1,0 +1,251 @@
+"""A user's mistake is one line on stderr that names the thing and what would do, and an exit code; nothing is left."""
+
+import os
+import re
+
+import pytest
+import torch
+from conftest import ROOT, SMALL_RUN, shell
+
+from lstmlm import cli
+from lstmlm.commit import locked
+
+ASCII = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+
+
+def words_of(value) -> str:
+    return " ".join(value) if isinstance(value, list) else ""
+
+
+# (overrides, what the line says)
+SETTINGS = [
+    (["train.lr=abc"], r"train\.lr: value 'abc' of type 'str' could not be converted to Float"),
+    (["train.lrr=1"], r"train\.lrr: no such setting: did you mean train\.lr\?.*train\.max_epochs"),
+    (["+train.lrr=1"], r"train\.lrr: no such setting: did you mean train\.lr\?"),
+    (["num_hiddens=3"], r"num_hiddens: no such setting: did you mean model\.num_hiddens\?"),
+    (["backend=foo"], r"backend=foo: no such option: choose one of nn, scratch"),
+    (["data=poems"], r"data=poems: no such option: choose one of file, tide_clock, time_machine, tiny_shakespeare"),
+    (["experiment=foo"], r"experiment=foo: no such option: choose one of d2l"),
+    (["train.lr=-1"], r"train\.lr: must be finite and more than 0, got -1"),
+    (["train.lr=nan"], r"train\.lr: must be finite"),
+    (["train.lr=inf"], r"train\.lr: must be finite"),
+    (["train.lr=1e999"], r"train\.lr: must be finite"),
+    (["model.num_hiddens=0"], r"model\.num_hiddens: must be finite and 1 to \d+, got 0"),
+    (["model.num_layers=0"], r"model\.num_layers: "),
+    (["model.dropout=1.5"], r"model\.dropout: must be finite and 0 to 0\.999, got 1\.5"),
+    (["data.batch_size=0"], r"data\.batch_size: "),
+    (["data.num_steps=0"], r"data\.num_steps: "),
+    (["train.max_steps=-1"], r"train\.max_steps: must be finite and 1 or more, got -1"),
+    (["train.max_epochs=null"], r"train\.max_epochs: no limit is set: set train\.max_epochs, train\.max_steps"),
+    (["train.optimizer=adam"], r"train\.optimizer: no such option 'adam': choose one of sgd, adamw"),
+    (["data.sampling=shuffled"], r"data\.sampling: no such option 'shuffled': choose one of sequential, random"),
+    (["device=tpu"], r"device: no such option 'tpu': choose one of auto, cpu, cuda, mps"),
+    (["seed=-1"], r"seed: "),
+    (["data.path=${nope}"], r"data\.path: refers to something that does not exist"),
+    (["model.num_hiddens=1048576"], r"model\.num_hiddens: .* need [\d,.]+ GB, this machine has [\d,.]+ GB"),
+    (["sample.prompt=Ω"], r"sample\.prompt: character '\\u03a9' \(U\+03A9\) at position 0 is not in the vocabulary"),
+    (["data.path=my.txt"], r"data\.path: has no effect with data=tide_clock: add data=file"),
+    (["data=file"], r"data\.path: data=file needs a text"),
+    (["data=file", "data.path=nothere.txt"], r"data\.path: no such file: nothere\.txt"),
+    (["data=file", "data.path=."], r"data\.path: \. is a folder"),
+    (["data=time_machine"], r"data=time_machine: no text at .*time_machine\.txt: put the file there"),
+    (["data.split=[0.9,0.05,0.5]"], r"data\.split: "),
+    (["data.split=thirds"], r"data\.split: 'thirds': give fractions"),
+    (["data.max_tokens=64"], r"data\.num_steps: the training text has 64 characters.*at least 65"),
+    (["train.lr"], r"train\.lr: cannot be read as a setting: type train\.lr=VALUE"),
+    (["model.init=Ω"], r"model\.init=Ω: cannot be read as a setting: type \"model\.init='Ω'\""),
+    (["--foo"], r"\S+: unrecognized arguments: --foo"),
+    (["--config-name", "nope"], r"settings: .*nope"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "says"), SETTINGS, ids=words_of)
+def test_a_setting_that_cannot_be_is_one_line(train, tmp_path, overrides, says):
+    code, out, err = train(*overrides)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(rf"error: {says}.*\n", err), err
+    assert not list(tmp_path.rglob("*.*")), "something was written"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_a_device_that_is_not_there_is_named(train):
+    code, _, err = train("device=cuda")
+    assert code == 2 and err == "error: device: no cuda device on this machine: use device=cpu or device=auto\n"
+
+
+def test_a_pipe_is_refused_and_not_waited_for(train, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    code, _, err = train("data=file", "data.path=pipe")
+    assert code == 2 and err == "error: data.path: not a regular file: pipe\n"
+
+
+ODD_NAMES = [
+    "it's.txt",
+    "a,b.txt",
+    "foo(1).txt",
+    "naïve ☃.txt",
+    "two words.txt",
+    "a=b.txt",
+    "[x].txt",
+    "{y}.txt",
+    'q"q.txt',
+    "back\\slash'.txt",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_file_names_work_as_typed(train, tmp_path, name):
+    (tmp_path / name).write_text("the tide comes in, the tide goes out. " * 40)
+    code, out, err = train(
+        "data=file", f"data.path={name}", *SMALL_RUN, "train.max_steps=1", "hydra.run.dir=an odd (place)"
+    )
+    assert (code, err) == (0, "")
+    assert name in out and (tmp_path / "an odd (place)" / "best.safetensors").exists()
+
+
+def test_a_short_text_shrinks_the_batch_and_says_so(train, tmp_path):
+    (tmp_path / "short.txt").write_text("the tide comes in, the tide goes out. " * 20)
+    code, out, _ = train("data=file", "data.path=short.txt", *SMALL_RUN, "train.max_steps=2")
+    assert code == 0 and "data.batch_size: lowered from 16 to 10" in out
+
+
+def test_held_out_characters_that_train_lacks_are_counted(train, tmp_path):
+    (tmp_path / "odd.txt").write_text("the tide comes in, the tide goes out. " * 40 + "ZZZ" * 15)
+    code, out, _ = train("data=file", "data.path=odd.txt", *SMALL_RUN, "train.max_steps=2")
+    assert code == 0 and re.search(r"warning: test has \d+ characters that train lacks", out)
+
+
+def test_a_directory_with_a_checkpoint_is_refused_and_untouched(train, tmp_path):
+    assert train(*SMALL_RUN, "train.max_steps=1", "hydra.run.dir=run")[0] == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    code, _, err = train(*SMALL_RUN, "hydra.run.dir=run", "seed=5")
+    assert code == 2 and re.fullmatch(r"error: hydra\.run\.dir: run holds a checkpoint already: .*\n", err)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_directory_in_use_is_refused(train, tmp_path):
+    (tmp_path / "run").mkdir()
+    with locked(tmp_path / "run") as free:
+        assert free
+        code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
+    assert code == 4 and re.fullmatch(r"error: hydra\.run\.dir: run is in use by another run: .*\n", err)
+
+
+def test_two_runs_in_the_same_second_have_two_directories(train, tmp_path):
+    same_second = "hydra.sweep.dir=sweep", "hydra.sweep.subdir=one", "-m", "seed=1,2", "train.max_steps=1"
+    assert train(*SMALL_RUN, *same_second)[0] == 0
+    assert {path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()} == {"one", "one_2"}
+
+
+def test_a_run_directory_that_cannot_be_made_is_the_environments_fault(train, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = train("hydra.run.dir=file/run")
+    assert code == 4 and err.startswith("error: ") and "file/run" in err and err.count("\n") == 1
+
+
+def test_a_sweep_goes_on_past_a_job_that_fails_and_keeps_the_worst_code(train, tmp_path):
+    code, _, err = train(*SMALL_RUN, "-m", "train.lr=0.01,-1,0.02", "train.max_steps=2", "hydra.sweep.dir=sweep")
+    assert code == 2 and err.count("error: ") == 1
+    assert [len(list((tmp_path / "sweep").glob(f"{k}_*/best.safetensors"))) for k in range(3)] == [1, 0, 1]
+
+
+# (words after the checkpoint, what the line says)
+SAMPLING = [
+    (["--temperature", "-1"], r"--temperature: must be 0"),
+    (["--temperature", "nan"], r"--temperature: must be 0"),
+    (["--length", "-1"], r"--length: must be 0 or more, got -1"),
+    (["--length", "many"], r"lstmlm generate: argument --length: invalid int value: 'many'"),
+    (["--seed", "-5"], r"--seed: must be 0 or more, got -5"),
+    (
+        ["--prompt", "The ñandú"],
+        r"--prompt: character '\\xf1' \(U\+00F1\) at position 4 is not in the vocab.* \(2 such",
+    ),
+    (["--backend", "fast"], r"lstmlm generate: argument --backend: invalid choice: 'fast'"),
+    (["--colour"], r"lstmlm: unrecognized arguments: --colour"),
+]
+
+
+@pytest.mark.parametrize(("words", "says"), SAMPLING, ids=words_of)
+def test_a_sampling_setting_that_cannot_be_is_one_line(run_directory, command, words, says):
+    code, out, err = command("generate", str(run_directory), *words)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(rf"error: {says}.*\n", err), err
+
+
+def test_a_run_without_a_checkpoint_and_a_missing_file_are_named(command, tmp_path):
+    assert command("generate", str(tmp_path))[::2] == (
+        2,
+        f"error: checkpoint: {tmp_path} has no best.safetensors: give a run directory or a .safetensors file\n",
+    )
+    assert command("evaluate", "nothere")[::2] == (2, "error: checkpoint: no such file: nothere\n")
+
+
+def test_a_text_that_changed_since_the_run_is_not_scored_in_silence(train, command, tmp_path):
+    (tmp_path / "my.txt").write_text("the tide comes in, the tide goes out. " * 40)
+    assert train("data=file", "data.path=my.txt", *SMALL_RUN, "train.max_steps=1", "hydra.run.dir=run")[0] == 0
+    assert command("evaluate", "run")[0] == 0
+    (tmp_path / "my.txt").write_text("another text, another text, another text. " * 40)
+    code, _, err = command("evaluate", "run")
+    assert code == 2 and "has changed since the run" in err and "--file" in err
+    (tmp_path / "my.txt").unlink()
+    code, _, err = command("evaluate", "run")
+    assert code == 2 and "no such file" in err and "--file FILE --split val" in err
+
+
+def test_a_bug_is_one_line_and_the_traceback_is_in_the_log(train, tmp_path, monkeypatch):
+    monkeypatch.setattr("lstmlm.training.gate_openings", lambda *_: 1 / 0)
+    code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
+    assert code == 1 and err.startswith("error: a bug in lstmlm: ZeroDivisionError") and err.count("\n") == 1
+    assert "Traceback" in (tmp_path / "run" / "train.log").read_text()
+
+
+# One process for each exit code, through the real doors
+
+
+def test_exit_0_and_a_reader_that_leaves_early_is_no_error(run_directory):
+    words = ["-m", "lstmlm", "generate", str(run_directory), "--length", "3000"]
+    done = shell(
+        "-c",
+        "import subprocess, sys; p = subprocess.Popen([sys.executable, *sys.argv[1:]], "
+        "stdout=subprocess.PIPE); p.stdout.read(10); p.stdout.close(); sys.exit(p.wait())",
+        *words,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_exit_2_from_train_and_from_a_command(tmp_path):
+    for words in ((str(ROOT / "train.py"), "train.lrr=1"), ("-m", "lstmlm", "generate", "nothere")):
+        done = shell(*words, cwd=tmp_path)
+        assert done.returncode == 2 and done.stdout == ""
+        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_text_on_an_ascii_terminal_is_escaped(train, tmp_path):
+    (tmp_path / "my.txt").write_text("наступает прилив, уходит отлив. " * 60, encoding="utf-8")
+    assert train("data=file", "data.path=my.txt", *SMALL_RUN, "hydra.run.dir=run")[0] == 0
+    done = shell(
+        "-m",
+        "lstmlm",
+        "generate",
+        str(tmp_path / "run"),
+        "--prompt",
+        "прилив",
+        env=ASCII,
+    )
+    assert done.returncode == 0 and done.stdout.startswith("\\u043f") and done.stderr == ""
+    done = shell(
+        str(ROOT / "train.py"),
+        "data=file",
+        "data.path=my.txt",
+        *SMALL_RUN,
+        cwd=tmp_path,
+        env=ASCII,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_hydra_full_error_shows_the_traceback_of_a_bug(monkeypatch):
+    monkeypatch.setattr(cli, "SHOW_TRACEBACKS", True)
+    with pytest.raises(ZeroDivisionError):
+        cli.exit_code_of(lambda: 1 / 0)
