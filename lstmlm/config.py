@@ -48,7 +48,7 @@ class Train:
 
 @dataclass
 class Sample:
-    prompt: str
+    prompt: str | None
     length: int
     temperature: float
 

@@ -67,8 +67,8 @@ class RNNModel(nn.Module):
     def _drop(self, Y: Tensor) -> Tensor:
         if not self.training or self.dropout == 0:
             return Y
-        keep = torch.empty_like(Y).bernoulli_(1 - self.dropout, generator=self.dropout_generator)
-        return Y * keep / (1 - self.dropout)
+        drawn = torch.rand(Y.shape, generator=self.dropout_generator, device=Y.device, dtype=Y.dtype)
+        return Y * (drawn >= self.dropout).to(Y.dtype).mul_(1 / (1 - self.dropout))
 
     # One weight format: the book's names
 

@@ -20,7 +20,8 @@ def build_optimizer(model: RNNModel, name: str, lr: float, weight_decay: float) 
     ]
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr)
-    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99))  # shorter memory than 0.999: runs are short
+    # A shorter memory than 0.999, because runs are short; fused: one pass over the weights
+    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99), fused=True)
 
 
 OPTIMIZERS = ("sgd", "adamw")

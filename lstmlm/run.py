@@ -47,6 +47,7 @@ class Prepared:
     vocab: Vocab
     ids: dict[str, Tensor]  # of each split, (n,)
     batch_size: int
+    prompt: str  # of the text shown at evaluations
 
 
 def prepare(config: Config) -> Prepared:
@@ -60,10 +61,11 @@ def prepare(config: Config) -> Prepared:
     vocab = Vocab(texts["train"])
     if len(vocab) < 3:
         raise BadInput("data.split: the train part has 1 distinct character: there is nothing to learn")
-    check_text(vocab, config.sample.prompt, "sample.prompt")
+    given = config.sample.prompt
+    prompt = texts["val"][:20] if given is None else check_text(vocab, given, "sample.prompt")
     check_memory(config, len(vocab))
     ids = {which: torch.from_numpy(vocab.encode(text)).to(device) for which, text in texts.items()}
-    return Prepared(config, device, corpus, split, vocab, ids, batch_size)
+    return Prepared(config, device, corpus, split, vocab, ids, batch_size, prompt)
 
 
 def pick_device(name: str) -> torch.device:
@@ -108,9 +110,7 @@ def execute(prepared: Prepared, directory: Path) -> dict:
     announce(prepared, model, limits.steps(streams.steps_per_epoch), directory)
 
     def sample() -> str:
-        return generate(
-            model, vocab, config.sample.prompt, config.sample.length, config.sample.temperature, config.seed
-        )
+        return generate(model, vocab, prepared.prompt, config.sample.length, config.sample.temperature, config.seed)
 
     tracker = Tracker(directory, limits.steps(streams.steps_per_epoch), to_yaml(config))
     try:
