@@ -2,7 +2,7 @@
 
 import sys
 
-from lstmlm.cli import train
+from lstmlm.compose import train
 
 if __name__ == "__main__":
     sys.exit(train(sys.argv[1:]))

@@ -1,4 +1,14 @@
-"""What can end a command, and with which exit code. The message is one line: `what: where: what to do`."""
+"""What can end a command, with which exit code, and the one place that says so: in one line on stderr.
+
+The line is `error: what: where: what to do`. Exit codes: 0 done, 1 a bug, 2 bad input, 3 diverged, 4 the machine
+refused, 130 and 143 stopped.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+
+SHOW_TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
 class LstmlmError(ValueError):
@@ -29,3 +39,45 @@ class Stopped(LstmlmError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def exit_code_of(job: Callable[[], None]) -> int:
+    """Run a job; what it raises becomes one line on stderr and an exit code (0 if nothing)."""
+    try:
+        job()
+    except BrokenPipeError:
+        # The reader of our text has gone (`| head`): end quietly, without a complaint at shutdown either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return complain(Stopped("stopped", 130))
+    except LstmlmError as error:
+        return complain(error)
+    except MemoryError:
+        return complain(EnvironmentFault("out of memory: lower data.batch_size or model.num_hiddens"))
+    except OSError as error:
+        return complain(EnvironmentFault(f"{error.filename or 'system'}: {error.strerror or error}"))
+    except Exception as error:
+        if "out of memory" in str(error) or "can't allocate memory" in str(error):
+            return complain(EnvironmentFault("out of memory: lower data.batch_size or model.num_hiddens"))
+        if SHOW_TRACEBACKS:
+            raise
+        print(f"error: a bug in lstmlm: {first_line(error)}: HYDRA_FULL_ERROR=1 shows where", file=sys.stderr)
+        return 1
+    return 0
+
+
+def complain(error: LstmlmError) -> int:
+    print(f"error: {error}" if not isinstance(error, Stopped) else str(error), file=sys.stderr)
+    return error.exit_code
+
+
+def show_any_character() -> None:
+    """A terminal that lacks a character gets its escape, not an exception."""
+    for out in (sys.stdout, sys.stderr):
+        out.reconfigure(errors="backslashreplace")
+
+
+def first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lstmlm import cli
+from lstmlm import cli, compose
 from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
 
@@ -55,7 +55,7 @@ def train(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(sys, "argv", ["train.py"])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
         capsys.readouterr()
-        code = cli.train(list(overrides))
+        code = compose.train(list(overrides))
         return code, *capsys.readouterr()
 
     monkeypatch.chdir(tmp_path)

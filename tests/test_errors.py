@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import ROOT, SMALL_RUN, shell
 
-from lstmlm import cli
+from lstmlm import errors
 from lstmlm.commit import locked
 
 ASCII = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
@@ -246,6 +246,6 @@ def test_text_on_an_ascii_terminal_is_escaped(train, tmp_path):
 
 
 def test_hydra_full_error_shows_the_traceback_of_a_bug(monkeypatch):
-    monkeypatch.setattr(cli, "SHOW_TRACEBACKS", True)
+    monkeypatch.setattr(errors, "SHOW_TRACEBACKS", True)
     with pytest.raises(ZeroDivisionError):
-        cli.exit_code_of(lambda: 1 / 0)
+        errors.exit_code_of(lambda: 1 / 0)

@@ -1,0 +1,126 @@
+"""`python train.py`: the settings from conf/ and the command line, through Hydra, and a run for each of them."""
+
+import argparse
+import contextlib
+import os
+import re
+import sys
+from pathlib import Path
+
+from lstmlm.errors import BadInput, exit_code_of, show_any_character
+from lstmlm.shipped import shipped
+
+FREE_TEXT = ("data.path", "sample.prompt", "hydra.run.dir", "hydra.sweep.dir")
+
+
+def train(argv: list[str]) -> int:
+    """Compose the settings from conf/ and the overrides in `argv`, train, return the exit code.
+
+    In a sweep every job runs, whatever becomes of the others, and the worst code is returned.
+    """
+    import hydra
+
+    from lstmlm.config import register_schema
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the line is ours
+    if sys.version_info >= (3, 14):  # Hydra 1.3 gives argparse a help that is not a str (hydra#3121)
+        argparse.ArgumentParser._check_help = lambda self, action: None
+    argparse.ArgumentParser.error = refuse  # Hydra's parser too complains in one line, without its usage
+    register_schema()
+    show_any_character()
+    codes = [0]
+
+    @hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")
+    def job(composed) -> None:
+        codes.append(exit_code_of(lambda: train_job(composed)))
+        if codes[-1] in (130, 143):
+            sys.exit(codes[-1])  # a signal ends a sweep; anything else lets it go on
+
+    def compose_and_run() -> None:
+        try:
+            job()
+        except Exception as error:
+            raise user_error_of(error) from error
+
+    # Argparse takes overrides in one stretch, so the one flag that people put among them goes first
+    sweep = [word for word in argv if word in ("-m", "--multirun")]
+    sys.argv[1:] = sweep[:1] + quoted([word for word in argv if word not in sweep], bool(sweep))
+    codes.append(exit_code_of(compose_and_run))
+    return max(codes)
+
+
+def train_job(composed) -> None:
+    """One run, in the directory that Hydra made for it."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from lstmlm.config import parse, to_yaml
+
+    settings = HydraConfig.get()
+    chosen = Path(settings.runtime.output_dir)
+    if chosen.is_relative_to(Path.cwd()):
+        chosen = chosen.relative_to(Path.cwd())  # as the user would type it
+    named = any(override.startswith("hydra.run.dir=") for override in settings.overrides.hydra)
+    try:
+        config = parse(composed)
+        from lstmlm.prepare import prepare  # torch, after all that needs no torch was checked
+        from lstmlm.run import execute
+        from lstmlm.rundir import claimed
+
+        prepared = prepare(config)
+    except BaseException:
+        remove_if_empty(chosen)
+        raise
+    with claimed(chosen, named) as directory:
+        (directory / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+        execute(prepared, directory)
+
+
+def remove_if_empty(directory: Path) -> None:
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+
+
+def quoted(argv: list[str], sweep: bool) -> list[str]:
+    """The overrides, free text quoted, because Hydra's grammar stumbles over it's.txt, a,b.txt or foo(1).txt.
+
+    In a sweep a comma lists choices, so there only the name of something that exists is quoted.
+    """
+    words = []
+    for word in argv:
+        key, equals, value = word.partition("=")
+        taken_as_typed = value[:1] in ("'", '"') or value in ("", "null") or "${" in value
+        if key.lstrip("+") in FREE_TEXT and not taken_as_typed and (not sweep or Path(value).exists()):
+            escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
+            word = f"{key}{equals}'{escaped}'"
+        words.append(word)
+    return words
+
+
+def user_error_of(error: Exception) -> Exception:
+    """What Hydra says in many lines, in one of ours; anything else as it is."""
+    from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from lstmlm.config import unknown_key
+
+    if not isinstance(error, (HydraException, OmegaConfBaseException)):
+        return error
+    text = f"{error}\n{error.__cause__}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return BadInput(f"{group}={name}: no such option: choose one of {', '.join(error.options)}")
+    if isinstance(error, OverrideParseException):
+        key, equals, value = error.override.partition("=")
+        hint = f"\"{key}='{value}'\"" if equals else f"{key}=VALUE"
+        return BadInput(f"{error.override}: cannot be read as a setting: type {hint}")
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return unknown_key(match[1])
+    if match := re.search(r"(Value .*)\n\s*full_key: (\S+)", text):
+        return BadInput(f"{match[2]}: {match[1][0].lower()}{match[1][1:]}")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return BadInput(f"settings: {' '.join(lines[:2])}: python train.py --help lists them")
+
+
+def refuse(parser: argparse.ArgumentParser, message: str):
+    """What argparse calls on a mistake."""
+    raise BadInput(f"{parser.prog}: {message}: {parser.prog} --help lists the options")

@@ -1,0 +1,71 @@
+"""From checked settings to what a run needs: device, text, vocabulary, ids. Nothing is written yet."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lstmlm.config import Config
+from lstmlm.corpus import Corpus, Split, read_corpus, split_text
+from lstmlm.errors import BadInput
+from lstmlm.sampling import check_text
+from lstmlm.streams import fitting_batch_size
+from lstmlm.vocab import Vocab
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run needs, checked, before it touches its directory."""
+
+    config: Config
+    device: torch.device
+    corpus: Corpus
+    split: Split
+    vocab: Vocab
+    ids: dict[str, Tensor]  # of each split, (n,)
+    batch_size: int
+    prompt: str  # of the text shown at evaluations
+
+
+def prepare(config: Config) -> Prepared:
+    """Read and check all that the settings name. Raises BadInput, and writes nothing."""
+    device = pick_device(config.device)
+    data = config.data
+    corpus = read_corpus(data.name, data.path, data.preprocess)
+    split = split_text(corpus.text, data.split, data.max_tokens)
+    texts = {which: split.part(corpus.text, which) for which in split.ranges}
+    batch_size = fitting_batch_size(len(texts["train"]), data.batch_size, data.num_steps)
+    vocab = Vocab(texts["train"])
+    if len(vocab) < 3:
+        raise BadInput("data.split: the train part has 1 distinct character: there is nothing to learn")
+    given = config.sample.prompt
+    prompt = texts["val"][:20] if given is None else check_text(vocab, given, "sample.prompt")
+    check_memory(config, len(vocab))
+    ids = {which: torch.from_numpy(vocab.encode(text)).to(device) for which, text in texts.items()}
+    return Prepared(config, device, corpus, split, vocab, ids, batch_size, prompt)
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is CUDA, then MPS, then the CPU. BadInput if a device is asked for by name and is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(device for device in there if there[device])
+    if not there[name]:
+        raise BadInput(f"device: no {name} device on this machine: use device=cpu or device=auto")
+    return torch.device(name)
+
+
+def check_memory(config: Config, vocab_size: int) -> None:
+    """Refuse a model whose weights, gradients and two moments do not fit in this machine's memory."""
+    model = config.model
+    H, D = model.num_hiddens, model.embedding_dim or vocab_size
+    params = sum(4 * H * (width + H + 1) for width in [D] + [H] * (model.num_layers - 1)) + (H + 1) * vocab_size
+    if not hasattr(os, "sysconf"):
+        return
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if (needed := 4 * 4 * params) > there:
+        raise BadInput(
+            f"model.num_hiddens: {H} hidden units in {model.num_layers} layers need {needed / 1e9:,.1f} GB, "
+            f"this machine has {there / 1e9:,.1f} GB: lower model.num_hiddens or model.num_layers"
+        )
