@@ -7,7 +7,6 @@ between its layout and the book's 12. They are linear, so gradients and moments 
 """
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from lstmlm.scratch import State, get_lstm_layer_params, lstm_layer
@@ -20,7 +19,10 @@ Tensors = dict[str, Tensor]
 
 def dense(X: Tensor, num_inputs: int, dtype: torch.dtype) -> Tensor:
     """Ids (T, B) as one-hot rows (T, B, D); what is dense already stays."""
-    return X if X.is_floating_point() else functional.one_hot(X, num_inputs).to(dtype)
+    if X.is_floating_point():
+        return X
+    # What functional.one_hot(X, num_inputs) gives, without its check, which waits for the device
+    return torch.zeros(*X.shape, num_inputs, dtype=dtype, device=X.device).scatter_(-1, X[..., None], 1)
 
 
 class ScratchLayer(nn.Module):

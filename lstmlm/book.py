@@ -22,7 +22,7 @@ def book_report(trainer: Trainer, ids: dict[str, Tensor], vocab: Vocab) -> dict[
     it, and the last weights' perplexities on whole splits, each one stream from the zero state.
     """
     model = trainer.model
-    book = trainer.this_epoch.perplexity
+    book = trainer.this_epoch.score.perplexity
     log.info("")
     log.info("perplexity %.1f, %.1f tokens/sec on %s", book, trainer.chars_per_second, model.W_hq.device.type)
     for prefix in PREFIXES:

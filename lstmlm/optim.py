@@ -48,7 +48,7 @@ def moments_from_book(model: RNNModel, optimizer: torch.optim.Optimizer, book: T
         inside = {name.removeprefix(prefix): book[name] for name in book if name.startswith(prefix)}
         for name, tensor in model.from_book(inside).items():
             param = model.get_parameter(name)
-            optimizer.state[param]["step"] = book["step"].clone()
+            optimizer.state[param]["step"] = book["step"].clone().to(param.device)
             optimizer.state[param][moment] = tensor.to(param).contiguous().clone()
 
 

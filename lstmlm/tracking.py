@@ -54,7 +54,8 @@ class Tracker:
 
     def evaluation(self, step: int, values: dict[str, float], sample: str, remark: str) -> None:
         """At evaluations. `values` has the tags of the train and val scores and whatever else is known."""
-        self.scalars(step, {tag: value for tag, value in values.items() if not tag.endswith("/train")})
+        own = ("loss/val", "bpc/val", "ppl/val", "gates/")  # the rest are the curves that `step` draws
+        self.scalars(step, {tag: value for tag, value in values.items() if tag.startswith(own)})
         self.writer.add_text("sample", _verbatim(sample), step)
         self.writer.flush()
         self.record({"step": step, **values, "sample": sample})

@@ -6,7 +6,7 @@ B = batch_size, T = num_steps, V = vocab_size.
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import torch
@@ -47,6 +47,27 @@ class Limits:
         return max(by_steps, by_seconds)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Sums over some training steps: of nats, characters, gradient norms before clipping, and clipped steps."""
+
+    nats: float = 0.0
+    chars: int = 0
+    norms: float = 0.0
+    clipped: float = 0.0
+    steps: int = 0
+
+    def __add__(self, other: "Reading") -> "Reading":
+        return Reading(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def score(self) -> Score:
+        return Score(self.nats, self.chars)
+
+    def gradient_tags(self) -> dict[str, float]:
+        return {"optim/grad_norm": self.norms / self.steps, "optim/clipped": self.clipped / self.steps}
+
+
 class Meter:
     """Sums on the device since the last reading, which alone waits for the device."""
 
@@ -62,18 +83,18 @@ class Meter:
         self.first_bad_step.masked_fill_(bad, step)
         self.chars, self.steps = self.chars + chars, self.steps + 1
 
-    def read(self) -> tuple[Score, float, float]:
-        """The training score, mean norm and share of clipped steps; Diverged where one step was not finite."""
+    def read(self) -> Reading:
+        """What was added since the last call. Diverged where a step was not finite."""
         if (step := int(self.first_bad_step)) >= 0:
             raise Diverged(
                 f"training diverged at step {step}: the loss or the norm of its gradient is not finite: "
                 f"lower train.lr or train.grad_clip; the last good checkpoint is intact"
             )
         nats, norms, clipped = self.sums.tolist()
-        score, mean_norm, share = Score(nats, self.chars), norms / self.steps, clipped / self.steps
+        reading = Reading(nats, self.chars, norms, clipped, self.steps)
         self.sums.zero_()
         self.chars = self.steps = 0
-        return score, mean_norm, share
+        return reading
 
 
 class Trainer:
@@ -113,7 +134,7 @@ class Trainer:
 
         self.params = list(model.trained().values())
         self.meter = Meter(streams.ids.device)
-        self.since_evaluation = self.this_epoch = Score(0.0, 0)
+        self.since_evaluation = self.this_epoch = Reading()
         self.step = self.chars = 0
         self.best: dict = {"loss/val": float("inf")}
         self.started = self.clock = time.perf_counter()
@@ -124,7 +145,7 @@ class Trainer:
     def fit(self, stop: StopRequest) -> None:
         """Train until a limit is reached. Stopped after the current step is saved, if `stop` asks for it."""
         while True:
-            state, self.this_epoch = None, Score(0.0, 0)
+            state, self.this_epoch = None, Reading()
             for X, Y in self.streams.epoch(self.data_generator):
                 state = self.train_step(X, Y, state)
                 ended = self.progress() >= 1
@@ -167,35 +188,27 @@ class Trainer:
 
     def log_step(self) -> None:
         """Read the meter: with evaluations, the only place that waits for the device."""
-        score, norm, clipped = self.meter.read()
+        reading = self.meter.read()
         seconds = time.perf_counter() - self.clock
         self.training_seconds += seconds
-        self.tracker.step(
-            self.step,
-            score,
-            {
-                "optim/lr": self.optimizer.param_groups[0]["lr"],
-                "optim/grad_norm": norm,
-                "optim/clipped": clipped,
-                "speed/chars_per_s": score.num_chars / seconds,
-                "progress/epoch": self.step / self.epoch_steps,
-                "progress/chars": self.chars,
-            },
-        )
-        self.since_evaluation = self.since_evaluation + score
-        self.this_epoch = self.this_epoch + score
+        self.since_evaluation += reading
+        self.this_epoch += reading
+        speed = {"speed/chars_per_s": reading.chars / seconds}
+        self.tracker.step(self.step, reading.score, self.position_tags() | reading.gradient_tags() | speed)
         self.clock = time.perf_counter()
+
+    def position_tags(self) -> dict[str, float]:
+        return {
+            "progress/epoch": self.step / self.epoch_steps,
+            "progress/chars": self.chars,
+            "optim/lr": self.optimizer.param_groups[0]["lr"],
+        }
 
     def evaluate(self) -> None:
         """Score the validation text, keep the weights if they are the best so far, and save."""
         val = evaluate(self.model, self.val_ids)
-        values = score_tags("train", self.since_evaluation) | score_tags("val", val)
-        values |= {
-            "progress/epoch": self.step / self.epoch_steps,
-            "progress/chars": self.chars,
-            "optim/lr": self.optimizer.param_groups[0]["lr"],
-            "speed/chars_per_s": self.chars_per_second,
-        }
+        values = score_tags("train", self.since_evaluation.score) | score_tags("val", val) | self.position_tags()
+        values |= self.since_evaluation.gradient_tags() | {"speed/chars_per_s": self.chars_per_second}
         for k, gates in enumerate(gate_openings(self.model, self.val_ids[None, :1000])):
             values |= {f"gates/layer{k}_{gate}": opening.mean().item() for gate, opening in gates.items()}
         is_best = val.nats_per_char < self.best["loss/val"]
@@ -204,7 +217,7 @@ class Trainer:
             self.best = {"step": self.step, **values}
             checkpoint.save(self.directory / checkpoint.BEST, *self.contents())
         self.save_last()
-        self.since_evaluation = Score(0.0, 0)
+        self.since_evaluation = Reading()
         self.clock = time.perf_counter()
 
     def save_last(self) -> None:

@@ -12,12 +12,17 @@ import pytest
 import torch
 from conftest import ROOT, SMALL_RUN
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lstmlm import checkpoint, training
 
 
 def rows(directory):
     return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def row_keys(evaluations):
+    return set.intersection(*(set(row) for row in evaluations))
 
 
 def test_a_run_leaves_three_checkpoints_settings_log_metrics_and_curves(run_directory):
@@ -31,6 +36,9 @@ def test_a_run_leaves_three_checkpoints_settings_log_metrics_and_curves(run_dire
 def test_metrics_have_a_row_for_each_evaluation_and_end_with_the_final_figures(run_directory):
     *evaluations, final = rows(run_directory)
     assert [row["step"] for row in evaluations] == [20, 40]
+    assert {"loss/train", "ppl/val", "optim/lr", "optim/grad_norm", "optim/clipped", "gates/layer0_F"} <= row_keys(
+        evaluations
+    )
     assert final["final"] is True
     assert {"loss/val_best", "bpc/val_best", "ppl/val_best", "ppl/test_best", "seconds", "chars_per_s"} <= final.keys()
     assert 1 < final["ppl/val_best"] < 63
@@ -88,6 +96,26 @@ def test_both_backends_follow_the_same_curve(train, tmp_path):
     for row, other in zip(rows(tmp_path / "scratch"), rows(tmp_path / "nn"), strict=True):
         tags = [tag for tag in row if tag.startswith(("loss", "ppl", "gates"))]
         assert tags and {tag: row[tag] for tag in tags} == pytest.approx({tag: other[tag] for tag in tags}, rel=1e-4)
+
+
+def test_a_step_does_not_wait_for_the_device(train, monkeypatch):
+    """Reading a number out of a tensor waits: it is done at logging steps, in no training step."""
+    waits = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            waits.append(function is torch.ops.aten._local_scalar_dense.default)
+            return function(*args, **(kwargs or {}))
+
+    step = training.Trainer.train_step
+
+    def watched(self, X, Y, state):
+        with Watch():
+            return step(self, X, Y, state)
+
+    monkeypatch.setattr(training.Trainer, "train_step", watched)
+    assert train(*SMALL_RUN, "train.max_steps=12", "model.dropout=0.3")[0] == 0
+    assert len(waits) > 1000 and not any(waits)
 
 
 def test_random_windows_train_too(train, tmp_path):
