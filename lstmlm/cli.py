@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lstmlm import __version__
 from lstmlm.compose import refuse, train
+from lstmlm.config import CHOICES
 from lstmlm.errors import BadInput, exit_code_of, show_any_character
 
 
@@ -38,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument(
             "checkpoint", metavar="RUN_OR_CHECKPOINT", help="a run directory (its best weights) or a .safetensors file"
         )
-        command.add_argument("--backend", choices=("scratch", "nn"), help="compute on this backend")
+        command.add_argument("--backend", choices=CHOICES["backend"], help="compute on this backend")
         command.add_argument("--json", action="store_true", help="print one JSON object")
     return root
 

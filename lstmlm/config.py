@@ -10,6 +10,8 @@ from lstmlm.errors import BadInput
 
 @dataclass
 class Model:
+    cell: str
+    gru_reset: str
     num_hiddens: int
     num_layers: int
     dropout: float
@@ -66,8 +68,10 @@ class Config:
 
 
 CHOICES = {
-    "backend": ("scratch", "nn"),
+    "backend": ("scratch", "nn", "cell"),
     "device": ("auto", "cpu", "cuda", "mps"),
+    "model.cell": ("lstm", "gru", "rnn"),
+    "model.gru_reset": ("after", "before"),
     "model.init": ("d2l", "default"),
     "data.preprocess": ("raw", "d2l_classic", "d2l"),
     "data.sampling": ("sequential", "random"),
@@ -117,6 +121,8 @@ def check(config: Config) -> Config:
             raise BadInput(f"{key}: must be finite and {span}, got {value}")
     if all(values[f"train.{limit}"] is None for limit in ("max_epochs", "max_steps", "max_seconds")):
         raise BadInput("train.max_epochs: no limit is set: set train.max_epochs, train.max_steps or train.max_seconds")
+    if config.model.gru_reset != "after" and config.model.cell != "gru":
+        raise BadInput(f"model.gru_reset: has no effect with model.cell={config.model.cell}: leave it, or use gru")
     return config
 
 

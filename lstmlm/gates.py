@@ -1,4 +1,4 @@
-"""How far the gates of an LSTM stand open, from its weights and hidden states: the same for every backend.
+"""How far the gates stand open, from the weights and the hidden states: the same for every backend.
 
 T = num_steps, B = batch_size, H = num_hiddens.
 """
@@ -12,7 +12,10 @@ from lstmlm.model import RNNModel
 
 @torch.no_grad()
 def gate_openings(model: RNNModel, ids: Tensor) -> list[dict[str, Tensor]]:
-    """The gates I, F, O of every layer, each (T, B, H), while the model reads ids (B, T) from the zero state."""
+    """The gates of every layer, each (T, B, H), while the model reads ids (B, T) from the zero state.
+
+    I, F, O for an LSTM, Z, R for a GRU, none for an RNN.
+    """
     was_training = model.training
     model.eval()
     outputs, _ = model.hidden_states(ids)
@@ -22,7 +25,8 @@ def gate_openings(model: RNNModel, ids: Tensor) -> list[dict[str, Tensor]]:
         X = dense(X, model.layers[k].num_inputs, Y.dtype)
         H = torch.cat([torch.zeros_like(Y[:1]), Y[:-1]])  # what each step saw: the step before
         W = {name.removeprefix(f"layers.{k}."): tensor for name, tensor in book.items()}
-        gates.append({g.upper(): torch.sigmoid(X @ W["W_x" + g] + H @ W["W_h" + g] + W["b_" + g]) for g in "ifo"})
+        there = [g for g in "ifozr" if "b_" + g in W]
+        gates.append({g.upper(): torch.sigmoid(X @ W["W_x" + g] + H @ W["W_h" + g] + W["b_" + g]) for g in there})
         X = Y
     model.train(was_training)
     return gates

@@ -1,69 +1,42 @@
 """What the weights are before the first step, drawn under the book's names: the same for every backend.
 
-D = width of a layer's input, V = vocab_size, H = num_hiddens, L = num_layers.
+V = vocab_size, H = num_hiddens, E = embedding_dim.
 """
 
 import torch
+from torch import Tensor
+from torch.nn.init import orthogonal_, xavier_uniform_
 
-from lstmlm.backends import LAYER_NAMES, Tensors
 from lstmlm.model import RNNModel
-from lstmlm.scratch import get_lstm_layer_params, get_lstm_params
 
 
 def initialize(model: RNNModel, init: str, generator: torch.Generator) -> None:
     """Draw the weights of `model` by the rule named `init`, with a generator on the CPU."""
-    model.load_book_weights(INITS[init](model, generator))
+    shapes = {name: tensor.shape for name, tensor in model.book_weights().items()}
+    one_hot = model.embedding_dim is None
+    model.load_book_weights({name: INITS[init](name, shape, one_hot, generator) for name, shape in shapes.items()})
 
 
-def d2l(model: RNNModel, generator: torch.Generator) -> Tensors:
-    """The book's: every matrix N(0, 0.01^2), every bias zero. One layer is `get_lstm_params`, draw for draw."""
-    V, H = model.vocab_size, model.num_hiddens
-    width = model.embedding_dim or V
-    *first, W_hq, b_q = get_lstm_params(V, H, "cpu", generator)
-    if width != V:
-        first = get_lstm_layer_params(width, H, "cpu", generator)
-    layers = [first] + [get_lstm_layer_params(H, H, "cpu", generator) for _ in range(model.num_layers - 1)]
-    return _named(layers, W_hq, b_q, _embedding(model, generator))
+def d2l(name: str, shape: torch.Size, one_hot: bool, generator: torch.Generator) -> Tensor:
+    """The book's: every matrix N(0, 0.01^2), every bias zero. For one layer, `get_lstm_params` draw for draw."""
+    if len(shape) == 1:
+        return torch.zeros(shape)
+    return torch.randn(shape, generator=generator) * (1 if name == "W_e" else 0.01)
 
 
-def default(model: RNNModel, generator: torch.Generator) -> Tensors:
+def default(name: str, shape: torch.Size, one_hot: bool, generator: torch.Generator) -> Tensor:
     """What trains well: orthogonal recurrent matrices (Saxe et al. 2014), forget bias 1 (Jozefowicz et al. 2015).
 
-    A one-hot input picks one row of W_x*, whatever V is, so the rows are N(0, 1) (measured, benchmarks/LOG.md);
-    dense inputs and the head get Xavier's uniform.
+    A one-hot input picks one row of W_x*, whatever V is, so these rows are N(0, 1), as an embedding's are (measured:
+    benchmarks/LOG.md). The matrices that meet dense inputs, and the head, get Xavier's uniform.
     """
-    V, H = model.vocab_size, model.num_hiddens
-    layers = []
-    for k in range(model.num_layers):
-        width = H if k else model.embedding_dim or V
-        layer = []
-        for name in LAYER_NAMES:
-            if name.startswith("W_x") and k == 0 and model.embedding_dim is None:
-                layer.append(torch.randn(width, H, generator=generator))
-            elif name.startswith("W_x"):
-                layer.append(torch.nn.init.xavier_uniform_(torch.empty(width, H), generator=generator))
-            elif name.startswith("W_h"):
-                layer.append(torch.nn.init.orthogonal_(torch.empty(H, H), generator=generator))
-            else:
-                layer.append(torch.ones(H) if name == "b_f" else torch.zeros(H))
-        layers.append(layer)
-    W_hq = torch.nn.init.xavier_uniform_(torch.empty(H, V), generator=generator)
-    return _named(layers, W_hq, torch.zeros(V), _embedding(model, generator))
-
-
-def _embedding(model: RNNModel, generator: torch.Generator) -> Tensors:
-    if model.embedding_dim is None:
-        return {}
-    return {"W_e": torch.randn(model.vocab_size, model.embedding_dim, generator=generator)}
-
-
-def _named(layers, W_hq, b_q, embedding: Tensors) -> Tensors:
-    book = {
-        f"layers.{k}.{name}": tensor.detach()
-        for k, layer in enumerate(layers)
-        for name, tensor in zip(LAYER_NAMES, layer, strict=True)
-    }
-    return book | {"W_hq": W_hq.detach(), "b_q": b_q.detach()} | embedding
+    if len(shape) == 1:
+        return torch.ones(shape) if name.endswith(".b_f") else torch.zeros(shape)
+    if name == "W_e" or (one_hot and name.startswith("layers.0.W_x")):
+        return torch.randn(shape, generator=generator)
+    if ".W_h" in name:
+        return orthogonal_(torch.empty(shape), generator=generator)
+    return xavier_uniform_(torch.empty(shape), generator=generator)
 
 
 INITS = {"d2l": d2l, "default": default}

@@ -6,14 +6,13 @@ B = batch_size, T = num_steps, V = vocab_size, H = num_hiddens, L = num_layers, 
 import torch
 from torch import Tensor, nn
 
-from lstmlm.backends import BACKENDS, LAYER_NAMES, Tensors
-from lstmlm.scratch import init_lstm_state
+from lstmlm.backends import Tensors, layer_class
 
-State = tuple[Tensor, ...]  # for an LSTM (H, C), each (L, B, H)
+State = tuple[Tensor, ...]  # for an LSTM (H, C), for a GRU or an RNN (H,), each (L, B, H)
 
 
 class RNNModel(nn.Module):
-    """A stack of L recurrent layers of one backend, and all that the backends share.
+    """A stack of L recurrent layers of one cell on one backend, and all that these share.
 
     That is: one-hot or embedded inputs, dropout on the output of every layer (the last too), the head, and
     the weights under the book's names. `dropout_generator`, on the model's device, feeds all dropout (None:
@@ -28,20 +27,21 @@ class RNNModel(nn.Module):
         dropout: float = 0.0,
         backend: str = "scratch",
         embedding_dim: int | None = None,
+        cell: str = "lstm",
     ) -> None:
         super().__init__()
         self.vocab_size, self.num_hiddens, self.num_layers = vocab_size, num_hiddens, num_layers
-        self.dropout, self.backend, self.embedding_dim = dropout, backend, embedding_dim
+        self.dropout, self.backend, self.embedding_dim, self.cell = dropout, backend, embedding_dim, cell
         self.dropout_generator: torch.Generator | None = None
         self.W_e = None if embedding_dim is None else nn.Parameter(torch.randn(vocab_size, embedding_dim))
         widths = [embedding_dim or vocab_size] + [num_hiddens] * (num_layers - 1)
-        self.layers = nn.ModuleList(BACKENDS[backend](width, num_hiddens) for width in widths)
+        self.layers = nn.ModuleList(layer_class(cell, backend)(width, num_hiddens) for width in widths)
         self.W_hq = nn.Parameter(torch.randn(num_hiddens, vocab_size) * 0.01)
         self.b_q = nn.Parameter(torch.zeros(vocab_size))
 
     def begin_state(self, batch_size: int, device: torch.device | str) -> State:
-        """The zero state, (H, C), each (L, B, H), in the dtype of the weights."""
-        zeros = init_lstm_state(self.num_layers * batch_size, self.num_hiddens, device)
+        """The zero state, each part (L, B, H), in the dtype of the weights."""
+        zeros = self.layers[0].init_state(self.num_layers * batch_size, self.num_hiddens, device)
         return tuple(z.to(self.W_hq.dtype).view(self.num_layers, batch_size, -1) for z in zeros)
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -88,7 +88,7 @@ class RNNModel(nn.Module):
         """The inverse of `to_book`."""
         own = {}
         for k, layer in enumerate(self.layers):
-            inside = {name: book[f"layers.{k}.{name}"] for name in LAYER_NAMES}
+            inside = {name: book[f"layers.{k}.{name}"] for name in layer.names}
             own |= {f"layers.{k}.{name}": tensor for name, tensor in layer.from_book(inside).items()}
         return own | {name: book[name] for name in ("W_e", "W_hq", "b_q") if name in book}
 

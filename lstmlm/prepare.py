@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lstmlm.backends import layer_class
 from lstmlm.config import Config
 from lstmlm.corpus import Corpus, Split, read_corpus, split_text
 from lstmlm.errors import BadInput
@@ -56,11 +57,30 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def cell_of(config: Config) -> str:
+    """The cell as BACKENDS names it: the two kinds of GRU are two cells."""
+    return "gru_before" if config.model.gru_reset == "before" else config.model.cell
+
+
+def model_arguments(config: Config, vocab_size: int) -> dict:
+    """What RNNModel takes, but for the backend: what a checkpoint stores of the model."""
+    model = config.model
+    return {
+        "vocab_size": vocab_size,
+        "num_hiddens": model.num_hiddens,
+        "num_layers": model.num_layers,
+        "dropout": model.dropout,
+        "embedding_dim": model.embedding_dim,
+        "cell": cell_of(config),
+    }
+
+
 def check_memory(config: Config, vocab_size: int) -> None:
     """Refuse a model whose weights, gradients and two moments do not fit in this machine's memory."""
     model = config.model
+    gates = len(layer_class(cell_of(config), config.backend).names) // 3
     H, D = model.num_hiddens, model.embedding_dim or vocab_size
-    params = sum(4 * H * (width + H + 1) for width in [D] + [H] * (model.num_layers - 1)) + (H + 1) * vocab_size
+    params = sum(gates * H * (width + H + 1) for width in [D] + [H] * (model.num_layers - 1)) + (H + 1) * vocab_size
     if not hasattr(os, "sysconf"):
         return
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

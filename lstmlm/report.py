@@ -29,8 +29,8 @@ def announce(prepared: Prepared, model: RNNModel, steps: int | None, directory: 
             *(config.data.batch_size, prepared.batch_size, config.data.num_steps),
         )
     log.info(
-        "model: %s LSTM, %d x %d hidden units, %s parameters",
-        *(config.backend, config.model.num_layers, config.model.num_hiddens),
+        "model: %s %s, %d x %d hidden units, %s parameters",
+        *(config.backend, config.model.cell.upper(), config.model.num_layers, config.model.num_hiddens),
         f"{sum(param.numel() for param in model.trained().values()):,}",
     )
     log.info(

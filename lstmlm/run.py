@@ -14,7 +14,7 @@ from lstmlm.evaluation import Score, evaluate
 from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
 from lstmlm.optim import build_optimizer
-from lstmlm.prepare import Prepared
+from lstmlm.prepare import Prepared, model_arguments
 from lstmlm.report import announce, report
 from lstmlm.sampling import generate
 from lstmlm.signals import StopRequest
@@ -84,20 +84,10 @@ def execute(prepared: Prepared, directory: Path) -> dict:
 
 
 def build_model(config: Config, vocab_size: int, device: torch.device) -> RNNModel:
-    model = RNNModel(vocab_size, **model_arguments(config), backend=config.backend)
+    model = RNNModel(**model_arguments(config, vocab_size), backend=config.backend)
     initialize(model, config.model.init, seeded(config.seed, "weights"))
     model.dropout_generator = seeded(config.seed, "dropout", device)
     return model.to(device)
-
-
-def model_arguments(config: Config) -> dict:
-    model = config.model
-    return {
-        "num_hiddens": model.num_hiddens,
-        "num_layers": model.num_layers,
-        "dropout": model.dropout,
-        "embedding_dim": model.embedding_dim,
-    }
 
 
 def describe(prepared: Prepared) -> dict:
@@ -105,7 +95,7 @@ def describe(prepared: Prepared) -> dict:
     corpus, split = prepared.corpus, prepared.split
     return {
         "vocab": prepared.vocab.idx_to_token,
-        "model": {"vocab_size": len(prepared.vocab), **model_arguments(prepared.config)},
+        "model": model_arguments(prepared.config, len(prepared.vocab)),
         "config": asdict(prepared.config),
         "data": {
             "name": corpus.name,

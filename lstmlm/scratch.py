@@ -16,13 +16,13 @@ from torch import Tensor
 State = tuple[Tensor, Tensor]  # (H, C), each (B, H)
 
 
-def get_lstm_layer_params(
-    num_inputs: int,
+def get_lstm_params(
+    vocab_size: int,
     num_hiddens: int,
     device: torch.device | str,
     generator: torch.Generator | None = None,
 ) -> list[Tensor]:
-    """The 12 tensors of one layer: W_x* (D, H), W_h* (H, H) from N(0, 0.01^2), b_* (H,) zero.
+    """The 14 tensors of the book: W_x* (V, H), W_h* (H, H) from N(0, 0.01^2), b_* (H,) zero; W_hq (H, V), b_q (V,).
 
     Drawn on the CPU and then moved, so that a seed gives the same weights on every device.
     """
@@ -32,7 +32,7 @@ def get_lstm_layer_params(
 
     def three():
         return (
-            normal(num_inputs, num_hiddens),
+            normal(vocab_size, num_hiddens),
             normal(num_hiddens, num_hiddens),
             torch.zeros(num_hiddens, device=device),
         )
@@ -41,23 +41,12 @@ def get_lstm_layer_params(
     W_xf, W_hf, b_f = three()  # Forget gate parameters
     W_xo, W_ho, b_o = three()  # Output gate parameters
     W_xc, W_hc, b_c = three()  # Candidate memory cell parameters
-    params = [W_xi, W_hi, b_i, W_xf, W_hf, b_f, W_xo, W_ho, b_o, W_xc, W_hc, b_c]
+    W_hq = normal(num_hiddens, vocab_size)  # Output layer parameters
+    b_q = torch.zeros(vocab_size, device=device)
+    params = [W_xi, W_hi, b_i, W_xf, W_hf, b_f, W_xo, W_ho, b_o, W_xc, W_hc, b_c, W_hq, b_q]
     for param in params:
         param.requires_grad_(True)
     return params
-
-
-def get_lstm_params(
-    vocab_size: int,
-    num_hiddens: int,
-    device: torch.device | str,
-    generator: torch.Generator | None = None,
-) -> list[Tensor]:
-    """The 14 tensors of the book: one layer on one-hot inputs (D = V), then W_hq (H, V), b_q (V,)."""
-    params = get_lstm_layer_params(vocab_size, num_hiddens, device, generator)
-    W_hq = (torch.randn(num_hiddens, vocab_size, generator=generator) * 0.01).to(device)
-    b_q = torch.zeros(vocab_size, device=device)
-    return [*params, W_hq.requires_grad_(True), b_q.requires_grad_(True)]
 
 
 def init_lstm_state(batch_size: int, num_hiddens: int, device: torch.device | str) -> State:

@@ -1,5 +1,6 @@
 """What the tests share: one thread, the texts beside the project, a command-line caller, a small trained run."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from lstmlm import cli, compose
+from lstmlm.backends import BACKENDS
 from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
 
@@ -16,6 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent
 SMALL_RUN = ["model.num_hiddens=24", "train.max_steps=40", "train.eval_every=20", "train.eval_chars=500"]
 
 torch.set_num_threads(1)
+
+# Every cell on every backend that has it: what is added to BACKENDS is tested
+FORMS = [(cell, backend) for cell, backends in BACKENDS.items() for backend in backends]
+PAIRS = [(cell, a, b) for cell, backends in BACKENDS.items() for a, b in itertools.permutations(backends, 2)]
+every_form = pytest.mark.parametrize(("cell", "backend"), FORMS, ids=" ".join)
 
 
 def shared_text(name: str) -> Path:
@@ -27,10 +34,17 @@ def shared_text(name: str) -> Path:
 
 
 def make_model(backend: str, dtype=torch.float64, init: str = "default", seed: int = 0, **arguments) -> RNNModel:
-    """A model whose weights depend on the seed, not on the backend."""
-    settings = {"vocab_size": 7, "num_hiddens": 5} | arguments
+    """A model whose weights, biases too, depend on the seed, not on the backend."""
+    settings = {"vocab_size": 7, "num_hiddens": 5, "cell": "lstm"} | arguments
     model = RNNModel(**settings, backend=backend)
-    initialize(model, init, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    initialize(model, init, generator)
+    if init == "default":  # biases that are not zero, so that one in the wrong place is found
+        weights = model.book_weights()
+        for name, tensor in weights.items():
+            if tensor.dim() == 1:
+                weights[name] = tensor + 0.3 * torch.randn(tensor.shape, generator=generator)
+        model.load_book_weights(weights)
     return model.to(dtype)
 
 

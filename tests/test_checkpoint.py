@@ -37,7 +37,7 @@ def test_a_checkpoint_alone_in_an_empty_folder_writes_and_scores(run_directory, 
     (tmp_path / "other.txt").write_text("The tide turned, and nobody said a word about it.")
     code, out, _ = command("evaluate", "alone.safetensors", "--file", "other.txt", "--json")
     assert code == 0 and json.loads(out)["num_chars"] == 48
-    for backend in BACKENDS:
+    for backend in BACKENDS["lstm"]:
         assert command(*words, str(alone), "--backend", backend)[1] == text
 
 
@@ -51,10 +51,11 @@ def test_evaluate_gives_the_figures_of_the_run(run_directory, command):
         assert row["perplexity"] == pytest.approx(final[f"ppl/{split}_best"], rel=1e-6)
         assert row["bits_per_char"] == pytest.approx(final[f"bpc/{split}_best"], rel=1e-6)
     results = [
-        json.loads(command("evaluate", str(run_directory), "--json", "--backend", backend)[1]) for backend in BACKENDS
+        json.loads(command("evaluate", str(run_directory), "--json", "--backend", backend)[1])
+        for backend in BACKENDS["lstm"]
     ]
     assert len({row["split_hash"] for row in results}) == 1
-    assert results[0]["nats_per_char"] == pytest.approx(results[1]["nats_per_char"], rel=1e-6)
+    assert [row["nats_per_char"] for row in results] == pytest.approx([results[0]["nats_per_char"]] * 3, rel=1e-6)
 
 
 def test_evaluate_on_the_text_moved_elsewhere_is_the_same_split(run_directory, command, tmp_path):

@@ -29,7 +29,8 @@ def test_every_file_composes_and_passes_the_checks(path):
 
 def test_choices_are_what_the_rooms_know():
     groups = {name: {path.stem for path in (CONF / name).glob("*.yaml")} for name in ("backend", "data")}
-    assert set(CHOICES["backend"]) == set(BACKENDS) == groups["backend"]
+    assert set(CHOICES["backend"]) == {b for backends in BACKENDS.values() for b in backends} == groups["backend"]
+    assert set(CHOICES["model.cell"]) | {"gru_before"} == set(BACKENDS)
     assert set(CHOICES["model.init"]) == set(initialization.INITS)
     assert set(CHOICES["data.preprocess"]) == set(corpus.PREPROCESS)
     assert set(CHOICES["data.sampling"]) == set(streams.STREAMS)
@@ -70,7 +71,7 @@ def test_help_and_import_do_not_import_torch():
 
 def test_completion_offers_the_backends():
     done = shell("train.py", "-sc", "query=bash", env={"COMP_LINE": "python train.py backend=", "COMP_POINT": "24"})
-    assert done.returncode == 0 and set(done.stdout.split()) == {"backend=nn", "backend=scratch"}
+    assert done.returncode == 0 and set(done.stdout.split()) == {"backend=cell", "backend=nn", "backend=scratch"}
 
 
 def test_the_python_of_this_test_is_one_that_the_project_names():

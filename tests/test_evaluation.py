@@ -4,15 +4,14 @@ import math
 
 import pytest
 import torch
-from conftest import make_model
+from conftest import every_form, make_model
 
-from lstmlm.backends import BACKENDS
 from lstmlm.evaluation import Score, evaluate
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_the_score_does_not_depend_on_the_chunks(backend):
-    model = make_model(backend, torch.float32, num_layers=2, dropout=0.5)
+@every_form
+def test_the_score_does_not_depend_on_the_chunks(cell, backend):
+    model = make_model(backend, torch.float32, cell=cell, num_layers=2, dropout=0.5)
     model.train()
     ids = torch.randint(7, (500,))
     whole = evaluate(model, ids, chunk=10_000)

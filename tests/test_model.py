@@ -2,20 +2,21 @@
 
 import pytest
 import torch
-from conftest import make_model
+from conftest import every_form, make_model
 
-from lstmlm.backends import BACKENDS
 from lstmlm.gates import gate_openings
+from lstmlm.initialization import initialize
+from lstmlm.model import RNNModel
 
 
 @pytest.mark.parametrize("embedding_dim", [None, 3])
 @pytest.mark.parametrize("num_layers", [1, 3])
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_ids_batch_first_give_logits_time_major(backend, num_layers, embedding_dim):
-    model = make_model(backend, num_layers=num_layers, embedding_dim=embedding_dim)
+@every_form
+def test_ids_batch_first_give_logits_time_major(cell, backend, num_layers, embedding_dim):
+    model = make_model(backend, cell=cell, num_layers=num_layers, embedding_dim=embedding_dim)
     ids = torch.randint(7, (3, 11))
-    logits, (H, C) = model(ids)
-    assert logits.shape == (33, 7) and H.shape == C.shape == (num_layers, 3, 5)
+    logits, state = model(ids)
+    assert logits.shape == (33, 7) and {part.shape for part in state} == {(num_layers, 3, 5)}
     alone, _ = model(ids[1:2])
     torch.testing.assert_close(logits.view(11, 3, 7)[:, 1], alone)
 
@@ -48,24 +49,36 @@ def test_dropout_draws_from_its_own_generator():
     assert not torch.equal(draws[0], model(ids)[0])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_gate_openings_are_the_gates_of_the_equations(backend):
-    """Recomputed step by step: C_t = F C + I C~ and H_t = O tanh(C_t) give back the hidden states."""
-    model, ids = make_model(backend, num_layers=2), torch.randint(7, (3, 6))
+@every_form
+def test_gate_openings_are_the_gates_of_the_equations(cell, backend):
+    """Recomputed step by step with these gates, the equations give back the hidden states."""
+    model, ids = make_model(backend, cell=cell, num_layers=2), torch.randint(7, (3, 6))
     outputs, _ = model.hidden_states(ids)
     book, X = model.book_weights(), torch.nn.functional.one_hot(ids.T, 7).double()
     for k, gates in enumerate(gate_openings(model, ids)):
         W = {name.removeprefix(f"layers.{k}."): tensor for name, tensor in book.items()}
         H = C = torch.zeros(3, 5, dtype=torch.float64)
         for t in range(6):
-            C = gates["F"][t] * C + gates["I"][t] * torch.tanh(X[t] @ W["W_xc"] + H @ W["W_hc"] + W["b_c"])
-            H = gates["O"][t] * torch.tanh(C)
+            gate = {name: opening[t] for name, opening in gates.items()}
+            if cell == "lstm":
+                C = gate["F"] * C + gate["I"] * torch.tanh(X[t] @ W["W_xc"] + H @ W["W_hc"] + W["b_c"])
+                H = gate["O"] * torch.tanh(C)
+            elif cell == "rnn":
+                assert not gate
+                H = torch.tanh(X[t] @ W["W_xh"] + H @ W["W_hh"] + W["b_h"])
+            else:
+                after = gate["R"] * (H @ W["W_hh"] + W.get("b_hn", 0))
+                before = (gate["R"] * H) @ W["W_hh"]
+                H_tilda = torch.tanh(X[t] @ W["W_xh"] + (after if cell == "gru" else before) + W["b_h"])
+                H = gate["Z"] * H + (1 - gate["Z"]) * H_tilda
             torch.testing.assert_close(H, outputs[k][t])
         X = outputs[k]
 
 
 def test_the_default_start_is_orthogonal_with_forget_bias_one():
-    weights = make_model("nn", num_hiddens=32, num_layers=2).book_weights()
+    model = RNNModel(7, 32, num_layers=2, backend="nn")
+    initialize(model, "default", torch.Generator().manual_seed(0))
+    weights = model.book_weights()
     for k in range(2):
         W = weights[f"layers.{k}.W_ho"]
         torch.testing.assert_close(W @ W.T, torch.eye(32, dtype=W.dtype), atol=1e-6, rtol=0)

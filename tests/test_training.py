@@ -10,7 +10,7 @@ import time
 
 import pytest
 import torch
-from conftest import ROOT, SMALL_RUN
+from conftest import ROOT, SMALL_RUN, every_form
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -116,6 +116,16 @@ def test_a_step_does_not_wait_for_the_device(train, monkeypatch):
     monkeypatch.setattr(training.Trainer, "train_step", watched)
     assert train(*SMALL_RUN, "train.max_steps=12", "model.dropout=0.3")[0] == 0
     assert len(waits) > 1000 and not any(waits)
+
+
+@every_form
+def test_every_form_trains_and_writes(train, command, tmp_path, cell, backend):
+    model = ["model.cell=gru", "model.gru_reset=before"] if cell == "gru_before" else [f"model.cell={cell}"]
+    once = (*SMALL_RUN, "train.max_steps=20", "train.lr=0.03", "model.num_layers=2", "hydra.run.dir=run")
+    assert train(*once, *model, f"backend={backend}")[0] == 0
+    assert rows(tmp_path / "run")[-1]["ppl/val_best"] < 30
+    code, text, _ = command("generate", "run", "--prompt", "The ", "--length", "20")
+    assert code == 0 and len(text) == 24
 
 
 def test_random_windows_train_too(train, tmp_path):
