@@ -33,6 +33,11 @@ GRU_BEFORE = book_names("zrh")
 GRU = [*GRU_BEFORE, "b_hn"]
 
 
+def under(prefix: str, tensors: Tensors) -> Tensors:
+    """The tensors whose names begin with the prefix, under the rest of their names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
 def dense(X: Tensor, num_inputs: int, dtype: torch.dtype) -> Tensor:
     """Ids (T, B) as one-hot rows (T, B, D); what is dense already stays."""
     if X.is_floating_point():

@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 
 import lstmlm
-from lstmlm.backends import Tensors
+from lstmlm.backends import Tensors, under
 from lstmlm.commit import write_durably
 from lstmlm.corpus import read_file
 from lstmlm.errors import BadInput
@@ -41,11 +41,7 @@ class Checkpoint:
 
     @property
     def optimizer(self) -> Tensors:
-        return {
-            name.removeprefix("optimizer."): tensor
-            for name, tensor in self.tensors.items()
-            if name.startswith("optimizer.")
-        }
+        return under("optimizer.", self.tensors)
 
     def build(self, backend: str | None = None, device: str = "cpu") -> tuple[RNNModel, Vocab]:
         """The model, on the backend that trained it or another, ready to use, and its vocabulary."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from lstmlm import __version__
 from lstmlm.compose import refuse, train
 from lstmlm.config import CHOICES
-from lstmlm.errors import BadInput, exit_code_of, show_any_character
+from lstmlm.errors import BadInput, EnvironmentFault, exit_code_of, show_any_character
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,12 +35,24 @@ def parser() -> argparse.ArgumentParser:
     )
     evaluate.set_defaults(run=evaluate_command)
 
+    check = commands.add_parser("check", help="is every backend of every cell the same function on this machine?")
+    check.add_argument("--device", choices=CHOICES["device"], default="auto", help="where to compute (default: auto)")
+    check.set_defaults(run=check_command)
+
+    trace = commands.add_parser("trace", help="follow the gates: of a worked example, or of a trained model")
+    trace.add_argument("--text", help="what the model reads (default: The time keeper)")
+    trace.add_argument("--layer", type=int, default=0, help="whose gates, counted from 0 (default: 0)")
+    trace.add_argument("--png", metavar="FILE", help="draw gates and cell state as heat maps")
+    trace.set_defaults(run=trace_command)
+
+    a_checkpoint = {"metavar": "RUN_OR_CHECKPOINT", "help": "a run directory (its best weights) or a .safetensors file"}
+    trace.add_argument("checkpoint", nargs="?", **a_checkpoint)
     for command in (generate, evaluate):
-        command.add_argument(
-            "checkpoint", metavar="RUN_OR_CHECKPOINT", help="a run directory (its best weights) or a .safetensors file"
-        )
+        command.add_argument("checkpoint", **a_checkpoint)
+    for command in (generate, evaluate, trace):
         command.add_argument("--backend", choices=CHOICES["backend"], help="compute on this backend")
-        command.add_argument("--json", action="store_true", help="print one JSON object")
+    for command in (generate, evaluate, check, trace):
+        command.add_argument("--json", action="store_true", help="print JSON")
     return root
 
 
@@ -121,6 +133,50 @@ def evaluate_command(options: argparse.Namespace) -> None:
     )
     if row["num_unknown"]:
         print(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")
+
+
+def check_command(options: argparse.Namespace) -> None:
+    from lstmlm.check import check, table
+    from lstmlm.prepare import pick_device
+
+    rows = list(check(pick_device(options.device)))
+    print(json.dumps(rows) if options.json else table(rows))
+    if failed := [row for row in rows if not row["passed"]]:
+        first = f"{failed[0]['cell']} on {failed[0]['backend']} in {failed[0]['dtype']}"
+        raise EnvironmentFault(f"check: {len(failed)} of {len(rows)} rows differ by more than rounding: {first} first")
+
+
+def trace_command(options: argparse.Namespace) -> None:
+    from lstmlm import checkpoint, trace
+
+    if options.checkpoint is None:
+        if options.text or options.png:
+            raise BadInput("trace: --text and --png follow a trained model: give RUN_OR_CHECKPOINT")
+        columns = trace.example(options.backend or "scratch")
+        as_lists = {name: values[:, 0].tolist() for name, values in columns.items()}
+        print(
+            json.dumps({"words": list(trace.EXAMPLE_WORDS), **as_lists})
+            if options.json
+            else trace.example_account(columns)
+        )
+        return
+
+    import torch
+
+    from lstmlm.sampling import check_text
+
+    model, vocab = checkpoint.load(checkpoint.find(options.checkpoint)).build(options.backend)
+    text = check_text(vocab, "The time keeper" if options.text is None else options.text, "--text")
+    if not text:
+        raise BadInput("--text: is empty: give a text of one character or more")
+    followed = trace.trace(model, torch.from_numpy(vocab.encode(text)), text, options.layer)
+    if options.png:
+        trace.trace_picture(followed, Path(options.png))
+    if options.json:
+        as_lists = {name: values.tolist() for name, values in followed.columns.items()}
+        print(json.dumps({"text": text, "layer": followed.layer, **as_lists}))
+    else:
+        print(trace.trace_table(followed))
 
 
 def text_to_score(record: dict, split: str | None, file: str | None) -> tuple[str, str, str, str]:

@@ -6,7 +6,7 @@ B = batch_size, T = num_steps, V = vocab_size, H = num_hiddens, L = num_layers, 
 import torch
 from torch import Tensor, nn
 
-from lstmlm.backends import Tensors, layer_class
+from lstmlm.backends import Tensors, layer_class, under
 
 State = tuple[Tensor, ...]  # for an LSTM (H, C), for a GRU or an RNN (H,), each (L, B, H)
 
@@ -80,16 +80,15 @@ class RNNModel(nn.Module):
         book = {}
         for k, layer in enumerate(self.layers):
             prefix = f"layers.{k}."
-            inside = {name.removeprefix(prefix): own[name] for name in own if name.startswith(prefix)}
-            book |= {prefix + name: tensor for name, tensor in layer.to_book(inside).items()}
+            book |= {prefix + name: tensor for name, tensor in layer.to_book(under(prefix, own)).items()}
         return book | {name: own[name] for name in ("W_e", "W_hq", "b_q") if name in own}
 
     def from_book(self, book: Tensors) -> Tensors:
         """The inverse of `to_book`."""
         own = {}
         for k, layer in enumerate(self.layers):
-            inside = {name: book[f"layers.{k}.{name}"] for name in layer.names}
-            own |= {f"layers.{k}.{name}": tensor for name, tensor in layer.from_book(inside).items()}
+            prefix = f"layers.{k}."
+            own |= {prefix + name: tensor for name, tensor in layer.from_book(under(prefix, book)).items()}
         return own | {name: book[name] for name in ("W_e", "W_hq", "b_q") if name in book}
 
     def trained(self) -> dict[str, nn.Parameter]:

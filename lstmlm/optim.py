@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from lstmlm.backends import Tensors
+from lstmlm.backends import Tensors, under
 from lstmlm.model import RNNModel
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's state, besides its step count
@@ -44,9 +44,7 @@ def moments_from_book(model: RNNModel, optimizer: torch.optim.Optimizer, book: T
     if not book:
         return
     for moment in MOMENTS:
-        prefix = f"{moment}."
-        inside = {name.removeprefix(prefix): book[name] for name in book if name.startswith(prefix)}
-        for name, tensor in model.from_book(inside).items():
+        for name, tensor in model.from_book(under(f"{moment}.", book)).items():
             param = model.get_parameter(name)
             optimizer.state[param]["step"] = book["step"].clone().to(param.device)
             optimizer.state[param][moment] = tensor.to(param).contiguous().clone()
