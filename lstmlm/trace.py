@@ -49,7 +49,7 @@ EXAMPLE_WEIGHTS = {
 }
 EXAMPLE_WORDS = {"Alice": [1, 0, 0], "is": [0, 1, 0], "happy": [0, 0, 0], "She": [1, 0, 1], "smiles": [0, 1, 0]}
 DEPARTURE = (
-    'The published version of this example departs at "happy". It skips the step and takes C = 0.012, H = 0.005 there,\n'
+    'The published version of this example departs at "happy". It skips it, takes C = 0.012 and H = 0.005 there,\n'
     'which the equations do not give, and so carries C = 0.356, H = 0.164 at "She". A word with no features still has\n'
     "the biases and what is carried: here it is a step like any other."
 )
