@@ -1,14 +1,13 @@
 """What is in a checkpoint: one safetensors file, dense tensors and one JSON record with a SHA-256.
 
-The tensors are the weights under the book's names (`layers.0.W_xi`, ..., `W_hq`, `b_q`) and, under `optimizer.`,
-the optimizer's state. The record holds the rest: vocabulary, model arguments, configuration, step, metrics, the
-text's and its splits' hashes, versions, format. One file is enough to generate. Nothing here unpickles.
+The tensors are the weights under the book's names (`layers.0.W_xi`, ..., `W_hq`, `b_q`), the optimizer's state under
+`optimizer.`, and under `run.` what else the loop holds (snapshot.py). The record holds the rest: vocabulary, model
+arguments, configuration, step, metrics, the text's and its splits' hashes, versions, format. One file is the whole run:
+enough to generate, and to go on. Nothing here unpickles.
 """
 
-import hashlib
 import json
 import math
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +19,11 @@ import torch
 import lstmlm
 from lstmlm.backends import Tensors, under
 from lstmlm.commit import write_durably
-from lstmlm.corpus import read_file
 from lstmlm.errors import BadInput
+from lstmlm.gate import FORMAT, KEY, digest, open_header, read_checked
 from lstmlm.model import RNNModel
 from lstmlm.vocab import Vocab
 
-FORMAT = 1
-KEY = "lstmlm"  # of the one metadata entry
 BEST, LAST, PREVIOUS = "best.safetensors", "last.safetensors", "previous.safetensors"
 
 
@@ -37,7 +34,7 @@ class Checkpoint:
 
     @property
     def weights(self) -> Tensors:
-        return {name: tensor for name, tensor in self.tensors.items() if not name.startswith("optimizer.")}
+        return {name: t for name, t in self.tensors.items() if not name.startswith(("optimizer.", "run."))}
 
     @property
     def optimizer(self) -> Tensors:
@@ -51,20 +48,23 @@ class Checkpoint:
         return model.to(device).eval(), vocab
 
 
-def save(path: Path, weights: Tensors, optimizer: Tensors, record: dict) -> None:
-    """Write a checkpoint durably. EnvironmentFault where the disk refuses; the old file is then intact."""
-    tensors = weights | {f"optimizer.{name}": tensor for name, tensor in optimizer.items()}
+def save(path: Path, tensors: Tensors, record: dict, keep: Path | None = None) -> None:
+    """Write a checkpoint durably; a file that was there goes to `keep`.
+
+    EnvironmentFault where the disk refuses, and then what was there is there still.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    record = finite({**record, "format": FORMAT, "versions": versions()})
-    record["sha256"] = digest(tensors, record)
-    write_durably(path, safetensors.torch.save(tensors, {KEY: json.dumps(record, allow_nan=False)}))
+    record = finite({**record, "format": FORMAT, "versions": versions(), "sha256": "0" * 64})
+    data = safetensors.torch.save(tensors, {KEY: json.dumps(record, allow_nan=False)})
+    # The digest is of the file's own layout, so it takes its place, quoted twice over, when the rest is there
+    blank, filled = (rb"\"sha256\": \"%b\"" % value for value in (b"0" * 64, digest(data, *open_header(data)).encode()))
+    assert data.count(blank) == 1
+    write_durably(path, data.replace(blank, filled), keep)
 
 
-def save_last(directory: Path, weights: Tensors, optimizer: Tensors, record: dict) -> None:
+def save_last(directory: Path, tensors: Tensors, record: dict) -> None:
     """Write `last`; what was last becomes `previous`. At every moment one of the two is good."""
-    if (directory / LAST).exists():
-        os.replace(directory / LAST, directory / PREVIOUS)
-    save(directory / LAST, weights, optimizer, record)
+    save(directory / LAST, tensors, record, keep=directory / PREVIOUS)
 
 
 def find(run_or_checkpoint: str) -> Path:
@@ -78,43 +78,25 @@ def find(run_or_checkpoint: str) -> Path:
 
 
 def load(path: Path) -> Checkpoint:
-    """Read and check a checkpoint; BadInput says in one line what is wrong with the file."""
-    data = read_file(path, "checkpoint")
-    if data[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
-        raise BadInput(f"checkpoint: {path} is a pickle or a zip, not a safetensors file: refused")
+    """Read a checkpoint through the gate; BadInput says in one line what is wrong with the file."""
+    data, record = read_checked(path)
     try:
         tensors = safetensors.torch.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    except (safetensors.SafetensorError, ValueError, RecursionError) as error:
+    except (safetensors.SafetensorError, ValueError) as error:
         raise BadInput(f"checkpoint: {path} is not a whole safetensors file ({str(error)!a})") from None
-    try:
-        record = json.loads(header["__metadata__"][KEY])
-        if record["format"] != FORMAT:
-            raise BadInput(f"checkpoint: {path} has format {record['format']!r}: this program reads {FORMAT}")
-        whole = record["sha256"] == digest(tensors, record)
-    except (KeyError, TypeError, json.JSONDecodeError):
-        raise BadInput(f"checkpoint: {path} was not written by lstmlm: its record is missing") from None
-    if not whole:
-        raise BadInput(f"checkpoint: {path} is damaged: its SHA-256 is not the recorded one")
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise BadInput(f"checkpoint: {path}: {name} has numbers that are not finite")
     return Checkpoint(tensors, record)
 
 
-def digest(tensors: Tensors, record: dict) -> str:
-    """SHA-256 over the record (but its own `sha256`) and every tensor's name, type, shape and bytes."""
-    whole = hashlib.sha256()
-    rest = {key: value for key, value in record.items() if key != "sha256"}
-    whole.update(json.dumps(rest, sort_keys=True).encode())
-    for name, tensor in sorted(tensors.items()):
-        whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        whole.update(tensor.numpy().tobytes())
-    return whole.hexdigest()
-
-
 def versions() -> dict[str, str]:
+    """What a run's bits may depend on, besides its settings."""
     return {
         "lstmlm": lstmlm.__version__,
         "torch": str(torch.__version__),
         "python": ".".join(map(str, sys.version_info[:3])),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
     }
 
 

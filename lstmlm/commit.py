@@ -13,14 +13,19 @@ except ImportError:  # Windows: no advisory locks, so two runs told to share a d
     fcntl = None
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`: a reader, or a power cut, finds the old file or the new one, never a part."""
+def write_durably(path: Path, data: bytes, keep: Path | None = None) -> None:
+    """Replace `path` by `data`: a reader, or a power cut, finds the old file or the new one, never a part.
+
+    The old file goes to `keep`, if that is given; between the two renames it is there and `path` is not.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            os.replace(path, keep)
         os.replace(temporary, path)
         sync_directory(path.parent)
     except OSError as error:

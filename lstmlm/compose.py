@@ -10,7 +10,7 @@ from pathlib import Path
 from lstmlm.errors import BadInput, exit_code_of, show_any_character
 from lstmlm.shipped import shipped
 
-FREE_TEXT = ("data.path", "sample.prompt", "hydra.run.dir", "hydra.sweep.dir")
+FREE_TEXT = ("data.path", "resume", "sample.prompt", "hydra.run.dir", "hydra.sweep.dir")
 
 
 def train(argv: list[str]) -> int:
@@ -39,6 +39,8 @@ def train(argv: list[str]) -> int:
     def compose_and_run() -> None:
         try:
             job()
+        except SystemExit as end:  # our own, above, or argparse's after --help
+            codes.append(end.code if isinstance(end.code, int) else 0)
         except Exception as error:
             raise user_error_of(error) from error
 
@@ -50,10 +52,10 @@ def train(argv: list[str]) -> int:
 
 
 def train_job(composed) -> None:
-    """One run, in the directory that Hydra made for it."""
+    """One run, in the directory that Hydra made for it or in the one that it goes on in."""
     from hydra.core.hydra_config import HydraConfig
 
-    from lstmlm.config import parse, to_yaml
+    from lstmlm.config import parse
 
     settings = HydraConfig.get()
     chosen = Path(settings.runtime.output_dir)
@@ -62,22 +64,58 @@ def train_job(composed) -> None:
     named = any(override.startswith("hydra.run.dir=") for override in settings.overrides.hydra)
     try:
         config = parse(composed)
-        from lstmlm.prepare import prepare  # torch, after all that needs no torch was checked
-        from lstmlm.run import execute
-        from lstmlm.rundir import claimed
+        # Torch is imported here, after all that needs no torch was checked
+        if config.resume is None:
+            start(config, chosen, named)
+        else:
+            go_on(config, typed_settings(config, settings.overrides.task), chosen, named)
+    finally:
+        with contextlib.suppress(OSError):
+            chosen.rmdir()  # only if it is empty: nothing came of it, or the run is elsewhere
 
-        prepared = prepare(config)
-    except BaseException:
-        remove_if_empty(chosen)
-        raise
+
+def start(config, chosen: Path, named: bool) -> None:
+    """A new run."""
+    from lstmlm.prepare import prepare
+    from lstmlm.run import execute
+    from lstmlm.rundir import claimed
+
+    prepared = prepare(config)
     with claimed(chosen, named) as directory:
-        (directory / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
         execute(prepared, directory)
 
 
-def remove_if_empty(directory: Path) -> None:
-    with contextlib.suppress(OSError):
-        directory.rmdir()
+def go_on(config, typed: dict[str, object], chosen: Path, named: bool) -> None:
+    """A run that was begun: in its own directory (resume=RUN_DIR), or from a file in a new one."""
+    from lstmlm import checkpoint
+    from lstmlm.resume import newest_good, resume
+    from lstmlm.rundir import claimed, has_checkpoint
+
+    source = chosen if config.resume == "auto" else Path(config.resume)
+    if config.resume == "auto" and not named:
+        raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR")
+    if config.resume == "auto" and not has_checkpoint(chosen):
+        config.resume = None
+        return start(config, chosen, named)
+    if source.is_dir():
+        with claimed(source, named, resuming=True) as directory:
+            resume(newest_good(directory), typed, directory, in_place=True)
+        return None
+    loaded = checkpoint.load(source)
+    with claimed(chosen, named) as directory:
+        resume(loaded, typed, directory, in_place=False)
+    return None
+
+
+def typed_settings(config, task_overrides: list[str]) -> dict[str, object]:
+    """The settings that the user gave a value, by themselves or through a group."""
+    import hydra
+
+    from lstmlm.config import flatten, parse
+
+    now, default = flatten(config), flatten(parse(hydra.compose("config")))
+    named = {override.lstrip("+").partition("=")[0] for override in task_overrides}
+    return {key: value for key, value in now.items() if key != "resume" and (key in named or value != default[key])}
 
 
 def quoted(argv: list[str], sweep: bool) -> list[str]:

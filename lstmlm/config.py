@@ -2,8 +2,8 @@
 
 import difflib
 import math
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any
+from dataclasses import Field, asdict, dataclass, fields, is_dataclass
+from typing import Any, get_args
 
 from lstmlm.errors import BadInput
 
@@ -45,6 +45,8 @@ class Train:
     log_every: int
     eval_every: int | None
     eval_chars: int | None
+    save_every: int | None
+    save_minutes: float | None
     book_report: bool
 
 
@@ -57,6 +59,7 @@ class Sample:
 
 @dataclass
 class Config:
+    resume: str | None
     backend: str
     seed: int
     device: str
@@ -65,6 +68,30 @@ class Config:
     data: Data
     train: Train
     sample: Sample
+
+    @classmethod
+    def from_flat(cls, flat: dict[str, Any]) -> "Config":
+        """The inverse of `flatten`, for settings from a file: BadInput where a name, a type or a bound is wrong."""
+        if wrong := set(option_names()) ^ set(flat):
+            raise BadInput(f"settings: {', '.join(sorted(wrong))}: missing, or unknown to this version")
+        groups = {}
+        for field in fields(cls):
+            if is_dataclass(field.type):
+                inner = under(field.name + ".", flat)
+                groups[field.name] = field.type(**{f.name: _typed(f, inner[f.name]) for f in fields(field.type)})
+            else:
+                groups[field.name] = _typed(field, flat[field.name])
+        return check(cls(**groups))
+
+
+def _typed(field: Field, value: Any) -> Any:
+    """The value, if it is of the field's type (an int will do for a float, a bool not for an int)."""
+    if field.type is Any:
+        return value
+    kinds = get_args(field.type) or (field.type,)
+    if type(value) in kinds or (float in kinds and type(value) is int):
+        return value
+    raise BadInput(f"{field.name}: {ascii(value)[:40]} is not of the type of this setting")
 
 
 CHOICES = {
@@ -100,6 +127,8 @@ BOUNDS = {
     "train.log_every": (1, math.inf, True),
     "train.eval_every": (1, math.inf, True),
     "train.eval_chars": (1, math.inf, True),
+    "train.save_every": (1, math.inf, True),
+    "train.save_minutes": (0, math.inf, False),
     "sample.length": (0, math.inf, True),
     "sample.temperature": (0, math.inf, True),
 }
@@ -132,6 +161,11 @@ def flatten(config, prefix: str = "") -> dict[str, Any]:
     for key, value in (asdict(config) if is_dataclass(config) else config).items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat
+
+
+def under(prefix: str, flat: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a group, under the rest of their names."""
+    return {key.removeprefix(prefix): value for key, value in flat.items() if key.startswith(prefix)}
 
 
 def option_names(node: type = Config, prefix: str = "") -> list[str]:

@@ -1,7 +1,7 @@
 """From checked settings to what a run needs: device, text, vocabulary, ids. Nothing is written yet."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -43,6 +43,8 @@ def prepare(config: Config) -> Prepared:
     given = config.sample.prompt
     prompt = texts["val"][:20] if given is None else check_text(vocab, given, "sample.prompt")
     check_memory(config, len(vocab))
+    if data.path is not None:  # so that a checkpoint says where its text is, wherever one stands
+        config = replace(config, data=replace(data, path=str(corpus.path)))
     ids = {which: torch.from_numpy(vocab.encode(text)).to(device) for which, text in texts.items()}
     return Prepared(config, device, corpus, split, vocab, ids, batch_size, prompt)
 

@@ -1,7 +1,6 @@
 """A run from its settings: text, vocabulary, streams, model and optimizer put together, trained and judged."""
 
 import hashlib
-import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,7 +8,9 @@ import torch
 
 from lstmlm import checkpoint
 from lstmlm.book import book_report
+from lstmlm.checkpoint import Checkpoint
 from lstmlm.config import Config, flatten, to_yaml
+from lstmlm.errors import BadInput
 from lstmlm.evaluation import Score, evaluate
 from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
@@ -18,7 +19,8 @@ from lstmlm.prepare import Prepared, model_arguments
 from lstmlm.report import announce, report
 from lstmlm.sampling import generate
 from lstmlm.signals import StopRequest
-from lstmlm.streams import STREAMS
+from lstmlm.snapshot import restore
+from lstmlm.streams import STREAMS, Streams
 from lstmlm.tracking import Tracker, score_tags
 from lstmlm.training import Limits, Trainer
 
@@ -29,30 +31,29 @@ def seeded(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch
     return torch.Generator(device).manual_seed(int.from_bytes(mixed[:8], "big") >> 1)
 
 
-def execute(prepared: Prepared, directory: Path) -> dict:
+def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = None) -> None:
     """Train in `directory`, which this run has to itself, judge the best weights, and say what came out.
 
-    Returns the figures of the last line of metrics.jsonl.
+    With a checkpoint of the same run, go on from there.
     """
-    config, vocab, ids, device = prepared.config, prepared.vocab, prepared.ids, prepared.device
+    config, vocab, ids = prepared.config, prepared.vocab, prepared.ids
     torch.set_num_threads(config.threads)
-    started = time.perf_counter()
-
-    model = build_model(config, len(vocab), device)
+    (directory / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    model = build_model(config, len(vocab), prepared.device)
     train = config.train
-    optimizer = build_optimizer(model, train.optimizer, train.lr, train.weight_decay)
-    streams = STREAMS[config.data.sampling](ids["train"], prepared.batch_size, config.data.num_steps)
-    limits = Limits(train.max_epochs, train.max_steps, train.max_seconds)
-    announce(prepared, model, limits.steps(streams.steps_per_epoch), directory)
+    streams = make_streams(prepared)
+    limits = limits_of(config)
+    steps = limits.steps(streams.steps_per_epoch)
+    announce(prepared, model, steps, directory)
 
     def sample() -> str:
         return generate(model, vocab, prepared.prompt, config.sample.length, config.sample.temperature, config.seed)
 
-    tracker = Tracker(directory, limits.steps(streams.steps_per_epoch), to_yaml(config))
+    tracker = Tracker(directory, steps, to_yaml(config), resumed_at=loaded.record["step"] if loaded else None)
     try:
         trainer = Trainer(
             model,
-            optimizer,
+            build_optimizer(model, train.optimizer, train.lr, train.weight_decay),
             streams,
             ids["val"],
             lr=train.lr,
@@ -63,24 +64,54 @@ def execute(prepared: Prepared, directory: Path) -> dict:
             log_every=train.log_every,
             eval_every=train.eval_every,
             eval_chars=train.eval_chars,
+            save_every=train.save_every,
+            save_minutes=train.save_minutes,
             data_generator=seeded(config.seed, "data order"),
             tracker=tracker,
             directory=directory,
             record=describe(prepared),
             sample=sample,
         )
+        if loaded is not None:
+            go_on_from(trainer, loaded)
         with StopRequest() as stop:
             trainer.fit(stop)
         tracker.bar.close()
         book = book_report(trainer, ids, vocab) if train.book_report else {}
         model.load_book_weights(checkpoint.load(directory / checkpoint.BEST).weights)
         scores = {which: evaluate(model, ids[which]) for which in ("val", "test") if len(ids[which]) > 1}
-        figures = book | final_figures(trainer, scores, time.perf_counter() - started)
+        figures = book | final_figures(trainer, scores)
         tracker.final(flatten(config), figures)
     finally:
         tracker.close()
     report(prepared, scores, figures, directory)
-    return figures
+
+
+def make_streams(prepared: Prepared) -> Streams:
+    data = prepared.config.data
+    return STREAMS[data.sampling](prepared.ids["train"], prepared.batch_size, data.num_steps)
+
+
+def limits_of(config: Config) -> Limits:
+    return Limits(config.train.max_epochs, config.train.max_steps, config.train.max_seconds)
+
+
+def go_on_from(trainer: Trainer, loaded: Checkpoint) -> None:
+    """Put the trainer where the checkpoint is, and `best` where the checkpoint says that it is."""
+    restore(trainer, loaded)
+    best = trainer.directory / checkpoint.BEST
+    if loaded.record["metrics"].get("step") == trainer.step:
+        if not holds_step(best, trainer.step):  # killed between `last` and `best`, or a file in a new directory
+            checkpoint.save(best, loaded.tensors, loaded.record)
+    elif not best.exists():
+        trainer.best = {"loss/val": float("inf")}  # the best so far is in another directory
+
+
+def holds_step(path: Path, step: int) -> bool:
+    try:
+        return checkpoint.load(path).record["step"] == step
+    except BadInput:
+        return False
 
 
 def build_model(config: Config, vocab_size: int, device: torch.device) -> RNNModel:
@@ -109,9 +140,9 @@ def describe(prepared: Prepared) -> dict:
     }
 
 
-def final_figures(trainer: Trainer, scores: dict[str, Score], seconds: float) -> dict:
+def final_figures(trainer: Trainer, scores: dict[str, Score]) -> dict:
     """The last line of metrics.jsonl: the best weights, scored whole, and what they cost."""
     figures = {"step": trainer.step, "best_step": trainer.best["step"], "best_epoch": trainer.best["progress/epoch"]}
     for which, score in scores.items():
         figures |= score_tags(f"{which}_best", score)
-    return figures | {"seconds": seconds, "chars_per_s": trainer.chars_per_second}
+    return figures | {"seconds": trainer.seconds, "chars_per_s": trainer.chars_per_second}

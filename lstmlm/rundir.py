@@ -11,8 +11,10 @@ from lstmlm.errors import BadInput, EnvironmentFault, LstmlmError
 
 
 @contextlib.contextmanager
-def claimed(chosen: Path, named: bool) -> Iterator[Path]:
+def claimed(chosen: Path, named: bool, resuming: bool = False) -> Iterator[Path]:
     """Hold `chosen` for the block, with the log open in it: nobody else may use it, and no checkpoint is there.
+
+    `resuming` is for a directory whose checkpoints are wanted.
 
     Where the directory is not one that the user `named`, and another run took it in the same second, the first free
     of chosen_2, chosen_3, ... is taken.
@@ -21,16 +23,25 @@ def claimed(chosen: Path, named: bool) -> Iterator[Path]:
     while True:
         directory.mkdir(parents=True, exist_ok=True)
         with locked(directory) as free:
-            if free and not any(directory.glob("*.safetensors")):
+            if free and (resuming or not has_checkpoint(directory)):
+                for unfinished in directory.glob(".*.tmp"):  # of a run that was killed while it wrote
+                    unfinished.unlink()
                 with logging_to(directory / "train.log"):
                     yield directory
                 return
-        if named and not free:
-            raise EnvironmentFault(f"hydra.run.dir: {directory} is in use by another run: choose another directory")
+        if (named or resuming) and not free:
+            raise EnvironmentFault(f"{directory} is in use by another run: wait for it, or choose another directory")
         if named:
-            raise BadInput(f"hydra.run.dir: {directory} holds a checkpoint already: choose another directory")
+            raise BadInput(
+                f"hydra.run.dir: {directory} holds a checkpoint already: choose another directory, "
+                f"or go on with resume={directory}"
+            )
         count += 1
         directory = chosen.with_name(f"{chosen.name}_{count}")
+
+
+def has_checkpoint(directory: Path) -> bool:
+    return any(directory.glob("*.safetensors"))
 
 
 @contextlib.contextmanager

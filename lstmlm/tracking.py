@@ -1,13 +1,17 @@
 """What a run shows and leaves behind: the bar, the log, TensorBoard curves and metrics.jsonl, spelled once."""
 
+import contextlib
 import json
 import logging
+import time
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 from tqdm import tqdm
 
 from lstmlm.checkpoint import finite
+from lstmlm.commit import write_durably
 from lstmlm.evaluation import Score
 
 log = logging.getLogger("lstmlm")
@@ -31,11 +35,17 @@ def score_tags(split: str, score: Score) -> dict[str, float]:
 class Tracker:
     """One per run, one run per directory. Steps count optimizer steps."""
 
-    def __init__(self, directory: Path, total_steps: int | None, config_text: str) -> None:
-        self.writer = SummaryWriter(str(directory))
+    def __init__(
+        self, directory: Path, total_steps: int | None, config_text: str, resumed_at: int | None = None
+    ) -> None:
         self.metrics = directory / "metrics.jsonl"
+        if resumed_at is not None:
+            forget_after(self.metrics, resumed_at)
+            wait_for_a_later_name(directory)
+        # Points after the checkpoint will be drawn again: purge_step hides the first drawing
+        self.writer = SummaryWriter(str(directory), purge_step=None if resumed_at is None else resumed_at + 1)
         # disable=None: no bar where stderr is not a terminal
-        self.bar = tqdm(total=total_steps, disable=None, dynamic_ncols=True, unit="step")
+        self.bar = tqdm(total=total_steps, initial=resumed_at or 0, disable=None, dynamic_ncols=True, unit="step")
         self.writer.add_custom_scalars(TRAIN_AGAINST_VAL)
         self.writer.add_text("run/config", _verbatim(config_text))
 
@@ -57,7 +67,6 @@ class Tracker:
         own = ("loss/val", "bpc/val", "ppl/val", "gates/")  # the rest are the curves that `step` draws
         self.scalars(step, {tag: value for tag, value in values.items() if tag.startswith(own)})
         self.writer.add_text("sample", _verbatim(sample), step)
-        self.writer.flush()
         self.record({"step": step, **values, "sample": sample})
         log.info(
             "step %d, epoch %.1f: train ppl %.3f, val ppl %.3f, %.3f bits/char%s | %s",
@@ -66,19 +75,47 @@ class Tracker:
         )
 
     def final(self, settings: dict, values: dict) -> None:
-        """Once, at the end: the last line of metrics.jsonl, and hparams in the same TensorBoard run."""
-        self.record({"final": True, **values})
+        """Once, at the end: hparams in the same TensorBoard run, and then the last line of metrics.jsonl."""
         flat = {key: value if isinstance(value, (int, float, bool)) else str(value) for key, value in settings.items()}
         numbers = {tag: value for tag, value in values.items() if isinstance(value, float)}
-        self.writer.add_hparams(flat, numbers, run_name=".")
+        for summary in hparams(flat, numbers):  # writer.add_hparams would open a run of its own for them
+            self.writer.file_writer.add_summary(summary)
+        # One step on: a run killed here draws them again, and purges what is after its last step
+        self.scalars(values["step"] + 1, numbers)
+        self.flush()
+        self.record({"final": True, **values})
 
     def record(self, row: dict) -> None:
         with open(self.metrics, "a", encoding="utf-8") as file:
             file.write(json.dumps(finite(row)) + "\n")
 
+    def flush(self) -> None:
+        """So that what is before a checkpoint is on the disk before it."""
+        self.writer.flush()
+
     def close(self) -> None:
         self.bar.close()
         self.writer.close()
+
+
+def forget_after(metrics: Path, step: int) -> None:
+    """Drop the rows of evaluations after a step, and final figures: the resumed run will write them again."""
+    if not metrics.exists():
+        return
+    kept = []
+    for line in metrics.read_text(encoding="utf-8").splitlines(keepends=True):
+        with contextlib.suppress(ValueError):  # a line that a kill cut short
+            row = json.loads(line)
+            if "final" not in row and row["step"] <= step:
+                kept.append(line)
+    write_durably(metrics, "".join(kept).encode())
+
+
+def wait_for_a_later_name(directory: Path) -> None:
+    """Event files are read in the order of the second in their names; purge_step works on what was read before."""
+    seconds = [int(path.name.split(".")[3]) for path in directory.glob("events.out.tfevents.*")]
+    while seconds and time.time() < max(seconds) + 1:
+        time.sleep(0.05)
 
 
 def ascii_line(text: str, width: int = 72) -> str:

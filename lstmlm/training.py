@@ -3,10 +3,10 @@
 B = batch_size, T = num_steps, V = vocab_size.
 """
 
-import logging
+import itertools
 import time
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,16 +14,17 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from lstmlm import checkpoint
+from lstmlm.backends import Tensors
 from lstmlm.errors import Diverged, Stopped
-from lstmlm.evaluation import Score, evaluate
+from lstmlm.evaluation import evaluate
 from lstmlm.gates import gate_openings
+from lstmlm.meter import Meter, Reading
 from lstmlm.model import RNNModel, State
-from lstmlm.optim import grad_clipping, lr_factor, moments_to_book, set_lr
+from lstmlm.optim import grad_clipping, lr_factor, set_lr
 from lstmlm.signals import StopRequest
+from lstmlm.snapshot import capture
 from lstmlm.streams import Streams
 from lstmlm.tracking import Tracker, score_tags
-
-log = logging.getLogger("lstmlm")
 
 
 @dataclass(frozen=True)
@@ -47,56 +48,6 @@ class Limits:
         return max(by_steps, by_seconds)
 
 
-@dataclass(frozen=True)
-class Reading:
-    """Sums over some training steps: of nats, characters, gradient norms before clipping, and clipped steps."""
-
-    nats: float = 0.0
-    chars: int = 0
-    norms: float = 0.0
-    clipped: float = 0.0
-    steps: int = 0
-
-    def __add__(self, other: "Reading") -> "Reading":
-        return Reading(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
-
-    @property
-    def score(self) -> Score:
-        return Score(self.nats, self.chars)
-
-    def gradient_tags(self) -> dict[str, float]:
-        return {"optim/grad_norm": self.norms / self.steps, "optim/clipped": self.clipped / self.steps}
-
-
-class Meter:
-    """Sums on the device since the last reading, which alone waits for the device."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.sums = torch.zeros(3, device=device)  # nats, norms before clipping, clipped steps
-        self.first_bad_step = torch.full((), -1, device=device)
-        self.chars = self.steps = 0
-
-    def add(self, step: int, loss: Tensor, norm: Tensor, chars: int, grad_clip: float | None) -> None:
-        clipped = norm > (torch.inf if grad_clip is None else grad_clip)
-        self.sums += torch.stack([loss.detach() * chars, norm, clipped])
-        bad = ~(torch.isfinite(loss.detach()) & torch.isfinite(norm)) & (self.first_bad_step < 0)
-        self.first_bad_step.masked_fill_(bad, step)
-        self.chars, self.steps = self.chars + chars, self.steps + 1
-
-    def read(self) -> Reading:
-        """What was added since the last call. Diverged where a step was not finite."""
-        if (step := int(self.first_bad_step)) >= 0:
-            raise Diverged(
-                f"training diverged at step {step}: the loss or the norm of its gradient is not finite: "
-                f"lower train.lr or train.grad_clip; the last good checkpoint is intact"
-            )
-        nats, norms, clipped = self.sums.tolist()
-        reading = Reading(nats, self.chars, norms, clipped, self.steps)
-        self.sums.zero_()
-        self.chars = self.steps = 0
-        return reading
-
-
 class Trainer:
     """Trains `model` on `streams`, judges it on `val_ids` (n,), and keeps best, last and previous.
 
@@ -118,6 +69,8 @@ class Trainer:
         log_every: int,
         eval_every: int | None,
         eval_chars: int | None,
+        save_every: int | None,
+        save_minutes: float | None,
         data_generator: torch.Generator,
         tracker: Tracker,
         directory: Path,
@@ -129,6 +82,7 @@ class Trainer:
         self.lr, self.schedule, self.warmup, self.grad_clip = lr, schedule, warmup, grad_clip
         self.limits, self.log_every = limits, log_every
         self.eval_every = eval_every or streams.steps_per_epoch
+        self.save_every, self.save_minutes = save_every, save_minutes
         self.data_generator, self.tracker = data_generator, tracker
         self.directory, self.record, self.sample = directory, record, sample
 
@@ -136,49 +90,72 @@ class Trainer:
         self.meter = Meter(streams.ids.device)
         self.since_evaluation = self.this_epoch = Reading()
         self.step = self.chars = 0
+        self.batch = 0  # of this epoch, the next to come
+        self.state: State | None = None  # carried into it
+        self.epoch_start = data_generator.get_state()
         self.best: dict = {"loss/val": float("inf")}
-        self.started = self.clock = time.perf_counter()
+        self.started = self.clock = self.saved = time.perf_counter()
         self.training_seconds = 0.0  # in steps alone, evaluation and saving left out
 
     # The loop
 
     def fit(self, stop: StopRequest) -> None:
-        """Train until a limit is reached. Stopped after the current step is saved, if `stop` asks for it."""
-        while True:
-            state, self.this_epoch = None, Reading()
-            for X, Y in self.streams.epoch(self.data_generator):
-                state = self.train_step(X, Y, state)
-                ended = self.progress() >= 1
-                due = any(self.step % every == 0 for every in (self.log_every, self.eval_every, self.epoch_steps))
-                if due or ended or stop.exit_code:
-                    self.log_step()
-                if stop.exit_code:
-                    self.save_last()
-                    raise Stopped(self.stopped_message(), stop.exit_code)
-                if ended or self.step % self.eval_every == 0:
-                    self.evaluate()
-                if ended:
-                    return
+        """Train until a limit is reached; Stopped after the step is finished and saved, if `stop` asks for it."""
+        if self.step == 0:
+            self.save_last()
+        while self.progress() < 1:
+            self.epoch(stop)
 
-    def train_step(self, X: Tensor, Y: Tensor, state: State | None) -> State:
-        """One step on X, Y (B, T) from a state, or from the zero state; returns the state to carry."""
-        if state is None or not self.streams.carries_state:
-            state = self.model.begin_state(X.shape[0], X.device)
+    def epoch(self, stop: StopRequest) -> None:
+        """What is left of an epoch: all of it, or after a resume what comes after the batches already seen."""
+        if self.batch == 0:
+            self.epoch_start, self.this_epoch = self.data_generator.get_state(), Reading()
+        self.data_generator.set_state(self.epoch_start)
+        for X, Y in itertools.islice(self.streams.epoch(self.data_generator), self.batch, None):
+            self.train_step(X, Y)
+            ended = self.progress() >= 1
+            if ended or self.due(self.log_every, self.eval_every, self.epoch_steps):
+                self.log_step()
+            if ended or self.due(self.eval_every):
+                self.evaluate()
+            elif stop.exit_code or self.save_is_due():
+                self.save_last()
+            if ended:
+                return
+            if stop.exit_code:
+                raise Stopped(f"stopped at step {self.step}: saved {self.directory / checkpoint.LAST}", stop.exit_code)
+        self.batch, self.state = 0, None
+
+    def train_step(self, X: Tensor, Y: Tensor) -> None:
+        """One step on X, Y (B, T) from the carried state, or where nothing is carried from the zero state."""
+        if self.state is None or not self.streams.carries_state:
+            self.state = self.model.begin_state(X.shape[0], X.device)
         set_lr(self.optimizer, self.lr * lr_factor(self.progress(), self.schedule, self.warmup))
         self.model.train()
-        logits, state = self.model(X, tuple(part.detach() for part in state))
+        logits, state = self.model(X, self.state)
         loss = functional.cross_entropy(logits, Y.T.flatten())  # logits (T*B, V) are time-major
         self.optimizer.zero_grad()
         loss.backward()
         norm = grad_clipping(self.params, self.grad_clip)
         self.optimizer.step()
-        self.step += 1
-        self.chars += Y.numel()
+        self.state = tuple(part.detach() for part in state)
+        self.step, self.batch, self.chars = self.step + 1, self.batch + 1, self.chars + Y.numel()
         self.meter.add(self.step, loss, norm, Y.numel(), self.grad_clip)
-        return state
+
+    def due(self, *every: int) -> bool:
+        return any(self.step % steps == 0 for steps in every)
+
+    def save_is_due(self) -> bool:
+        by_time = self.save_minutes is not None and time.perf_counter() - self.saved > self.save_minutes * 60
+        return by_time or (self.save_every is not None and self.due(self.save_every))
 
     def progress(self) -> float:
-        return self.limits.progress(self.step, self.epoch_steps, time.perf_counter() - self.started)
+        return self.limits.progress(self.step, self.epoch_steps, self.seconds)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start of the run, evaluation and what came before a resume included."""
+        return time.perf_counter() - self.started
 
     @property
     def epoch_steps(self) -> int:
@@ -215,25 +192,25 @@ class Trainer:
         self.tracker.evaluation(self.step, values, self.sample(), " (best)" if is_best else "")
         if is_best:
             self.best = {"step": self.step, **values}
-            checkpoint.save(self.directory / checkpoint.BEST, *self.contents())
-        self.save_last()
         self.since_evaluation = Reading()
+        tensors, record = self.save_last()
+        if is_best:
+            checkpoint.save(self.directory / checkpoint.BEST, tensors, record)
         self.clock = time.perf_counter()
 
-    def save_last(self) -> None:
-        checkpoint.save_last(self.directory, *self.contents())
-
-    def contents(self):
-        """Weights, optimizer and record of a checkpoint at this step; Diverged if a weight is not finite."""
+    def save_last(self) -> tuple[Tensors, dict]:
+        """Write `last`, and return what was written. Diverged, and nothing written, if a number is not finite."""
+        self.meter.check()
         weights = self.model.book_weights()
         if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
             raise Diverged(f"training diverged at step {self.step}: a weight is not finite: lower train.lr")
-        record = {**self.record, "step": self.step, "epoch": self.step / self.epoch_steps, "metrics": self.best}
-        return weights, moments_to_book(self.model, self.optimizer), record
+        tensors, record = capture(self)
+        tensors, record = weights | tensors, self.record | record
+        self.tracker.flush()
+        checkpoint.save_last(self.directory, tensors, record)
+        self.saved = time.perf_counter()
+        return tensors, record
 
     @property
     def chars_per_second(self) -> float:
         return self.chars / self.training_seconds
-
-    def stopped_message(self) -> str:
-        return f"stopped at step {self.step}: saved {self.directory / checkpoint.LAST}"

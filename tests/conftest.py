@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 
-from lstmlm import cli, compose
+from lstmlm import cli
 from lstmlm.backends import BACKENDS
 from lstmlm.check import relative_difference as relative_difference  # for the tests, from here
+from lstmlm.compose import train as train_door
+from lstmlm.config import Config, parse, register_schema
 from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
 
@@ -51,10 +54,16 @@ def make_model(backend: str, dtype=torch.float64, init: str = "default", seed: i
 
 def shell(*words: str, cwd: Path = ROOT, **options) -> subprocess.CompletedProcess:
     """Run python with these words as a user would, in a process of its own."""
+    options = {"timeout": 240} | options
     environment = {**os.environ, "PYTHONPATH": str(ROOT)} | options.pop("env", {})
-    return subprocess.run(
-        [sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240, **options
-    )
+    return subprocess.run([sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, **options)
+
+
+def composed_config(*overrides: str) -> Config:
+    """The settings of `python train.py` with these overrides."""
+    register_schema()
+    with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
+        return parse(compose("config", overrides=list(overrides)))
 
 
 @pytest.fixture
@@ -65,7 +74,7 @@ def train(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr(sys, "argv", ["train.py"])
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
         capsys.readouterr()
-        code = compose.train(list(overrides))
+        code = train_door(list(overrides))
         return code, *capsys.readouterr()
 
     monkeypatch.chdir(tmp_path)

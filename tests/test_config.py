@@ -6,19 +6,13 @@ import sys
 import pytest
 import yaml
 from conftest import ROOT, shell
-from hydra import compose, initialize_config_dir
+from conftest import composed_config as composed
 
 from lstmlm import corpus, initialization, optim, streams
 from lstmlm.backends import BACKENDS
-from lstmlm.config import BOUNDS, CHOICES, Config, flatten, option_names, parse, register_schema, to_yaml
+from lstmlm.config import BOUNDS, CHOICES, flatten, option_names, to_yaml
 
 CONF = ROOT / "conf"
-
-
-def composed(*overrides: str) -> Config:
-    register_schema()
-    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        return parse(compose("config", overrides=list(overrides)))
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*/*.yaml")), ids=lambda path: f"{path.parent.name}={path.stem}")
@@ -39,7 +33,7 @@ def test_choices_are_what_the_rooms_know():
 
 
 def test_every_setting_is_checked_by_choice_bound_or_type():
-    by_type = {"data.name", "data.path", "data.split", "sample.prompt", "train.book_report"}
+    by_type = {"resume", "data.name", "data.path", "data.split", "sample.prompt", "train.book_report"}
     assert set(option_names()) == set(CHOICES) | set(BOUNDS) | by_type
 
 

@@ -131,7 +131,7 @@ def test_a_directory_in_use_is_refused(train, tmp_path):
     with locked(tmp_path / "run") as free:
         assert free
         code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
-    assert code == 4 and re.fullmatch(r"error: hydra\.run\.dir: run is in use by another run: .*\n", err)
+    assert code == 4 and re.fullmatch(r"error: run is in use by another run: .*\n", err)
 
 
 def test_two_runs_in_the_same_second_have_two_directories(train, tmp_path):

@@ -2,12 +2,10 @@
 
 import pytest
 import torch
-from conftest import every_form, make_model, relative_difference
+from conftest import make_model, relative_difference
 from torch import nn
 
-from lstmlm import checkpoint
 from lstmlm.exchange import from_torch, to_torch
-from lstmlm.optim import build_optimizer, moments_from_book, moments_to_book
 
 MODULES = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
@@ -50,31 +48,3 @@ def test_what_no_backend_computes_is_named():
         from_torch(nn.LSTM(7, 5, proj_size=2).state_dict(), linear)
     with pytest.raises(ValueError, match=r"torch\.nn has no cell"):
         to_torch(make_model("scratch", cell="gru_before").book_weights())
-
-
-@every_form
-def test_training_goes_on_from_a_file_on_every_backend(cell, backend, tmp_path):
-    """Weights and moments through a checkpoint file; the next steps are those of the model that was saved."""
-    ids = (torch.arange(60) % 7).clamp(max=2).view(3, 20)
-
-    def train(model, optimizer):
-        for _ in range(5):
-            logits, _ = model(ids[:, :-1])
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(logits, ids[:, 1:].T.flatten()).backward()
-            optimizer.step()
-
-    saved = make_model("scratch", cell=cell, num_layers=2)
-    optimizer = build_optimizer(saved, "adamw", 0.1, 0.01)
-    train(saved, optimizer)
-    record = {"vocab": list("0123456"), "config": {"backend": "scratch"}}
-    checkpoint.save(tmp_path / "x.safetensors", saved.book_weights(), moments_to_book(saved, optimizer), record)
-    loaded = checkpoint.load(tmp_path / "x.safetensors")
-    other = make_model(backend, cell=cell, seed=9, num_layers=2)
-    other.load_book_weights(loaded.weights)
-    continued = build_optimizer(other, "adamw", 0.1, 0.01)
-    moments_from_book(other, continued, loaded.optimizer)
-    train(saved, optimizer)
-    train(other, continued)
-    theirs = other.book_weights()
-    assert all(relative_difference(theirs[name], tensor) < 1e-9 for name, tensor in saved.book_weights().items())

@@ -109,9 +109,9 @@ def test_a_step_does_not_wait_for_the_device(train, monkeypatch):
 
     step = training.Trainer.train_step
 
-    def watched(self, X, Y, state):
+    def watched(self, X, Y):
         with Watch():
-            return step(self, X, Y, state)
+            return step(self, X, Y)
 
     monkeypatch.setattr(training.Trainer, "train_step", watched)
     assert train(*SMALL_RUN, "train.max_steps=12", "model.dropout=0.3")[0] == 0

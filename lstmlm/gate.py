@@ -1,0 +1,223 @@
+"""What may be read: a checkpoint may come from a stranger, so every byte of it is checked as data before it is used.
+
+In this order: a regular file of bounded size; a bounded header of strict JSON; tensors of known types that fill the
+file without holes; one record with the fields, types and bounds that this program writes; names and shapes equal to
+what the recorded model arguments imply; the SHA-256. Then checkpoint.py loads it, and looks that its numbers are
+finite. Nothing is imported by name, resolved or unpickled.
+"""
+
+import hashlib
+import json
+import math
+import os
+import stat
+from pathlib import Path
+
+from lstmlm.config import Config, flatten
+from lstmlm.errors import BadInput
+
+FORMAT = 1
+KEY = "lstmlm"  # of the one metadata entry
+MAX_FILE, MAX_HEADER = 2 << 30, 4 << 20  # bytes
+BYTES = {"F32": 4, "F64": 8, "I64": 8, "U8": 1}  # per element, of the types that may be there
+PICKLED = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
+
+# The record: field -> type
+RECORD = {
+    "format": int,
+    "sha256": str,
+    "step": int,
+    "epoch": float,
+    "vocab": list,
+    "model": dict,
+    "config": dict,
+    "data": dict,
+    "metrics": dict,
+    "loop": dict,
+    "versions": dict,
+}
+DATA = {"name": str, "path": str, "sha256": str, "preprocess": str, "split": str, "ranges": dict, "hashes": dict}
+# The model's arguments: smallest and largest; None is allowed for an embedding alone
+BOUNDS = {"vocab_size": (2, 1 << 21), "num_hiddens": (1, 1 << 14), "num_layers": (1, 64), "embedding_dim": (1, 1 << 14)}
+GATES = {"lstm": "ifoc", "gru": "zrh", "gru_before": "zrh", "rnn": "h"}
+
+
+class Refused(ValueError):
+    """Why a file may not be used."""
+
+
+def read_checked(path: Path) -> tuple[bytes, dict]:
+    """The bytes of a checkpoint that passed the gate, and its record.
+
+    BadInput says in one line what is wrong.
+    """
+    data = read_regular(path)
+    try:
+        if data[:2] in (b"PK", *PICKLED):
+            raise Refused("is a pickle or a zip, not a safetensors file: refused")
+        tensors, record = open_header(data)
+        check_record(record)
+        check_names(tensors, record)
+        if digest(data, tensors, record) != record["sha256"]:
+            raise Refused("is damaged: its SHA-256 is not the recorded one")
+    except Refused as reason:
+        raise BadInput(f"checkpoint: {path} {reason}") from None
+    return data, record
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a regular file of bounded size; a pipe is not waited for, a device not read."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        raise BadInput(f"checkpoint: no such file: {path}") from None
+    except OSError as error:
+        raise BadInput(f"checkpoint: cannot open {path}: {error.strerror}") from None
+    with open(handle, "rb") as file:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            raise BadInput(f"checkpoint: {path} is not a regular file")
+        if facts.st_size > MAX_FILE:
+            raise BadInput(f"checkpoint: {path} is larger than {MAX_FILE >> 30} GiB: refused")
+        return file.read(facts.st_size)
+
+
+def strict_json(text: str | bytes, what: str):
+    """JSON without duplicate keys, NaN or infinities."""
+
+    def no_duplicates(pairs):
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a key stands twice")
+        return dict(pairs)
+
+    def no_constant(name):
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        return json.loads(text, object_pairs_hook=no_duplicates, parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"is not a safetensors file of lstmlm: {what}: {ascii(str(error))[:80]}") from None
+
+
+def open_header(data: bytes) -> tuple[dict[str, dict], dict]:
+    """The tensors by name (dtype, shape, data_offsets), checked to fill the file, and the record."""
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > min(MAX_HEADER, len(data) - 8):
+        raise Refused("is not a whole safetensors file: its header is too large or cut off")
+    header = strict_json(data[8 : 8 + length], "header")
+    if not isinstance(header, dict):
+        raise Refused("is not a safetensors file")
+    metadata = header.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or set(metadata) != {KEY} or not isinstance(metadata[KEY], str):
+        raise Refused("was not written by lstmlm: its record is missing")
+    for name, tensor in header.items():
+        check_tensor(name, tensor)
+    end = 0
+    for tensor in sorted(header.values(), key=lambda tensor: tensor["data_offsets"]):
+        start, stop = tensor["data_offsets"]
+        if start != end:
+            raise Refused("is damaged: its tensors overlap or leave holes")
+        end = stop
+    if end != len(data) - 8 - length:
+        raise Refused("is damaged: its tensors do not fill it")
+    return header, strict_json(metadata[KEY], "record")
+
+
+def check_tensor(name: str, tensor) -> None:
+    """A known type, at most three axes, and as many bytes as these imply."""
+    if not isinstance(tensor, dict) or set(tensor) != {"dtype", "shape", "data_offsets"}:
+        raise Refused(f"is damaged: tensor {name!a} is not described as one")
+    shape, offsets = tensor["shape"], tensor["data_offsets"]
+    if tensor["dtype"] not in BYTES:
+        raise Refused(f"has a tensor of a type that lstmlm does not write: {name!a}")
+    if not all(isinstance(n, list) and all(type(i) is int and 0 <= i <= MAX_FILE for i in n) for n in (shape, offsets)):
+        raise Refused(f"is damaged: shape or place of tensor {name!a}")
+    if len(shape) > 3 or len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * BYTES[tensor["dtype"]]:
+        raise Refused(f"is damaged: shape or place of tensor {name!a}")
+
+
+def check_record(record) -> None:
+    """The fields of the record, their types and bounds. The configuration is built as the settings' own types."""
+    fields(record, RECORD, "record")
+    if record["format"] != FORMAT:
+        raise Refused(f"has format {record['format']}: this program reads {FORMAT}")
+    model, vocab = record["model"], record["vocab"]
+    if set(model) != {*BOUNDS, "dropout", "cell"} or model["cell"] not in GATES:
+        raise Refused("is damaged: the model's arguments")
+    for key, (smallest, largest) in BOUNDS.items():
+        value = model[key]
+        if not (type(value) is int and smallest <= value <= largest) and not (key == "embedding_dim" and value is None):
+            raise Refused(f"is damaged: model {key} is {ascii(value)[:40]}")
+    if type(model["dropout"]) not in (int, float) or not 0 <= model["dropout"] < 1:
+        raise Refused("is damaged: model dropout")
+    if not all(isinstance(token, str) for token in vocab) or len(set(vocab)) != len(vocab):
+        raise Refused("is damaged: vocabulary: not a list of different characters")
+    if len(vocab) != model["vocab_size"] or vocab[0] != "<unk>" or any(len(token) != 1 for token in vocab[1:]):
+        raise Refused("is damaged: vocabulary: not <unk> and then one character each, as many as the model has")
+    fields(record["data"], DATA, "data")
+    for which in ("train", "val", "test"):
+        span = record["data"]["ranges"].get(which)
+        if not (isinstance(span, list) and len(span) == 2 and all(type(end) is int and end >= 0 for end in span)):
+            raise Refused("is damaged: the ranges of the split")
+        if not isinstance(record["data"]["hashes"].get(which), str):
+            raise Refused("is damaged: the hashes of the split")
+    try:
+        Config.from_flat(flatten(record["config"]))
+    except BadInput as error:
+        raise Refused(f"is damaged: its settings: {ascii(str(error))[:120]}") from None
+
+
+def fields(record, types: dict[str, type], what: str) -> None:
+    if not isinstance(record, dict) or set(record) != set(types):
+        raise Refused(f"is damaged: the fields of its {what}")
+    for key, kind in types.items():
+        if type(record[key]) is not kind and not (kind is float and type(record[key]) is int):
+            raise Refused(f"is damaged: {what} {key}")
+
+
+def expected_shapes(model: dict) -> dict[str, list[int]]:
+    """The weights' names and shapes that a model's arguments imply, by arithmetic alone."""
+    V, H, E = model["vocab_size"], model["num_hiddens"], model["embedding_dim"]
+    shapes = {} if E is None else {"W_e": [V, E]}
+    for k in range(model["num_layers"]):
+        D = H if k else E or V
+        for gate in GATES[model["cell"]]:
+            shapes |= {f"layers.{k}.W_x{gate}": [D, H], f"layers.{k}.W_h{gate}": [H, H], f"layers.{k}.b_{gate}": [H]}
+        if model["cell"] == "gru":
+            shapes[f"layers.{k}.b_hn"] = [H]
+    return shapes | {"W_hq": [H, V], "b_q": [V]}
+
+
+def check_names(tensors: dict[str, dict], record: dict) -> None:
+    """Exactly the weights of the model, and nothing else but the optimizer's and the loop's tensors of known shape."""
+    expected = expected_shapes(record["model"])
+    for name, shape in expected.items():
+        if name not in tensors or tensors[name]["shape"] != shape or tensors[name]["dtype"] != "F32":
+            raise Refused(f"is damaged: weight {name} is not there in the shape that its model implies")
+    model = record["model"]
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        moment, _, weight = rest.partition(".")
+        known = name in expected
+        known |= name == "optimizer.step" and math.prod(tensor["shape"]) == 1
+        if kind == "optimizer" and moment in ("exp_avg", "exp_avg_sq"):
+            known |= expected.get(weight) == tensor["shape"] and tensor["dtype"] == "F32"
+        if kind == "run" and moment == "carried":
+            shape = tensor["shape"]
+            known |= len(shape) == 3 and (shape[0], shape[2]) == (model["num_layers"], model["num_hiddens"])
+        known |= name == "run.meter" and tensor["shape"] == [3]
+        known |= name in ("run.epoch_start", "run.dropout") and tensor["dtype"] == "U8" and len(tensor["shape"]) == 1
+        if not known:
+            raise Refused(f"has a tensor that lstmlm does not write: {name!a}")
+
+
+def digest(data: bytes, tensors: dict[str, dict], record: dict) -> str:
+    """SHA-256 over the record (but its own `sha256`) and every tensor's name, type, shape and bytes."""
+    body = memoryview(data)[8 + int.from_bytes(data[:8], "little") :]
+    whole = hashlib.sha256()
+    whole.update(json.dumps({key: v for key, v in record.items() if key != "sha256"}, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        start, stop = tensor["data_offsets"]
+        whole.update(f"{name} {tensor['dtype']} {tensor['shape']}".encode())
+        whole.update(body[start:stop])
+    return whole.hexdigest()
