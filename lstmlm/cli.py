@@ -1,6 +1,7 @@
 """`python -m lstmlm COMMAND`: what is done with a checkpoint."""
 
 import argparse
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from lstmlm import __version__
 from lstmlm.compose import refuse, train
 from lstmlm.config import CHOICES
 from lstmlm.errors import BadInput, EnvironmentFault, exit_code_of, show_any_character
+from lstmlm.terminal import harmless
 
 
 def parser() -> argparse.ArgumentParser:
@@ -88,11 +90,11 @@ def generate_command(options: argparse.Namespace) -> None:
         settings = {"prompt": options.prompt, "seed": options.seed, "temperature": options.temperature}
         print(json.dumps({"text": text, **settings, "length": options.length, "backend": model.backend}))
         return
-    sys.stdout.write(options.prompt)
-    for (char,) in chars:
-        sys.stdout.write(char)
+    on_terminal = sys.stdout.isatty()
+    for piece in itertools.chain([options.prompt], (char for (char,) in chars)):
+        sys.stdout.write(harmless(piece) if on_terminal else piece)
         sys.stdout.flush()
-    if sys.stdout.isatty():
+    if on_terminal:
         sys.stdout.write("\n")
 
 

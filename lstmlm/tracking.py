@@ -13,6 +13,7 @@ from tqdm import tqdm
 from lstmlm.checkpoint import finite
 from lstmlm.commit import write_durably
 from lstmlm.evaluation import Score
+from lstmlm.terminal import harmless
 
 log = logging.getLogger("lstmlm")
 
@@ -71,7 +72,7 @@ class Tracker:
         log.info(
             "step %d, epoch %.1f: train ppl %.3f, val ppl %.3f, %.3f bits/char%s | %s",
             *(step, values["progress/epoch"], values["ppl/train"], values["ppl/val"], values["bpc/val"], remark),
-            ascii_line(sample),
+            one_line(sample),
         )
 
     def final(self, settings: dict, values: dict) -> None:
@@ -118,9 +119,9 @@ def wait_for_a_later_name(directory: Path) -> None:
         time.sleep(0.05)
 
 
-def ascii_line(text: str, width: int = 72) -> str:
-    """The start of a text on one line, line ends and what is not printable shown as escapes."""
-    line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+def one_line(text: str, width: int = 72) -> str:
+    """The start of a text on one line, line ends shown as escapes."""
+    line = harmless(text).replace("\n", "\\n").replace("\t", "\\t")
     return line if len(line) <= width else line[: width - 3] + "..."
 
 

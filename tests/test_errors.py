@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 
 import pytest
 import torch
@@ -246,6 +247,16 @@ def test_text_on_an_ascii_terminal_is_escaped(train, tmp_path):
         env=ASCII,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_gets_escapes_and_a_pipe_gets_the_text(train, command, tmp_path, monkeypatch):
+    (tmp_path / "my.txt").write_text("a\x1b[2J" * 300)
+    assert train("data=file", "data.path=my.txt", *SMALL_RUN, "hydra.run.dir=run")[0] == 0
+    code, out, _ = command("generate", "run", "--prompt", "a\x1b", "--length", "30", "--temperature", "0")
+    assert code == 0 and out.startswith("a\x1b") and len(out) == 32
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    code, out, _ = command("generate", "run", "--prompt", "a\x1b", "--length", "30", "--temperature", "0")
+    assert code == 0 and out.startswith("a\\x1b") and "\x1b" not in out and out.endswith("\n")
 
 
 def test_hydra_full_error_shows_the_traceback_of_a_bug(monkeypatch):

@@ -7,6 +7,7 @@ from conftest import every_form, make_model
 from lstmlm.backends import BACKENDS
 from lstmlm.errors import BadInput
 from lstmlm.sampling import check_temperature, draw, first_character, generate, probabilities, stream
+from lstmlm.terminal import harmless
 from lstmlm.vocab import Vocab
 
 VOCAB = Vocab("aaabbc\nde")  # 6 characters and <unk>
@@ -92,3 +93,9 @@ def test_length_zero_is_the_prompt():
 def test_a_temperature_that_means_nothing_is_refused(temperature):
     with pytest.raises(BadInput, match="temperature: must be 0"):
         check_temperature(temperature, "temperature")
+
+
+def test_what_would_drive_a_terminal_is_escaped_and_the_rest_is_not():
+    assert harmless("\x1b]0;x\x07\x9b\x7f\r\u202e") == "\\x1b]0;x\\x07\\x9b\\x7f\\r\\u202e"
+    plain = "The tide,\n\tnaïve 中\u3000文 \N{WAVING HAND SIGN}"
+    assert harmless(plain) == plain
