@@ -13,6 +13,7 @@ import os
 import stat
 from pathlib import Path
 
+from lstmlm.backends import BACKENDS, layer_class
 from lstmlm.config import Config, flatten
 from lstmlm.errors import BadInput
 
@@ -37,9 +38,11 @@ RECORD = {
     "versions": dict,
 }
 DATA = {"name": str, "path": str, "sha256": str, "preprocess": str, "split": str, "ranges": dict, "hashes": dict}
+LOOP = {"batch": int, "chars": int, "meter_chars": int, "meter_steps": int, "seconds": float, "training_seconds": float}
+LOOP |= {"since_evaluation": list, "this_epoch": list}
+VERSIONS = {"lstmlm": str, "torch": str, "python": str, "cpu": str}
 # The model's arguments: smallest and largest; None is allowed for an embedding alone
 BOUNDS = {"vocab_size": (2, 1 << 21), "num_hiddens": (1, 1 << 14), "num_layers": (1, 64), "embedding_dim": (1, 1 << 14)}
-GATES = {"lstm": "ifoc", "gru": "zrh", "gru_before": "zrh", "rnn": "h"}
 
 
 class Refused(ValueError):
@@ -142,7 +145,7 @@ def check_record(record) -> None:
     if record["format"] != FORMAT:
         raise Refused(f"has format {record['format']}: this program reads {FORMAT}")
     model, vocab = record["model"], record["vocab"]
-    if set(model) != {*BOUNDS, "dropout", "cell"} or model["cell"] not in GATES:
+    if set(model) != {*BOUNDS, "dropout", "cell"} or model["cell"] not in BACKENDS:
         raise Refused("is damaged: the model's arguments")
     for key, (smallest, largest) in BOUNDS.items():
         value = model[key]
@@ -155,6 +158,14 @@ def check_record(record) -> None:
     if len(vocab) != model["vocab_size"] or vocab[0] != "<unk>" or any(len(token) != 1 for token in vocab[1:]):
         raise Refused("is damaged: vocabulary: not <unk> and then one character each, as many as the model has")
     fields(record["data"], DATA, "data")
+    fields(record["loop"], LOOP, "loop")
+    fields(record["versions"], VERSIONS, "versions")
+    for reading in (record["loop"]["since_evaluation"], record["loop"]["this_epoch"]):
+        if len(reading) != 5 or not all(type(value) in (int, float) for value in reading):
+            raise Refused("is damaged: the readings of its loop")
+    for value in record["metrics"].values():
+        if type(value) not in (int, float) and value not in ("inf", "-inf", "nan"):  # which JSON lacks
+            raise Refused("is damaged: its metrics")
     for which in ("train", "val", "test"):
         span = record["data"]["ranges"].get(which)
         if not (isinstance(span, list) and len(span) == 2 and all(type(end) is int and end >= 0 for end in span)):
@@ -180,11 +191,9 @@ def expected_shapes(model: dict) -> dict[str, list[int]]:
     V, H, E = model["vocab_size"], model["num_hiddens"], model["embedding_dim"]
     shapes = {} if E is None else {"W_e": [V, E]}
     for k in range(model["num_layers"]):
-        D = H if k else E or V
-        for gate in GATES[model["cell"]]:
-            shapes |= {f"layers.{k}.W_x{gate}": [D, H], f"layers.{k}.W_h{gate}": [H, H], f"layers.{k}.b_{gate}": [H]}
-        if model["cell"] == "gru":
-            shapes[f"layers.{k}.b_hn"] = [H]
+        of_kind = {"W_x": [H if k else E or V, H], "W_h": [H, H]}
+        for name in layer_class(model["cell"], "scratch").names:
+            shapes[f"layers.{k}.{name}"] = of_kind.get(name[:3], [H])
     return shapes | {"W_hq": [H, V], "b_q": [V]}
 
 

@@ -98,7 +98,10 @@ def limits_of(config: Config) -> Limits:
 
 def go_on_from(trainer: Trainer, loaded: Checkpoint) -> None:
     """Put the trainer where the checkpoint is, and `best` where the checkpoint says that it is."""
-    restore(trainer, loaded)
+    try:
+        restore(trainer, loaded)
+    except (KeyError, RuntimeError) as error:  # of torch, on a state of another size
+        raise BadInput(f"resume: the state of the loop does not fit its settings ({str(error)!a:.80})") from None
     best = trainer.directory / checkpoint.BEST
     if loaded.record["metrics"].get("step") == trainer.step:
         if not holds_step(best, trainer.step):  # killed between `last` and `best`, or a file in a new directory

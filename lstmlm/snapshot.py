@@ -1,19 +1,15 @@
 """The loop as it was: all that a Trainer holds, into a checkpoint and out of it, bit for bit."""
 
 from dataclasses import astuple
-from typing import TYPE_CHECKING
 
 from lstmlm.backends import Tensors, under
 from lstmlm.checkpoint import Checkpoint
 from lstmlm.meter import Reading
 from lstmlm.optim import moments_from_book, moments_to_book
 
-if TYPE_CHECKING:
-    from lstmlm.training import Trainer
 
-
-def capture(trainer: "Trainer") -> tuple[Tensors, dict]:
-    """All that the loop holds, as tensors and as a record: restoring it gives the same run, bit for bit."""
+def capture(trainer) -> tuple[Tensors, dict]:
+    """All that a Trainer holds, as tensors and as a record: restoring it gives the same run, bit for bit."""
     tensors = {f"optimizer.{name}": t for name, t in moments_to_book(trainer.model, trainer.optimizer).items()}
     tensors |= {f"run.carried.{k}": part.detach() for k, part in enumerate(trainer.state or ())}
     tensors["run.meter"] = trainer.meter.sums.clone()
@@ -38,7 +34,7 @@ def capture(trainer: "Trainer") -> tuple[Tensors, dict]:
     return tensors, record
 
 
-def restore(trainer: "Trainer", loaded: Checkpoint) -> None:
+def restore(trainer, loaded: Checkpoint) -> None:
     """Put the trainer, freshly made for the same settings on any backend, where the checkpoint was written."""
     tensors, loop = under("run.", loaded.tensors), loaded.record["loop"]
     device = trainer.streams.ids.device

@@ -78,7 +78,7 @@ class Tracker:
     def final(self, settings: dict, values: dict) -> None:
         """Once, at the end: hparams in the same TensorBoard run, and then the last line of metrics.jsonl."""
         flat = {key: value if isinstance(value, (int, float, bool)) else str(value) for key, value in settings.items()}
-        numbers = {tag: value for tag, value in values.items() if isinstance(value, float)}
+        numbers = {tag: value for tag, value in values.items() if "/" in tag}
         for summary in hparams(flat, numbers):  # writer.add_hparams would open a run of its own for them
             self.writer.file_writer.add_summary(summary)
         # One step on: a run killed here draws them again, and purges what is after its last step
@@ -119,7 +119,7 @@ def wait_for_a_later_name(directory: Path) -> None:
         time.sleep(0.05)
 
 
-def one_line(text: str, width: int = 72) -> str:
+def one_line(text: str, width: int = 48) -> str:
     """The start of a text on one line, line ends shown as escapes."""
     line = harmless(text).replace("\n", "\\n").replace("\t", "\\t")
     return line if len(line) <= width else line[: width - 3] + "..."

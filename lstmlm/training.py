@@ -123,7 +123,8 @@ class Trainer:
             if ended:
                 return
             if stop.exit_code:
-                raise Stopped(f"stopped at step {self.step}: saved {self.directory / checkpoint.LAST}", stop.exit_code)
+                saved = f"saved {self.directory / checkpoint.LAST}: go on with resume={self.directory}"
+                raise Stopped(f"stopped at step {self.step}: {saved}", stop.exit_code)
         self.batch, self.state = 0, None
 
     def train_step(self, X: Tensor, Y: Tensor) -> None:

@@ -137,6 +137,10 @@ def hostile(good: bytes, folder: Path) -> dict[str, bytes]:
         "step as text": with_record(good, put("step", "40")),
         "ranges from below": with_record(good, put("data", "ranges", "val", [-5, 10])),
         "ranges missing": with_record(good, put("data", "ranges", {})),
+        "loop of texts": with_record(good, put("loop", "batch", "0")),
+        "short reading": with_record(good, put("loop", "this_epoch", [1])),
+        "metrics of texts": with_record(good, put("metrics", "loss/val", "__import__")),
+        "versions of numbers": with_record(good, put("versions", "torch", 2)),
         "extra field": with_record(good, put("code", base64.b64encode(b"x").decode())),
         "later format": with_record(good, put("format", 99)),
     }

@@ -48,4 +48,3 @@ def test_the_gate_expects_the_weights_that_the_model_has(cell, num_layers, embed
     arguments = {"vocab_size": 7, "num_hiddens": 5, "num_layers": num_layers, "embedding_dim": embedding_dim}
     shapes = {name: list(tensor.shape) for name, tensor in model.book_weights().items()}
     assert gate.expected_shapes({**arguments, "cell": cell}) == shapes
-    assert set(gate.GATES) == set(BACKENDS)

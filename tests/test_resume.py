@@ -53,7 +53,7 @@ def test_forgetting_any_item_of_the_state_is_seen(tmp_path):
 @pytest.mark.slow
 def test_a_kill_at_every_point_of_a_whole_run_changes_nothing(tmp_path):
     result = killing(tmp_path, "all", timeout=1800)
-    assert result["points"] > 150 and result["bad"] == {}
+    assert result["points"] >= 140 and result["bad"] == {}
 
 
 @posix
@@ -78,7 +78,7 @@ def stopped(train, tmp_path, monkeypatch):
 
     monkeypatch.setattr(training.Trainer, "train_step", interrupted)
     code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
-    assert (code, err) == (130, "stopped at step 30: saved run/last.safetensors\n")
+    assert (code, err) == (130, "stopped at step 30: saved run/last.safetensors: go on with resume=run\n")
     monkeypatch.setattr(training.Trainer, "train_step", step)
     return tmp_path / "run"
 

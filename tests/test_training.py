@@ -68,6 +68,8 @@ def test_tensorboard_reads_back_what_metrics_say(run_directory):
         assert written == pytest.approx({step: row[tag] for step, row in evaluations.items()}, rel=1e-6)
     assert {event.step for event in curves.Scalars("loss/train")} == {10, 20, 30, 40}
     assert {"sample/text_summary", "run/config/text_summary"} <= set(curves.Tags()["tensors"])
+    assert set(curves.PluginTagToContent("hparams")) >= {"_hparams_/experiment", "_hparams_/session_end_info"}
+    assert curves.Scalars("ppl/val_best")[0].value == pytest.approx(rows(run_directory)[-1]["ppl/val_best"], rel=1e-6)
     assert not [path for path in run_directory.iterdir() if path.is_dir()]  # hparams did not open a second run
 
 
@@ -174,7 +176,7 @@ def test_a_signal_finishes_the_step_saves_and_says_where(tmp_path, number, code)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
-    match = re.fullmatch(r"stopped at step (\d+): saved run/last\.safetensors\n", err)
+    match = re.fullmatch(r"stopped at step (\d+): saved run/last\.safetensors: go on with resume=run\n", err)
     assert match, err
     assert checkpoint.load(tmp_path / "run" / "last.safetensors").record["step"] == int(match[1]) >= 20
 
