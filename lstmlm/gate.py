@@ -76,13 +76,16 @@ def read_regular(path: Path) -> bytes:
         raise BadInput(f"checkpoint: no such file: {path}") from None
     except OSError as error:
         raise BadInput(f"checkpoint: cannot open {path}: {error.strerror}") from None
-    with open(handle, "rb") as file:
+    try:
         facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode):
             raise BadInput(f"checkpoint: {path} is not a regular file")
         if facts.st_size > MAX_FILE:
             raise BadInput(f"checkpoint: {path} is larger than {MAX_FILE >> 30} GiB: refused")
-        return file.read(facts.st_size)
+        with open(handle, "rb", closefd=False) as file:
+            return file.read(facts.st_size)
+    finally:
+        os.close(handle)
 
 
 def strict_json(text: str | bytes, what: str):
