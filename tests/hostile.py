@@ -6,6 +6,7 @@ hook. Prints a JSON object: for each file how it ended, how long it took, and wh
 
 import base64
 import contextlib
+import itertools
 import json
 import os
 import pickle
@@ -15,6 +16,7 @@ import struct
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import safetensors.torch
@@ -152,9 +154,9 @@ def hostile(good: bytes, folder: Path) -> dict[str, bytes]:
     return files
 
 
-def mutations(good: bytes, count: int) -> dict[str, bytes]:
+def mutations(good: bytes, count: int) -> Iterator[tuple[str, bytes]]:
     """Seeded damage: flipped bits, changed and swapped bytes in the header, cuts, holes, doubled pieces."""
-    chance, length, files = random.Random(0), 8 + int.from_bytes(good[:8], "little"), {}
+    chance, length = random.Random(0), 8 + int.from_bytes(good[:8], "little")
     for k in range(count):
         data, kind = bytearray(good), chance.choice(["bit", "header", "swap", "cut", "hole", "double", "length"])
         at = chance.randrange(len(data))
@@ -174,8 +176,7 @@ def mutations(good: bytes, count: int) -> dict[str, bytes]:
             data[at:at] = data[at : at + chance.randrange(1, 64)]
         else:
             data[:8] = struct.pack("<Q", chance.choice([0, 1, length, length - 9, length - 7, 2**31, 2**64 - 1]))
-        files[f"mutation {k} {kind}"] = bytes(data)
-    return files
+        yield f"mutation {k} {kind}", bytes(data)
 
 
 def watch() -> list[str]:
@@ -195,24 +196,26 @@ def main(good_file: str, place: str, count: str) -> None:
     good, folder = Path(good_file).read_bytes(), Path(place)
     folder.mkdir()
     (folder.parent / "good.safetensors").write_bytes(good)
-    files = hostile(good, folder) | mutations(good, int(count))
-    paths = {}
-    for k, (name, content) in enumerate(files.items()):
-        paths[name] = folder / f"{k}.safetensors"
-        paths[name].write_bytes(content)
     with open(folder / "sparse.safetensors", "wb") as sparse:
         sparse.truncate(1 << 40)
     os.mkfifo(folder / "fifo.safetensors")
-    paths |= {"sparse file of 1 TB": folder / "sparse.safetensors", "pipe": folder / "fifo.safetensors"}
-    paths |= {"device": Path("/dev/zero"), "folder": folder}
+    special = {"sparse file of 1 TB": folder / "sparse.safetensors", "pipe": folder / "fifo.safetensors"}
+    special |= {"device": Path("/dev/zero"), "folder": folder}
+    crafted = hostile(good, folder)
     reference = checkpoint.load(Path(good_file)).tensors
     with contextlib.suppress(BadInput):
-        checkpoint.load(paths["text"])  # what is imported at a first refusal
+        checkpoint.load(folder)  # what is imported at a first refusal
     in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (in_use + (256 << 20), in_use + (256 << 20)))
-    resource.setrlimit(resource.RLIMIT_CPU, (300, 300))
+    seconds = 120 + int(count) // 50
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     seen, results = watch(), {}
-    for name, path in paths.items():
+    written = folder / "stranger.safetensors"
+    for name, content in itertools.chain(crafted.items(), special.items(), mutations(good, int(count))):
+        path = content if isinstance(content, Path) else written
+        if path is written:
+            written.write_bytes(content)
+            seen.clear()
         start = time.perf_counter()
         try:
             tensors = checkpoint.load(path).tensors
