@@ -201,6 +201,7 @@ class Trainer:
 
     def save_last(self) -> tuple[Tensors, dict]:
         """Write `last`, and return what was written. Diverged, and nothing written, if a number is not finite."""
+        began = time.perf_counter()
         self.meter.check()
         weights = self.model.book_weights()
         if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
@@ -210,6 +211,7 @@ class Trainer:
         self.tracker.flush()
         checkpoint.save_last(self.directory, tensors, record)
         self.saved = time.perf_counter()
+        self.clock += self.saved - began
         return tensors, record
 
     @property

@@ -19,7 +19,9 @@ from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL_RUN = ["model.num_hiddens=24", "train.max_steps=40", "train.eval_every=20", "train.eval_chars=500"]
+SMALL_RUN = ["model.num_hiddens=24", "train.max_steps=40", "train.eval_every=20", "data.split=[0.9,0.005,0.005]"]
+
+WHOLE_SPLIT = ["data.split=[0.9,0.05,0.05]", "train.eval_chars=500"]
 
 torch.set_num_threads(1)
 
@@ -102,7 +104,7 @@ def command(capsys):
 def run_directory(request, tmp_path_factory) -> Path:
     """A small finished run of each backend on the embedded text, made by the real command line."""
     directory = tmp_path_factory.mktemp("run") / request.param
-    done = shell("train.py", f"backend={request.param}", f"hydra.run.dir={directory}", *SMALL_RUN)
+    done = shell("train.py", f"backend={request.param}", f"hydra.run.dir={directory}", *SMALL_RUN, *WHOLE_SPLIT)
     assert done.returncode == 0, done.stderr
     (directory / "screen.txt").write_text(done.stdout)
     return directory

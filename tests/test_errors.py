@@ -115,7 +115,8 @@ def test_a_short_text_shrinks_the_batch_and_says_so(train, tmp_path):
 
 def test_held_out_characters_that_train_lacks_are_counted(train, tmp_path):
     (tmp_path / "odd.txt").write_text("the tide comes in, the tide goes out. " * 40 + "ZZZ" * 15)
-    code, out, _ = train("data=file", "data.path=odd.txt", *SMALL_RUN, "train.max_steps=2")
+    whole = ("data.split=[0.9,0.05,0.05]", "train.max_steps=2")
+    code, out, _ = train("data=file", "data.path=odd.txt", *SMALL_RUN, *whole)
     assert code == 0 and re.search(r"warning: test has \d+ characters that train lacks", out)
 
 
