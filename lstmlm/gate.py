@@ -42,7 +42,7 @@ LOOP = {"batch": int, "chars": int, "meter_chars": int, "meter_steps": int, "sec
 LOOP |= {"since_evaluation": list, "this_epoch": list}
 VERSIONS = {"lstmlm": str, "torch": str, "python": str, "cpu": str}
 # The model's arguments: smallest and largest; None is allowed for an embedding alone
-BOUNDS = {"vocab_size": (2, 1 << 21), "num_hiddens": (1, 1 << 14), "num_layers": (1, 64), "embedding_dim": (1, 1 << 14)}
+BOUNDS = {"vocab_size": (2, 1 << 21), "num_hiddens": (1, 1 << 20), "num_layers": (1, 64), "embedding_dim": (1, 1 << 20)}
 
 
 class Refused(ValueError):

@@ -10,6 +10,7 @@ from lstmlm.backends import layer_class
 from lstmlm.config import Config
 from lstmlm.corpus import Corpus, Split, read_corpus, split_text
 from lstmlm.errors import BadInput
+from lstmlm.gate import MAX_FILE
 from lstmlm.sampling import check_text
 from lstmlm.streams import fitting_batch_size
 from lstmlm.vocab import Vocab
@@ -78,16 +79,20 @@ def model_arguments(config: Config, vocab_size: int) -> dict:
 
 
 def check_memory(config: Config, vocab_size: int) -> None:
-    """Refuse a model whose weights, gradients and two moments do not fit in this machine's memory."""
+    """Refuse a model that with gradients and moments this machine cannot hold, or whose checkpoint is past reading."""
     model = config.model
     gates = len(layer_class(cell_of(config), config.backend).names) // 3
     H, D = model.num_hiddens, model.embedding_dim or vocab_size
     params = sum(gates * H * (width + H + 1) for width in [D] + [H] * (model.num_layers - 1)) + (H + 1) * vocab_size
-    if not hasattr(os, "sysconf"):
-        return
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if (needed := 4 * 4 * params) > there:
+    needed, saved = 4 * 4 * params, 3 * 4 * params
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else needed
+    if needed > there:
         raise BadInput(
             f"model.num_hiddens: {H} hidden units in {model.num_layers} layers need {needed / 1e9:,.1f} GB, "
             f"this machine has {there / 1e9:,.1f} GB: lower model.num_hiddens or model.num_layers"
+        )
+    if saved > MAX_FILE:
+        raise BadInput(
+            f"model.num_hiddens: a checkpoint of {saved / 1e9:,.1f} GB is more than may be read again, "
+            f"{MAX_FILE / 1e9:,.1f} GB: lower model.num_hiddens or model.num_layers"
         )

@@ -24,7 +24,11 @@ def fitting_batch_size(num_chars: int, batch_size: int, num_steps: int) -> int:
 
 
 class Streams:
-    """What both kinds share: the ids on their device, and the arithmetic of an epoch."""
+    """What both kinds share: the ids on their device, and the arithmetic of an epoch.
+
+    A kind adds `epoch(generator)`, the batches (X, Y) of one epoch; the generator, on the CPU, is drawn from at its
+    start only.
+    """
 
     carries_state: bool  # does row i of the next batch go on where row i of this one ended?
 
@@ -38,10 +42,6 @@ class Streams:
         """Uniform in 0 .. T-1 (d2l's includes T by a slip), less where the text is barely long enough."""
         spare = len(self.ids) - 1 - self.steps_per_epoch * self.batch_size * self.num_steps
         return int(torch.randint(min(self.num_steps, spare + 1), (), generator=generator))
-
-    def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches (X, Y) of one epoch; `generator`, on the CPU, is drawn from at its start only."""
-        raise NotImplementedError
 
 
 class SequentialStreams(Streams):

@@ -47,6 +47,7 @@ SETTINGS = [
     (["seed=-1"], r"seed: "),
     (["data.path=${nope}"], r"data\.path: refers to something that does not exist"),
     (["model.num_hiddens=1048576"], r"model\.num_hiddens: .* need [\d,.]+ GB, this machine has [\d,.]+ GB"),
+    (["model.num_hiddens=8192"], r"model\.num_hiddens: a checkpoint of [\d,.]+ GB is more than may be read again"),
     (["sample.prompt=Ω"], r"sample\.prompt: character '\\u03a9' \(U\+03A9\) at position 0 is not in the vocabulary"),
     (["data.path=my.txt"], r"data\.path: has no effect with data=tide_clock: add data=file"),
     (["data=file"], r"data\.path: data=file needs a text"),
