@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lstmlm.errors import BadInput
-from lstmlm.shipped import shipped
+from lstmlm.shipped import cache, shipped
 
 Range = tuple[int, int]  # characters [start, end)
 SPLITS = ("train", "val", "test")
@@ -54,7 +54,7 @@ def locate(name: str, path: str | None) -> Path:
         return Path(path)
     if name == "file":
         raise BadInput("data.path: data=file needs a text: add data.path=my.txt")
-    cached = shipped("data") / "cache" / f"{name}.txt"
+    cached = cache() / f"{name}.txt"
     if not cached.is_file():
         raise BadInput(f"data={name}: no text at {cached}: put the file there, or give data.path=FILE")
     return cached
