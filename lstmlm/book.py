@@ -2,12 +2,10 @@
 
 import logging
 
-from torch import Tensor
-
-from lstmlm.evaluation import evaluate
+from lstmlm.corpus import Corpus
+from lstmlm.evaluation import evaluate_pieces
 from lstmlm.sampling import generate
 from lstmlm.training import Trainer
-from lstmlm.vocab import Vocab
 
 log = logging.getLogger("lstmlm")
 
@@ -15,7 +13,7 @@ PREFIXES = ("time traveller", "traveller")
 NUM_PREDS = 50
 
 
-def book_report(trainer: Trainer, ids: dict[str, Tensor], vocab: Vocab) -> dict[str, float]:
+def book_report(trainer: Trainer, corpus: Corpus) -> dict[str, float]:
     """Log d2l's line and its two greedy continuations, from the last weights, then the held-out text.
 
     The book's perplexity is of the training text, summed while the weights moved through the last epoch. Returns
@@ -26,9 +24,10 @@ def book_report(trainer: Trainer, ids: dict[str, Tensor], vocab: Vocab) -> dict[
     log.info("")
     log.info("perplexity %.1f, %.1f tokens/sec on %s", book, trainer.chars_per_second, model.W_hq.device.type)
     for prefix in PREFIXES:
-        if not vocab.unknown(prefix):
-            log.info("%s", generate(model, vocab, prefix, NUM_PREDS, temperature=0, seed=0))
-    scores = {which: evaluate(model, part).perplexity for which, part in ids.items() if len(part) > 1}
+        if not corpus.vocab.unknown(prefix):
+            log.info("%s", generate(model, corpus.vocab, prefix, NUM_PREDS, temperature=0, seed=0))
+    there = [which for which, part in corpus.ids.items() if len(part) > 1]
+    scores = {which: evaluate_pieces(model, corpus.pieces(which)).perplexity for which in there}
     log.info("what the book does not show, of the same weights, in one pass over each part:")
     log.info("  the text it was trained on: perplexity %.2f", scores["train"])
     log.info("  the text after it (val): perplexity %.1f", scores["val"])

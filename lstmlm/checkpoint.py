@@ -22,7 +22,7 @@ from lstmlm.commit import write_durably
 from lstmlm.errors import BadInput
 from lstmlm.gate import FORMAT, KEY, digest, open_header, read_checked
 from lstmlm.model import RNNModel
-from lstmlm.vocab import Vocab
+from lstmlm.vocab import Vocab, stored_vocab
 
 BEST, LAST, PREVIOUS = "best.safetensors", "last.safetensors", "previous.safetensors"
 
@@ -42,7 +42,7 @@ class Checkpoint:
 
     def build(self, backend: str | None = None, device: str = "cpu") -> tuple[RNNModel, Vocab]:
         """The model, on the backend that trained it or another, ready to use, and its vocabulary."""
-        vocab = Vocab.from_tokens(self.record["vocab"])
+        vocab = stored_vocab(self.record["vocab"])
         model = RNNModel(**self.record["model"], backend=backend or self.record["config"]["backend"])
         model.load_book_weights(self.weights)
         return model.to(device).eval(), vocab

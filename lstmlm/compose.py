@@ -10,7 +10,15 @@ from pathlib import Path
 from lstmlm.errors import BadInput, exit_code_of, show_any_character
 from lstmlm.shipped import shipped
 
-FREE_TEXT = ("data.path", "resume", "sample.prompt", "hydra.run.dir", "hydra.sweep.dir")
+FREE_TEXT = (
+    "data.path",
+    "data.val_path",
+    "data.test_path",
+    "resume",
+    "sample.prompt",
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+)
 
 
 def train(argv: list[str]) -> int:

@@ -23,8 +23,14 @@ class Model:
 class Data:
     name: str
     path: str | None
+    val_path: str | None
+    test_path: str | None
+    vocab: str
+    encoding: str
+    normalize: str
+    min_freq: int
     preprocess: str
-    split: Any  # three fractions, or three ranges of characters
+    split: Any  # three fractions, three ranges of characters, or a name
     max_tokens: int | None
     sampling: str
     batch_size: int
@@ -72,6 +78,7 @@ class Config:
     @classmethod
     def from_flat(cls, flat: dict[str, Any]) -> "Config":
         """The inverse of `flatten`, for settings from a file: BadInput where a name, a type or a bound is wrong."""
+        flat = BEFORE | flat
         if wrong := set(option_names()) ^ set(flat):
             raise BadInput(f"settings: {', '.join(sorted(wrong))}: missing, or unknown to this version")
         groups = {}
@@ -100,6 +107,8 @@ CHOICES = {
     "model.cell": ("lstm", "gru", "rnn"),
     "model.gru_reset": ("after", "before"),
     "model.init": ("d2l", "default"),
+    "data.vocab": ("char", "byte"),
+    "data.normalize": ("none", "nfc"),
     "data.preprocess": ("raw", "d2l_classic", "d2l"),
     "data.sampling": ("sequential", "random"),
     "train.optimizer": ("sgd", "adamw"),
@@ -114,6 +123,7 @@ BOUNDS = {
     "model.num_layers": (1, 64, True),
     "model.embedding_dim": (1, 2**20, True),
     "model.dropout": (0, 0.999, True),
+    "data.min_freq": (1, math.inf, True),
     "data.max_tokens": (2, math.inf, True),
     "data.batch_size": (1, 2**20, True),
     "data.num_steps": (1, 2**20, True),
@@ -132,6 +142,13 @@ BOUNDS = {
     "sample.length": (0, math.inf, True),
     "sample.temperature": (0, math.inf, True),
 }
+
+# What was done before there was such a setting: for files from then
+BEFORE = {"data.val_path": None, "data.test_path": None, "data.vocab": "char", "data.encoding": "utf-8"}
+BEFORE |= {"data.normalize": "none", "data.min_freq": 1}
+
+# The settings that bytes do not need, as they must then stand
+AS_BYTES = {"data.encoding": "utf-8", "data.normalize": "none", "data.min_freq": 1, "data.preprocess": "raw"}
 
 
 def check(config: Config) -> Config:
@@ -152,6 +169,13 @@ def check(config: Config) -> Config:
         raise BadInput("train.max_epochs: no limit is set: set train.max_epochs, train.max_steps or train.max_seconds")
     if config.model.gru_reset != "after" and config.model.cell != "gru":
         raise BadInput(f"model.gru_reset: has no effect with model.cell={config.model.cell}: leave it, or use gru")
+    for key, neutral in AS_BYTES.items():
+        if config.data.vocab == "byte" and values[key] != neutral:
+            raise BadInput(f"{key}: has no effect with data.vocab=byte, which takes every byte as it is: leave it out")
+    if config.data.test_path is not None and config.data.val_path is None:
+        raise BadInput("data.test_path: needs a validation text beside it: add data.val_path=FILE")
+    if config.data.val_path is not None and config.data.max_tokens is not None:
+        raise BadInput("data.max_tokens: has no effect with data.val_path: leave it out, or give a shorter data.path")
     return config
 
 

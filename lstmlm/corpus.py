@@ -1,51 +1,75 @@
-"""Where the text comes from, how it is cleaned and split, and by which hashes it is known."""
+"""The text of a run as ids: where it comes from, how it is cleaned and split, by which hashes it is known."""
 
 import hashlib
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lstmlm.errors import BadInput
-from lstmlm.shipped import cache, shipped
+import torch
+from torch import Tensor
 
-Range = tuple[int, int]  # characters [start, end)
-SPLITS = ("train", "val", "test")
+from lstmlm.config import Data
+from lstmlm.errors import BadInput
+from lstmlm.mapped import Text, numbered
+from lstmlm.shipped import cache, shipped
+from lstmlm.sources import Decoder, files_of, fingerprint, raw_pieces
+from lstmlm.split import SPLITS, Split, split_at_files, split_of
+from lstmlm.vocab import ByteVocab, Vocab, stored_vocab
+
+LARGE = 64 << 20  # bytes of text, from which on its ids lie in files
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The files of a text, by the part that they are for: of "train" alone, or of all that have their own."""
+
+    name: str
+    path: str
+    files: dict[str, list[Path]]
+    sha256: str  # of the bytes of all files, unpacked, one after the other
+    num_bytes: int
+
+    @property
+    def all_files(self) -> list[Path]:
+        return [file for files in self.files.values() for file in files]
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text after its clean-up, and the file that it came from."""
+    """A text, split, as ids. Characters are bytes where data.vocab=byte."""
 
-    name: str
-    path: Path
-    sha256: str  # of the bytes of the file
-    text: str
-    notes: tuple[str, ...] = ()  # what reading changed or noticed, for the log
+    origin: Origin
+    num_chars: int
+    split: Split
+    hashes: dict[str, str]  # SHA-256 of each part, its pieces in a row, in UTF-8
+    num_bytes: dict[str, int]  # of each part in UTF-8
+    vocab: Vocab  # of the training part
+    ids: dict[str, Tensor]  # of each part, its pieces in a row, (n,): int64, or of a smaller type in a mapped file
+    notes: tuple[str, ...]  # what reading changed or noticed, for the log
 
+    def pieces(self, which: str) -> list[Tensor]:
+        """The ids of a part, each of its pieces by itself."""
+        return list(self.ids[which].split(self.split.lengths(which))) if len(self.ids[which]) else []
 
-@dataclass(frozen=True)
-class Split:
-    """Three parts of a text that share no character."""
+    def bytes_per_char(self, which: str) -> float:
+        return self.num_bytes[which] / max(1, len(self.ids[which]))
 
-    name: str  # as the user gave it
-    ranges: dict[str, Range]
-    hashes: dict[str, str]  # SHA-256 of each part in UTF-8
-
-    def part(self, text: str, which: str) -> str:
-        start, end = self.ranges[which]
-        return text[start:end]
-
-
-def sha256(data: bytes | str) -> str:
-    return hashlib.sha256(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data).hexdigest()
+    def unknown(self, which: str) -> int:
+        """How many characters of a part the vocabulary lacks."""
+        return 0 if self.vocab.unk is None else int((self.ids[which] == self.vocab.unk).sum())
 
 
-# The text
+def sha256(text: Text) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text).hexdigest()
+
+
+# Where it comes from
 
 
 def locate(name: str, path: str | None) -> Path:
-    """The file of a corpus: `path` where one is given, else the embedded text or data/cache/."""
+    """Where the files of a corpus are: `path` where one is given, else the embedded text or the cache."""
     if name == "tide_clock":
         if path is not None:
             raise BadInput(f"data.path: has no effect with data=tide_clock: add data=file to train on {path!r}")
@@ -60,50 +84,101 @@ def locate(name: str, path: str | None) -> Path:
     return cached
 
 
-def read_corpus(name: str, path: str | None, preprocess: str) -> Corpus:
-    """The text of `locate(name, path)`, checked and cleaned."""
-    where = locate(name, path)
-    data = read_file(where, "data.path")
-    raw, notes = decode(data, where)
-    text = PREPROCESS[preprocess](raw)
-    if not text.strip():
-        left = "is empty" if not raw.strip() else f"has nothing left after data.preprocess={preprocess}"
-        raise BadInput(f"data.path: {where} {left}: give a text file")
-    if len(set(text)) < 2:
-        raise BadInput(f"data.path: {where} has 1 distinct character: there is nothing to learn")
-    return Corpus(name, where.resolve(), sha256(data), text, notes)
+def origin_of(data: Data) -> Origin:
+    """The files that the settings name, and what is in them."""
+    path = locate(data.name, data.path)
+    files = {"train": files_of(path, "data.path")}
+    for which in ("val", "test"):
+        if own := getattr(data, f"{which}_path"):
+            files[which] = files_of(own, f"data.{which}_path")
+    return Origin(data.name, str(path.absolute()), files, *fingerprint(itertools.chain(*files.values())))
 
 
-def read_file(path: Path, what: str) -> bytes:
-    """The bytes of a regular file; a folder, a pipe or a device is refused, not waited for."""
-    if path.is_dir():
-        raise BadInput(f"{what}: {path} is a folder: give a text file")
-    if not path.exists():
-        raise BadInput(f"{what}: no such file: {path}")
-    if not path.is_file():
-        raise BadInput(f"{what}: not a regular file: {path}")
-    return path.read_bytes()
+# The text and its parts
 
 
-def decode(data: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
-    """UTF-8 to text, a byte-order mark dropped; the rest, line ends too, is kept as it is."""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        byte = data[error.start]
-        raise BadInput(
-            f"data.path: {path} is not UTF-8 at byte {error.start} (0x{byte:02X}): convert it, "
-            f"for example with: iconv -f latin1 -t utf-8"
-        ) from None
-    notes = []
-    if text.startswith("\ufeff"):
-        text = text[1:]
-        notes.append("dropped the byte-order mark at the start")
-    controls = sum(ord(char) < 32 and char not in "\t\n\r\f" for char in set(text))
-    if controls:
-        count = sum(text.count(chr(code)) for code in range(32) if chr(code) not in "\t\n\r\f")
-        notes.append(f"warning: {count} control characters are kept: is this a text file?")
-    return text, tuple(notes)
+def read_corpus(data: Data, vocab: Vocab | None = None, origin: Origin | None = None) -> Corpus:
+    """The text that the settings name, split, and numbered by its own training part or by a vocabulary that is given.
+
+    A large one is numbered once, into files of the cache. Raises BadInput where a file, its text or the split cannot
+    be used.
+    """
+    origin = origin or origin_of(data)
+    if origin.num_bytes > LARGE and data.preprocess == "raw":
+        return read_mapped(origin, data, vocab)
+    texts, notes = read_texts(origin, data)
+    whole = texts["train"][:0].join(texts.values())
+    split = divide({which: len(text) for which, text in texts.items()}, data)
+    parts = {which: whole[:0].join(whole[start:end] for start, end in split.pieces[which]) for which in SPLITS}
+    vocab = vocab or new_vocab(parts["train"], data)
+    return Corpus(
+        origin,
+        len(whole),
+        split,
+        {which: sha256(part) for which, part in parts.items()},
+        {which: vocab.num_bytes(part) for which, part in parts.items()},
+        vocab,
+        {which: torch.from_numpy(vocab.encode(part)) for which, part in parts.items()},
+        tuple(notes),
+    )
+
+
+def read_mapped(origin: Origin, data: Data, vocab: Vocab | None) -> Corpus:
+    """As `read_corpus`, in constant memory."""
+    decoder = Decoder(data.encoding, data.normalize)
+
+    def texts() -> dict[str, Iterator[Text]]:
+        decoder.found.clear()
+        return {which: text_pieces(files, data, decoder) for which, files in origin.files.items()}
+
+    key = [origin.sha256, [[which, len(files)] for which, files in origin.files.items()], vocab and vocab.idx_to_token]
+    key += [data.vocab, data.encoding, data.normalize, data.min_freq, data.split, data.max_tokens]
+    facts, ids = numbered(
+        key,
+        texts,
+        lambda sizes: divide(sizes, data),
+        lambda counts: vocab or new_vocab(counts, data),
+        lambda: [*names_of(origin), *decoder.notes()],
+    )
+    vocab = vocab or stored_vocab(facts.tokens)
+    return Corpus(origin, facts.num_chars, facts.split, facts.hashes, facts.num_bytes, vocab, ids, tuple(facts.notes))
+
+
+def text_pieces(files: list[Path], data: Data, decoder: Decoder) -> Iterator[Text]:
+    return itertools.chain.from_iterable(map(raw_pieces, files)) if data.vocab == "byte" else decoder.pieces(files)
+
+
+def read_texts(origin: Origin, data: Data) -> tuple[dict[str, Text], list[str]]:
+    """The texts of the files, by part, cleaned; and notes for the log."""
+    decoder, texts = Decoder(data.encoding, data.normalize), {}
+    for which, files in origin.files.items():
+        where = files[0] if len(files) == 1 else origin.path
+        before = (b"" if data.vocab == "byte" else "").join(text_pieces(files, data, decoder))
+        texts[which] = PREPROCESS[data.preprocess](before)
+        if not texts[which].strip():
+            left = "is empty" if not before.strip() else f"has nothing left after data.preprocess={data.preprocess}"
+            raise BadInput(f"data.path: {where} {left}: give a text file")
+    return texts, [*names_of(origin), *decoder.notes()]
+
+
+def names_of(origin: Origin) -> list[str]:
+    """A note that names the files, where there are several."""
+    names = [path.name for path in origin.all_files]
+    return [f"{len(names)} files, one after the other: {', '.join(names)}"] if len(names) > 1 else []
+
+
+def divide(sizes: dict[str, int], data: Data) -> Split:
+    """The split of texts of so many characters: by data.split, or at the files of the parts that have their own."""
+    if "val" in sizes:
+        return split_at_files(*(sizes.get(which, 0) for which in SPLITS))
+    return split_of(sizes["train"], data.split, data.max_tokens)
+
+
+def new_vocab(train: Text | dict[str, int], data: Data) -> Vocab:
+    """The vocabulary of a training part, or of the counts of its characters."""
+    if len(set(train)) < 2:
+        raise BadInput("data.path: the train part has 1 distinct character: there is nothing to learn")
+    return ByteVocab() if data.vocab == "byte" else Vocab(train, data.min_freq)
 
 
 # The clean-up
@@ -122,67 +197,4 @@ def d2l(text: str) -> str:
     return re.sub("[^A-Za-z]+", " ", text).lower()
 
 
-PREPROCESS = {"raw": str, "d2l_classic": d2l_classic, "d2l": d2l}
-
-
-# The split
-
-
-def split_text(text: str, spec: list, max_tokens: int | None = None) -> Split:
-    """Train, validation and test parts of a text.
-
-    `spec` is fractions ([0.9, 0.05, 0.05]; a rest is left out) or ranges of characters
-    ([[0, 10000], [10000, 20000], [20000, 30000]]). `max_tokens` cuts the training part only.
-    Raises BadInput where parts overlap, leave the text, or are too short to use.
-    """
-    if not isinstance(spec, (list, tuple)) or len(spec) != len(SPLITS):
-        raise BadInput(f"data.split: {spec!r}: give fractions like [0.9,0.05,0.05], or three ranges of characters")
-    if all(_is_number(part) for part in spec):
-        ranges = _ranges_of_fractions(len(text), spec)
-        name = "/".join(f"{part:g}" for part in spec)
-    elif all(_is_range(part) for part in spec):
-        ranges = dict(zip(SPLITS, ((part[0], part[1]) for part in spec), strict=True))
-        name = "/".join(f"{start}-{end}" for start, end in ranges.values())
-    else:
-        raise BadInput(f"data.split: {spec!r}: give fractions like [0.9,0.05,0.05], or three ranges of characters")
-
-    for which, (start, end) in ranges.items():
-        if not 0 <= start <= end <= len(text):
-            raise BadInput(f"data.split: {which} {start}-{end} does not lie in the text of {len(text)} characters")
-    parts = sorted((start, end) for start, end in ranges.values() if start < end)
-    for (_, end), (start, stop) in itertools.pairwise(parts):
-        if start < end:
-            raise BadInput(f"data.split: two parts overlap at characters {start}-{min(end, stop)}")
-    if max_tokens is not None:
-        start, end = ranges["train"]
-        ranges["train"] = (start, min(end, start + max_tokens))
-        name += f", max_tokens {max_tokens}"
-    for which in ("train", "val"):
-        start, end = ranges[which]
-        if end - start < 2:
-            raise BadInput(
-                f"data.split: the {which} part has {end - start} characters of {len(text)}: "
-                f"it needs at least 2: give a longer text or another data.split"
-            )
-    hashes = {which: sha256(text[start:end]) for which, (start, end) in ranges.items()}
-    return Split(name, ranges, hashes)
-
-
-def _is_number(part) -> bool:
-    return isinstance(part, (int, float)) and not isinstance(part, bool)
-
-
-def _is_range(part) -> bool:
-    return isinstance(part, (list, tuple)) and len(part) == 2 and all(type(end) is int for end in part)
-
-
-def _ranges_of_fractions(length: int, fractions: list) -> dict[str, Range]:
-    if not all(0 <= part <= 1 for part in fractions) or sum(fractions) > 1 + 1e-9:
-        raise BadInput(f"data.split: {list(fractions)}: fractions lie in 0..1 and sum to at most 1")
-    ranges, start, total = {}, 0, 0.0
-    for which, fraction in zip(SPLITS, fractions, strict=True):
-        total += fraction
-        end = length if total > 1 - 1e-9 else int(length * total)
-        ranges[which] = (start, end)
-        start = end
-    return ranges
+PREPROCESS = {"raw": lambda text: text, "d2l_classic": d2l_classic, "d2l": d2l}

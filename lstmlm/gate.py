@@ -16,8 +16,10 @@ from pathlib import Path
 from lstmlm.backends import BACKENDS, layer_class
 from lstmlm.config import Config, flatten
 from lstmlm.errors import BadInput
+from lstmlm.split import SPLITS
+from lstmlm.vocab import UNK, ByteVocab
 
-FORMAT = 1
+FORMAT = 2  # which is written; 1 is read too
 KEY = "lstmlm"  # of the one metadata entry
 MAX_FILE, MAX_HEADER = 2 << 30, 4 << 20  # bytes
 BYTES = {"F32": 4, "F64": 8, "I64": 8, "U8": 1}  # per element, of the types that may be there
@@ -37,7 +39,8 @@ RECORD = {
     "loop": dict,
     "versions": dict,
 }
-DATA = {"name": str, "path": str, "sha256": str, "preprocess": str, "split": str, "ranges": dict, "hashes": dict}
+DATA = {"name": str, "path": str, "sha256": str, "split": str, "pieces": dict, "hashes": dict}
+DATA_1 = {"name": str, "path": str, "sha256": str, "preprocess": str, "split": str, "ranges": dict, "hashes": dict}
 LOOP = {"batch": int, "chars": int, "meter_chars": int, "meter_steps": int, "seconds": float, "training_seconds": float}
 LOOP |= {"since_evaluation": list, "this_epoch": list}
 VERSIONS = {"lstmlm": str, "torch": str, "python": str, "cpu": str}
@@ -58,10 +61,12 @@ def read_checked(path: Path) -> tuple[bytes, dict]:
     try:
         if data[:2] in (b"PK", *PICKLED):
             raise Refused("is a pickle or a zip, not a safetensors file: refused")
-        tensors, record = open_header(data)
+        tensors, stored = open_header(data)
+        fields(stored, RECORD, "record")
+        record = in_this_format(stored)
         check_record(record)
         check_names(tensors, record)
-        if digest(data, tensors, record) != record["sha256"]:
+        if digest(data, tensors, stored) != stored["sha256"]:
             raise Refused("is damaged: its SHA-256 is not the recorded one")
     except Refused as reason:
         raise BadInput(f"checkpoint: {path} {reason}") from None
@@ -142,11 +147,20 @@ def check_tensor(name: str, tensor) -> None:
         raise Refused(f"is damaged: shape or place of tensor {name!a}")
 
 
+def in_this_format(record: dict) -> dict:
+    """A record of an older format as one of this: format 1 knew splits of one piece a part."""
+    if record["format"] == FORMAT:
+        return record
+    if record["format"] != 1:
+        raise Refused(f"has format {record['format']}: this program reads 1 and {FORMAT}")
+    fields(record["data"], DATA_1, "data")
+    pieces = {which: [span] for which, span in record["data"]["ranges"].items()}
+    data = {key: value for key, value in record["data"].items() if key in DATA}
+    return record | {"format": FORMAT, "data": data | {"pieces": pieces}}
+
+
 def check_record(record) -> None:
     """The fields of the record, their types and bounds. The configuration is built as the settings' own types."""
-    fields(record, RECORD, "record")
-    if record["format"] != FORMAT:
-        raise Refused(f"has format {record['format']}: this program reads {FORMAT}")
     model, vocab = record["model"], record["vocab"]
     if set(model) != {*BOUNDS, "dropout", "cell"} or model["cell"] not in BACKENDS:
         raise Refused("is damaged: the model's arguments")
@@ -158,8 +172,10 @@ def check_record(record) -> None:
         raise Refused("is damaged: model dropout")
     if not all(isinstance(token, str) for token in vocab) or len(set(vocab)) != len(vocab):
         raise Refused("is damaged: vocabulary: not a list of different characters")
-    if len(vocab) != model["vocab_size"] or vocab[0] != "<unk>" or any(len(token) != 1 for token in vocab[1:]):
-        raise Refused("is damaged: vocabulary: not <unk> and then one character each, as many as the model has")
+    if len(vocab) != model["vocab_size"]:
+        raise Refused("is damaged: vocabulary: not as long as the model's")
+    if vocab != ByteVocab().idx_to_token and (vocab[0] != UNK or any(len(token) != 1 for token in vocab[1:])):
+        raise Refused("is damaged: vocabulary: neither <unk> and then one character each, nor the 256 bytes")
     fields(record["data"], DATA, "data")
     fields(record["loop"], LOOP, "loop")
     fields(record["versions"], VERSIONS, "versions")
@@ -169,10 +185,12 @@ def check_record(record) -> None:
     for value in record["metrics"].values():
         if type(value) not in (int, float) and value not in ("inf", "-inf", "nan"):  # which JSON lacks
             raise Refused("is damaged: its metrics")
-    for which in ("train", "val", "test"):
-        span = record["data"]["ranges"].get(which)
-        if not (isinstance(span, list) and len(span) == 2 and all(type(end) is int and end >= 0 for end in span)):
-            raise Refused("is damaged: the ranges of the split")
+    for which in SPLITS:
+        pieces = record["data"]["pieces"].get(which)
+        if not isinstance(pieces, list) or not all(isinstance(span, list) and len(span) == 2 for span in pieces):
+            raise Refused("is damaged: the pieces of the split")
+        if not all(type(end) is int and end >= 0 for span in pieces for end in span):
+            raise Refused("is damaged: the pieces of the split")
         if not isinstance(record["data"]["hashes"].get(which), str):
             raise Refused("is damaged: the hashes of the split")
     try:

@@ -4,16 +4,16 @@ import os
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from lstmlm.backends import layer_class
 from lstmlm.config import Config
-from lstmlm.corpus import Corpus, Split, read_corpus, split_text
+from lstmlm.corpus import Corpus, read_corpus
 from lstmlm.errors import BadInput
 from lstmlm.gate import MAX_FILE
 from lstmlm.sampling import check_text
 from lstmlm.streams import fitting_batch_size
-from lstmlm.vocab import Vocab
+
+PATHS = ("path", "val_path", "test_path")
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,6 @@ class Prepared:
     config: Config
     device: torch.device
     corpus: Corpus
-    split: Split
-    vocab: Vocab
-    ids: dict[str, Tensor]  # of each split, (n,)
     batch_size: int
     prompt: str  # of the text shown at evaluations
 
@@ -34,20 +31,15 @@ def prepare(config: Config) -> Prepared:
     """Read and check all that the settings name. Raises BadInput, and writes nothing."""
     device = pick_device(config.device)
     data = config.data
-    corpus = read_corpus(data.name, data.path, data.preprocess)
-    split = split_text(corpus.text, data.split, data.max_tokens)
-    texts = {which: split.part(corpus.text, which) for which in split.ranges}
-    batch_size = fitting_batch_size(len(texts["train"]), data.batch_size, data.num_steps)
-    vocab = Vocab(texts["train"])
-    if len(vocab) < 3:
-        raise BadInput("data.split: the train part has 1 distinct character: there is nothing to learn")
+    corpus = read_corpus(data)
+    batch_size = fitting_batch_size(len(corpus.ids["train"]), data.batch_size, data.num_steps)
     given = config.sample.prompt
-    prompt = texts["val"][:20] if given is None else check_text(vocab, given, "sample.prompt")
-    check_memory(config, len(vocab))
-    if data.path is not None:  # so that a checkpoint says where its text is, wherever one stands
-        config = replace(config, data=replace(data, path=str(corpus.path)))
-    ids = {which: torch.from_numpy(vocab.encode(text)).to(device) for which, text in texts.items()}
-    return Prepared(config, device, corpus, split, vocab, ids, batch_size, prompt)
+    shown = corpus.vocab.decode(idx for idx in corpus.ids["val"][:20] if idx != corpus.vocab.unk)
+    prompt = shown if given is None else check_text(corpus.vocab, given, "sample.prompt")
+    check_memory(config, len(corpus.vocab))
+    # So that a checkpoint says where its text is, wherever one stands
+    paths = {key: os.path.abspath(path) for key in PATHS if (path := getattr(data, key)) is not None}
+    return Prepared(replace(config, data=replace(data, **paths)), device, corpus, batch_size, prompt)
 
 
 def pick_device(name: str) -> torch.device:

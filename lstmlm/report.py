@@ -7,22 +7,24 @@ from pathlib import Path
 from lstmlm.evaluation import Score
 from lstmlm.model import RNNModel
 from lstmlm.prepare import Prepared
+from lstmlm.vocab import Vocab
 
 log = logging.getLogger("lstmlm")
 
 
 def announce(prepared: Prepared, model: RNNModel, steps: int | None, directory: Path) -> None:
-    config, corpus, split, ids = prepared.config, prepared.corpus, prepared.split, prepared.ids
-    for note in corpus.notes:
-        log.info("%s: %s", corpus.path.name, note)
-    sizes = ", ".join(f"{which} {len(part):,}" for which, part in ids.items())
-    log.info("text: %s, %s characters, vocabulary %s", corpus.path.name, f"{len(corpus.text):,}", len(prepared.vocab))
-    log.info("split %s: %s; val hash %s", split.name, sizes, split.hashes["val"][:12])
+    config, corpus = prepared.config, prepared.corpus
+    name, unit = Path(corpus.origin.path).name, "bytes" if config.data.vocab == "byte" else "characters"
+    for note in [*corpus.notes, *control_characters(corpus.vocab)]:
+        log.info("%s: %s", name, note)
+    sizes = ", ".join(f"{which} {corpus.split.size(which):,}" for which in corpus.ids)
+    log.info("text: %s, %s %s, vocabulary %s", name, f"{corpus.num_chars:,}", unit, len(corpus.vocab))
+    log.info("split %s: %s; val hash %s", corpus.split.name, sizes, corpus.hashes["val"][:12])
     for which in ("val", "test"):
-        if unknown := int((ids[which] == prepared.vocab.unk).sum()):
+        if unknown := corpus.unknown(which):
             log.info("warning: %s has %d characters that train lacks; they are scored as <unk>", which, unknown)
-    if len(prepared.vocab) > 10_000:
-        log.info("warning: %s symbols: consider model.embedding_dim=64", f"{len(prepared.vocab):,}")
+    if len(corpus.vocab) > 1000 and config.model.embedding_dim is None:
+        log.info("warning: %s symbols as one-hot inputs: consider model.embedding_dim=64", f"{len(corpus.vocab):,}")
     if prepared.batch_size < config.data.batch_size:
         log.info(
             "data.batch_size: lowered from %d to %d: the training text fills no more lanes of %d steps",
@@ -42,16 +44,23 @@ def announce(prepared: Prepared, model: RNNModel, steps: int | None, directory: 
     log.info("directory: %s", directory)
 
 
+def control_characters(vocab: Vocab) -> list[str]:
+    """A note on what is hardly text, in the training part."""
+    count = sum(freq for char, freq in vocab.token_freqs if len(char) == 1 and ord(char) < 32 and char not in "\t\n\f")
+    return [f"warning: train has {count:,} control characters: if it is no text, see data.vocab=byte"] if count else []
+
+
 def report(prepared: Prepared, scores: dict[str, Score], figures: dict, directory: Path) -> None:
     """The end of the log: the figures, with the split that they are of, and the next two commands to type."""
-    split = prepared.split
+    corpus = prepared.corpus
     log.info("")
     log.info("best weights: step %d, epoch %.1f", figures["best_step"], figures["best_epoch"])
     for which, score in scores.items():
         log.info(
-            "%-4s perplexity %.3f, %.3f bits per character, %.4f nats, over %s characters (split %s, hash %s)",
-            *(which, score.perplexity, score.bits_per_char, score.nats_per_char, f"{score.num_chars:,}"),
-            *(split.name, split.hashes[which][:12]),
+            "%-4s perplexity %.3f, %.3f bits per character, %.3f per byte, %.4f nats, over %s characters "
+            "(split %s, hash %s)",
+            *(which, score.perplexity, score.bits_per_char, score.bits_per_char / corpus.bytes_per_char(which)),
+            *(score.nats_per_char, f"{score.num_chars:,}", corpus.split.name, corpus.hashes[which][:12]),
         )
     log.info("time: %.0f s", figures["seconds"])
     log.info(

@@ -16,7 +16,7 @@ log = logging.getLogger("lstmlm")
 MAY_CHANGE = {"train.max_epochs", "train.max_steps", "train.max_seconds"}
 MAY_CHANGE |= {"train.log_every", "train.save_every", "train.save_minutes", "train.book_report"}
 MAY_CHANGE |= {"sample.prompt", "sample.length", "sample.temperature"}
-MAY_CHANGE |= {"backend", "device", "threads", "data.path", "resume"}
+MAY_CHANGE |= {"backend", "device", "threads", "data.path", "data.val_path", "data.test_path", "resume"}
 
 
 # Which checkpoint
@@ -68,12 +68,12 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
 
 def same_text(loaded: Checkpoint, prepared: Prepared) -> None:
     """BadInput if the text, known by its hash, is not that of the run."""
-    if prepared.corpus.sha256 != loaded.record["data"]["sha256"]:
+    if prepared.corpus.origin.sha256 != loaded.record["data"]["sha256"]:
         raise BadInput(
-            f"resume: {prepared.corpus.path} is not the text of the run, its SHA-256 differs: "
+            f"resume: {prepared.corpus.origin.path} is not the text of the run, its SHA-256 differs: "
             f"say where the old one is with data.path=FILE"
         )
-    assert prepared.vocab.idx_to_token == loaded.record["vocab"]
+    assert prepared.corpus.vocab.idx_to_token == loaded.record["vocab"]
 
 
 def reported(directory: Path) -> bool:

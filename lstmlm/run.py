@@ -10,8 +10,9 @@ from lstmlm import checkpoint
 from lstmlm.book import book_report
 from lstmlm.checkpoint import Checkpoint
 from lstmlm.config import Config, flatten, to_yaml
+from lstmlm.corpus import Corpus
 from lstmlm.errors import BadInput
-from lstmlm.evaluation import Score, evaluate
+from lstmlm.evaluation import Score, evaluate_pieces
 from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
 from lstmlm.optim import build_optimizer
@@ -36,7 +37,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
 
     With a checkpoint of the same run, go on from there.
     """
-    config, vocab, ids = prepared.config, prepared.vocab, prepared.ids
+    config, corpus, vocab = prepared.config, prepared.corpus, prepared.corpus.vocab
     torch.set_num_threads(config.threads)
     (directory / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     model = build_model(config, len(vocab), prepared.device)
@@ -49,13 +50,14 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
     def sample() -> str:
         return generate(model, vocab, prepared.prompt, config.sample.length, config.sample.temperature, config.seed)
 
-    tracker = Tracker(directory, steps, to_yaml(config), resumed_at=loaded.record["step"] if loaded else None)
+    resumed_at = loaded.record["step"] if loaded else None
+    tracker = Tracker(directory, steps, to_yaml(config), judged_on(corpus), resumed_at)
     try:
         trainer = Trainer(
             model,
             build_optimizer(model, train.optimizer, train.lr, train.weight_decay),
             streams,
-            ids["val"],
+            corpus.pieces("val"),
             lr=train.lr,
             schedule=train.schedule,
             warmup=train.warmup,
@@ -77,19 +79,29 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
         with StopRequest() as stop:
             trainer.fit(stop)
         tracker.bar.close()
-        book = book_report(trainer, ids, vocab) if train.book_report else {}
+        book = book_report(trainer, corpus) if train.book_report else {}
         model.load_book_weights(checkpoint.load(directory / checkpoint.BEST).weights)
-        scores = {which: evaluate(model, ids[which]) for which in ("val", "test") if len(ids[which]) > 1}
-        figures = book | final_figures(trainer, scores)
+        held_out = [which for which in ("val", "test") if len(corpus.ids[which]) > 1]
+        scores = {which: evaluate_pieces(model, corpus.pieces(which)) for which in held_out}
+        figures = book | final_figures(trainer, corpus, scores)
         tracker.final(flatten(config), figures)
     finally:
         tracker.close()
     report(prepared, scores, figures, directory)
 
 
+def judged_on(corpus: Corpus) -> dict:
+    """What every figure of the validation text is of."""
+    return {
+        "split": corpus.split.name,
+        "split_hash": corpus.hashes["val"],
+        "bytes_per_char": corpus.bytes_per_char("val"),
+    }
+
+
 def make_streams(prepared: Prepared) -> Streams:
     data = prepared.config.data
-    return STREAMS[data.sampling](prepared.ids["train"], prepared.batch_size, data.num_steps)
+    return STREAMS[data.sampling](prepared.corpus.ids["train"], prepared.batch_size, data.num_steps, prepared.device)
 
 
 def limits_of(config: Config) -> Limits:
@@ -126,26 +138,27 @@ def build_model(config: Config, vocab_size: int, device: torch.device) -> RNNMod
 
 def describe(prepared: Prepared) -> dict:
     """What every checkpoint of the run says of it: enough to build the model and to find the text again."""
-    corpus, split = prepared.corpus, prepared.split
+    corpus = prepared.corpus
     return {
-        "vocab": prepared.vocab.idx_to_token,
-        "model": model_arguments(prepared.config, len(prepared.vocab)),
+        "vocab": corpus.vocab.idx_to_token,
+        "model": model_arguments(prepared.config, len(corpus.vocab)),
         "config": asdict(prepared.config),
         "data": {
-            "name": corpus.name,
-            "path": str(corpus.path),
-            "sha256": corpus.sha256,
-            "preprocess": prepared.config.data.preprocess,
-            "split": split.name,
-            "ranges": split.ranges,
-            "hashes": split.hashes,
+            "name": corpus.origin.name,
+            "path": corpus.origin.path,
+            "sha256": corpus.origin.sha256,
+            "split": corpus.split.name,
+            "pieces": corpus.split.pieces,
+            "hashes": corpus.hashes,
         },
     }
 
 
-def final_figures(trainer: Trainer, scores: dict[str, Score]) -> dict:
-    """The last line of metrics.jsonl: the best weights, scored whole, and what they cost."""
+def final_figures(trainer: Trainer, corpus: Corpus, scores: dict[str, Score]) -> dict:
+    """The last line of metrics.jsonl: the best weights, scored whole, on what, and what they cost."""
     figures = {"step": trainer.step, "best_step": trainer.best["step"], "best_epoch": trainer.best["progress/epoch"]}
     for which, score in scores.items():
         figures |= score_tags(f"{which}_best", score)
+        figures[f"bpb/{which}_best"] = score.bits_per_char / corpus.bytes_per_char(which)
+    figures |= {"split": corpus.split.name, "hashes": corpus.hashes}
     return figures | {"seconds": trainer.seconds, "chars_per_s": trainer.chars_per_second}

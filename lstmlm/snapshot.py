@@ -37,7 +37,7 @@ def capture(trainer) -> tuple[Tensors, dict]:
 def restore(trainer, loaded: Checkpoint) -> None:
     """Put the trainer, freshly made for the same settings on any backend, where the checkpoint was written."""
     tensors, loop = under("run.", loaded.tensors), loaded.record["loop"]
-    device = trainer.streams.ids.device
+    device = trainer.streams.device
     trainer.model.load_book_weights(loaded.weights)
     moments_from_book(trainer.model, trainer.optimizer, loaded.optimizer)
     carried = under("carried.", tensors)

@@ -32,11 +32,17 @@ class Streams:
 
     carries_state: bool  # does row i of the next batch go on where row i of this one ended?
 
-    def __init__(self, ids: Tensor, batch_size: int, num_steps: int) -> None:
+    def __init__(self, ids: Tensor, batch_size: int, num_steps: int, device: torch.device | str = "cpu") -> None:
         assert len(ids) > batch_size * num_steps, "fitting_batch_size was not asked"
-        self.ids, self.batch_size, self.num_steps = ids, batch_size, num_steps
+        self.batch_size, self.num_steps, self.device = batch_size, num_steps, torch.device(device)
+        # What is mapped from a file stays there; what is in memory goes where it is used
+        self.ids = ids.to(self.device) if ids.dtype == torch.int64 else ids
         # What the largest offset leaves, so that every epoch has the same length; one batch at least
         self.steps_per_epoch = max(1, (len(ids) - num_steps) // batch_size // num_steps)
+
+    def batch(self, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
+        """X and Y (B, T) as the model takes them; no copy where they are that already."""
+        return X.to(self.device, torch.int64), Y.to(self.device, torch.int64)
 
     def draw_offset(self, generator: torch.Generator) -> int:
         """Uniform in 0 .. T-1 (d2l's includes T by a slip), less where the text is barely long enough."""
@@ -55,7 +61,7 @@ class SequentialStreams(Streams):
         lanes = self.ids[offset : offset + B * length].view(B, length)
         following = self.ids[offset + 1 : offset + 1 + B * length].view(B, length)
         for start in range(0, self.steps_per_epoch * T, T):
-            yield lanes[:, start : start + T], following[:, start : start + T]
+            yield self.batch(lanes[:, start : start + T], following[:, start : start + T])
 
 
 class RandomWindows(Streams):
@@ -70,7 +76,7 @@ class RandomWindows(Streams):
         following = self.ids[offset + 1 : offset + 1 + count * T].view(count, T)
         order = torch.randperm(count, generator=generator).to(self.ids.device)
         for batch in order[: self.steps_per_epoch * B].view(-1, B):
-            yield windows[batch], following[batch]
+            yield self.batch(windows[batch], following[batch])
 
 
 STREAMS = {"sequential": SequentialStreams, "random": RandomWindows}

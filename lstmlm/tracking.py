@@ -34,12 +34,20 @@ def score_tags(split: str, score: Score) -> dict[str, float]:
 
 
 class Tracker:
-    """One per run, one run per directory. Steps count optimizer steps."""
+    """One per run, one run per directory. Steps count optimizer steps.
+
+    `judged_on` goes with every figure of the validation text: split, split_hash, and its bytes_per_char.
+    """
 
     def __init__(
-        self, directory: Path, total_steps: int | None, config_text: str, resumed_at: int | None = None
+        self,
+        directory: Path,
+        total_steps: int | None,
+        config_text: str,
+        judged_on: dict,
+        resumed_at: int | None = None,
     ) -> None:
-        self.metrics = directory / "metrics.jsonl"
+        self.metrics, self.judged_on = directory / "metrics.jsonl", judged_on
         if resumed_at is not None:
             forget_after(self.metrics, resumed_at)
             wait_for_a_later_name(directory)
@@ -65,14 +73,16 @@ class Tracker:
 
     def evaluation(self, step: int, values: dict[str, float], sample: str, remark: str) -> None:
         """At evaluations. `values` has the tags of the train and val scores and whatever else is known."""
-        own = ("loss/val", "bpc/val", "ppl/val", "gates/")  # the rest are the curves that `step` draws
+        values = values | {"bpb/val": values["bpc/val"] / self.judged_on["bytes_per_char"]}
+        own = ("loss/val", "bpc/val", "bpb/val", "ppl/val", "gates/")  # the rest are the curves that `step` draws
         self.scalars(step, {tag: value for tag, value in values.items() if tag.startswith(own)})
         self.writer.add_text("sample", _verbatim(sample), step)
-        self.record({"step": step, **values, "sample": sample})
+        named = {key: self.judged_on[key] for key in ("split", "split_hash")}
+        self.record({"step": step, **values, **named, "sample": sample})
         log.info(
-            "step %d, epoch %.1f: train ppl %.3f, val ppl %.3f, %.3f bits/char%s | %s",
-            *(step, values["progress/epoch"], values["ppl/train"], values["ppl/val"], values["bpc/val"], remark),
-            one_line(sample),
+            "step %d, epoch %.1f: train ppl %.3f, val ppl %.3f, %.3f nats, %.3f bits/char, %.3f bits/byte (%s)%s | %s",
+            *(step, values["progress/epoch"], values["ppl/train"], values["ppl/val"], values["loss/val"]),
+            *(values["bpc/val"], values["bpb/val"], named["split_hash"][:8], remark, one_line(sample)),
         )
 
     def final(self, settings: dict, values: dict) -> None:
@@ -119,7 +129,7 @@ def wait_for_a_later_name(directory: Path) -> None:
         time.sleep(0.05)
 
 
-def one_line(text: str, width: int = 48) -> str:
+def one_line(text: str, width: int = 32) -> str:
     """The start of a text on one line, line ends shown as escapes."""
     line = harmless(text).replace("\n", "\\n").replace("\t", "\\t")
     return line if len(line) <= width else line[: width - 3] + "..."

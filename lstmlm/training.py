@@ -16,7 +16,7 @@ from torch import Tensor
 from lstmlm import checkpoint
 from lstmlm.backends import Tensors
 from lstmlm.errors import Diverged, Stopped
-from lstmlm.evaluation import evaluate
+from lstmlm.evaluation import evaluate_pieces, first
 from lstmlm.gates import gate_openings
 from lstmlm.meter import Meter, Reading
 from lstmlm.model import RNNModel, State
@@ -49,9 +49,10 @@ class Limits:
 
 
 class Trainer:
-    """Trains `model` on `streams`, judges it on `val_ids` (n,), and keeps best, last and previous.
+    """Trains `model` on `streams`, judges it on the validation text, and keeps best, last and previous.
 
-    `record` is what a checkpoint says of the run besides step and metrics; `sample` gives a text to look at.
+    `val_pieces`, each (n,), are judged as streams of their own; `record` is what a checkpoint says of the run besides
+    step and metrics; `sample` gives a text to look at.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Trainer:
         model: RNNModel,
         optimizer: torch.optim.Optimizer,
         streams: Streams,
-        val_ids: Tensor,
+        val_pieces: list[Tensor],
         *,
         lr: float,
         schedule: str,
@@ -78,7 +79,7 @@ class Trainer:
         sample: Callable[[], str],
     ) -> None:
         self.model, self.optimizer, self.streams = model, optimizer, streams
-        self.val_ids = val_ids if eval_chars is None else val_ids[: eval_chars + 1]
+        self.val_pieces = first(val_pieces, eval_chars)
         self.lr, self.schedule, self.warmup, self.grad_clip = lr, schedule, warmup, grad_clip
         self.limits, self.log_every = limits, log_every
         self.eval_every = eval_every or streams.steps_per_epoch
@@ -86,8 +87,9 @@ class Trainer:
         self.data_generator, self.tracker = data_generator, tracker
         self.directory, self.record, self.sample = directory, record, sample
 
+        self.some_text = val_pieces[0][None, :1000].to(streams.device, torch.int64)  # to look at the gates
         self.params = list(model.trained().values())
-        self.meter = Meter(streams.ids.device)
+        self.meter = Meter(streams.device)
         self.since_evaluation = self.this_epoch = Reading()
         self.step = self.chars = 0
         self.batch = 0  # of this epoch, the next to come
@@ -184,10 +186,10 @@ class Trainer:
 
     def evaluate(self) -> None:
         """Score the validation text, keep the weights if they are the best so far, and save."""
-        val = evaluate(self.model, self.val_ids)
+        val = evaluate_pieces(self.model, self.val_pieces)
         values = score_tags("train", self.since_evaluation.score) | score_tags("val", val) | self.position_tags()
         values |= self.since_evaluation.gradient_tags() | {"speed/chars_per_s": self.chars_per_second}
-        for k, gates in enumerate(gate_openings(self.model, self.val_ids[None, :1000])):
+        for k, gates in enumerate(gate_openings(self.model, self.some_text)):
             values |= {f"gates/layer{k}_{gate}": opening.mean().item() for gate, opening in gates.items()}
         is_best = val.nats_per_char < self.best["loss/val"]
         self.tracker.evaluation(self.step, values, self.sample(), " (best)" if is_best else "")

@@ -1,7 +1,8 @@
-"""Characters to ids and back, as in d2l section 9.2."""
+"""Characters to ids and back, as in d2l section 9.2; or bytes, which are their own ids."""
 
+import codecs
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -11,13 +12,15 @@ UNK = "<unk>"
 class Vocab:
     """Id 0 is `<unk>`, then the reserved tokens, then the tokens by falling frequency.
 
-    Ties keep the order of first appearance. `vocab[token]` or `vocab[list]` gives ids,
-    `to_tokens` the way back; `encode` and `decode` do the same for whole texts, fast.
+    Ties keep the order of first appearance. `tokens` may be counted already. `vocab[token]` or `vocab[list]` gives
+    ids, `to_tokens` the way back; `encode` and `decode` do the same for whole texts, fast.
     """
+
+    unk: int | None = 0
 
     def __init__(
         self,
-        tokens: Iterable[str] = (),
+        tokens: Iterable[str] | Mapping[str, int] = (),
         min_freq: int = 0,
         reserved_tokens: Iterable[str] = (),
     ) -> None:
@@ -53,10 +56,6 @@ class Vocab:
             return [self.idx_to_token[int(index)] for index in indices]
         return self.idx_to_token[int(indices)]
 
-    @property
-    def unk(self) -> int:
-        return 0
-
     def encode(self, text: str) -> np.ndarray:
         """The ids of the characters of a text, int64 (n,); a character it lacks is `unk`."""
         code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
@@ -66,6 +65,50 @@ class Vocab:
     def decode(self, ids: Iterable[int]) -> str:
         return "".join(self.idx_to_token[int(index)] for index in ids)
 
+    def decoder(self) -> Callable[[int], str]:
+        """A function that takes the ids of a text one by one, and gives the text that each completes."""
+        return self.idx_to_token.__getitem__
+
+    def num_bytes(self, text: str) -> int:
+        """The length of a text in UTF-8."""
+        return len(text.encode("utf-8", "surrogatepass"))
+
     def unknown(self, text: str) -> list[tuple[int, str]]:
         """(position, character) of each character of the text that the vocabulary lacks."""
         return [(int(at), text[at]) for at in np.flatnonzero(self.encode(text) == self.unk)]
+
+
+class ByteVocab(Vocab):
+    """The 256 bytes: any file is ids without loss, and nothing is unknown.
+
+    A text is shown, and a prompt read, as UTF-8; a byte that is no UTF-8 is a lone surrogate there and back (PEP 383).
+    """
+
+    unk = None
+
+    def __init__(self) -> None:
+        self.token_freqs = []
+        self._number(map(chr, range(256)))
+
+    def encode(self, text: str | bytes) -> np.ndarray:
+        """The bytes of a text, int64 (n,)."""
+        data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+        return np.frombuffer(data, dtype=np.uint8).astype(np.int64)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return bytes(map(int, ids)).decode("utf-8", "surrogateescape")
+
+    def decoder(self) -> Callable[[int], str]:
+        text = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        return lambda idx: text.decode(bytes([idx]))
+
+    def num_bytes(self, text: str | bytes) -> int:
+        return len(self.encode(text))
+
+    def unknown(self, text: str) -> list[tuple[int, str]]:
+        return []
+
+
+def stored_vocab(idx_to_token: list[str]) -> Vocab:
+    """The vocabulary that a checkpoint lists."""
+    return ByteVocab() if idx_to_token[0] == "\0" else Vocab.from_tokens(idx_to_token)

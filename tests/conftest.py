@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hypothesis import settings
 
 from lstmlm import cli
 from lstmlm.backends import BACKENDS
@@ -24,6 +25,8 @@ SMALL_RUN = ["model.num_hiddens=24", "train.max_steps=40", "train.eval_every=20"
 WHOLE_SPLIT = ["data.split=[0.9,0.05,0.05]", "train.eval_chars=500"]
 
 torch.set_num_threads(1)
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Every cell on every backend that has it: what is added to BACKENDS is tested
 FORMS = [(cell, backend) for cell, backends in BACKENDS.items() for backend in backends]

@@ -116,10 +116,21 @@ def test_a_damaged_or_foreign_file_is_one_line_with_its_name(run_directory, comm
 
 def test_a_later_format_is_named(run_directory, tmp_path, monkeypatch):
     loaded = checkpoint.load(run_directory / "best.safetensors")
-    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    monkeypatch.setattr(checkpoint, "FORMAT", 3)
     checkpoint.save(tmp_path / "later.safetensors", loaded.tensors, loaded.record)
-    with pytest.raises(BadInput, match="has format 2: this program reads 1"):
+    with pytest.raises(BadInput, match="has format 3: this program reads 1 and 2"):
         checkpoint.load(tmp_path / "later.safetensors")
+
+
+def test_a_file_of_format_1_still_scores_writes_and_goes_on(train, command):
+    """fixtures/format1.safetensors: 2 units, 3 steps of seed 7, split [0.9,0.005,0.005], written by version 0.1.0."""
+    old = str(ROOT / "tests" / "fixtures" / "format1.safetensors")
+    row = json.loads(command("evaluate", old, "--split", "test", "--json")[1])
+    assert row["nats_per_char"] == pytest.approx(4.119246747467544, abs=1e-6) and row["num_chars"] == 819
+    assert row["split_hash"].startswith("6894861b9f5e")
+    assert command("generate", old, "--length", "5", "--prompt", "The")[1].startswith("The")
+    code, out, err = train(f"resume={old}", "train.max_steps=5", "hydra.run.dir=next")
+    assert (code, err) == (0, "") and "going on from step 3" in out
 
 
 def test_last_becomes_previous_and_one_of_them_is_always_good(run_directory, tmp_path, monkeypatch):

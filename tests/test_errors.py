@@ -52,7 +52,7 @@ SETTINGS = [
     (["data.path=my.txt"], r"data\.path: has no effect with data=tide_clock: add data=file"),
     (["data=file"], r"data\.path: data=file needs a text"),
     (["data=file", "data.path=nothere.txt"], r"data\.path: no such file: nothere\.txt"),
-    (["data=file", "data.path=."], r"data\.path: \. is a folder"),
+    (["data=file", "data.path=."], r"data\.path: the folder \. holds no files"),
     (["data=time_machine"], r"data=time_machine: no text at .*time_machine\.txt: put the file there"),
     (["data.split=[0.9,0.05,0.5]"], r"data\.split: "),
     (["data.split=thirds"], r"data\.split: 'thirds': give fractions"),

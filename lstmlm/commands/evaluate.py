@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from pathlib import Path
 
 from lstmlm.commands import arguments
 from lstmlm.errors import BadInput
@@ -13,71 +12,63 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--file", help="score this text instead of the run's own: whole, or the part that --split names"
     )
+    command.add_argument(
+        "--windows",
+        type=int,
+        metavar="N",
+        help="also from an empty state every N characters, as transformers are scored",
+    )
     arguments.checkpoint(command)
     arguments.backend(command)
     arguments.as_json(command)
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.windows is not None and options.windows < 1:
+        raise BadInput(f"--windows: must be 1 or more, got {options.windows}")
     from lstmlm import checkpoint
+    from lstmlm.evaluation import evaluate_pieces, evaluate_windows
+    from lstmlm.held_out import held_out
 
     loaded = checkpoint.load(checkpoint.find(options.checkpoint))
-    name, text, split_name, split_hash = text_to_score(loaded.record, options.split, options.file)
+    part = held_out(loaded, options.split, options.file)
+    model, _ = loaded.build(options.backend)
+    score = evaluate_pieces(model, part.pieces)
+    if score.num_chars == 0:
+        raise BadInput(f"--split: {part.name} has {part.num_chars} characters: scoring needs at least 2")
+    row = {"split": part.name, **figures(score, part.bytes_per_char), "num_chars": score.num_chars}
+    if options.windows is not None:
+        windowed = figures(evaluate_windows(model, part.pieces, options.windows), part.bytes_per_char)
+        row |= {"windows": options.windows} | {f"windowed_{key}": value for key, value in windowed.items()}
+    row |= {"num_unknown": part.num_unknown, "split_name": part.split_name, "split_hash": part.split_hash}
+    row |= {"step": loaded.record["step"], "backend": model.backend}
+    print(json.dumps(checkpoint.finite(row)) if options.json else account(row))
 
-    import torch
 
-    from lstmlm.evaluation import evaluate
-
-    model, vocab = loaded.build(options.backend)
-    ids = torch.from_numpy(vocab.encode(text))
-    if len(ids) < 2:
-        raise BadInput(f"--split: {name} has {len(ids)} characters: scoring needs at least 2")
-    score = evaluate(model, ids)
-    row = {
-        "split": name,
+def figures(score, bytes_per_char: float) -> dict[str, float]:
+    return {
         "nats_per_char": score.nats_per_char,
         "bits_per_char": score.bits_per_char,
+        "bits_per_byte": score.bits_per_char / bytes_per_char,
         "perplexity": score.perplexity,
-        "num_chars": score.num_chars,
-        "num_unknown": int((ids[1:] == vocab.unk).sum()),
-        "split_name": split_name,
-        "split_hash": split_hash,
-        "step": loaded.record["step"],
-        "backend": model.backend,
     }
-    if options.json:
-        print(json.dumps(checkpoint.finite(row)))
-        return
-    print(
-        f"{name}: perplexity {score.perplexity:.3f}, {score.bits_per_char:.3f} bits per character, "
-        f"{score.nats_per_char:.4f} nats, over {score.num_chars:,} characters "
-        f"(split {split_name}, hash {split_hash[:12]}), weights of step {row['step']}"
-    )
-    if row["num_unknown"]:
-        print(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")
 
 
-def text_to_score(record: dict, split: str | None, file: str | None) -> tuple[str, str, str, str]:
-    """(part, its text, the split's name, hash): of the run's own corpus, known by its hash, or of `file`."""
-    from lstmlm.corpus import read_corpus, sha256, split_text
+def account(row: dict) -> str:
+    """The figures in words, with what they are of."""
 
-    data, settings = record["data"], record["config"]["data"]
-    if file is not None:
-        corpus = read_corpus("file", file, data["preprocess"])
-        if split is None:
-            return "file", corpus.text, Path(file).name, sha256(corpus.text)
-        parts = split_text(corpus.text, settings["split"], settings["max_tokens"])
-        return split, parts.part(corpus.text, split), parts.name, parts.hashes[split]
-    split = split or "val"
-    path = None if data["name"] == "tide_clock" else data["path"]
-    try:
-        corpus = read_corpus(data["name"], path, data["preprocess"])
-    except BadInput as error:
-        raise BadInput(f"the run's own text: {error}: say where it is with --file FILE --split {split}") from None
-    if corpus.sha256 != data["sha256"]:
-        raise BadInput(
-            f"the run's own text: {corpus.path} has changed since the run: give the old one with --file FILE "
-            f"--split {split}, or score this one as it is with --file FILE"
+    def words(prefix: str = "") -> str:
+        return (
+            f"perplexity {row[prefix + 'perplexity']:.3f}, {row[prefix + 'bits_per_char']:.3f} bits per character, "
+            f"{row[prefix + 'bits_per_byte']:.3f} per byte, {row[prefix + 'nats_per_char']:.4f} nats"
         )
-    start, end = data["ranges"][split]
-    return split, corpus.text[start:end], data["split"], data["hashes"][split]
+
+    lines = [
+        f"{row['split']}: {words()}, over {row['num_chars']:,} characters "
+        f"(split {row['split_name']}, hash {row['split_hash'][:12]}), weights of step {row['step']}"
+    ]
+    if "windows" in row:
+        lines.append(f"in windows of {row['windows']} characters, each from an empty state: {words('windowed_')}")
+    if row["num_unknown"]:
+        lines.append(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")
+    return "\n".join(lines)

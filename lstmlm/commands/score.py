@@ -1,0 +1,72 @@
+"""`score`: how probable a model finds a text."""
+
+import argparse
+import itertools
+import json
+import math
+import sys
+
+from lstmlm.commands import arguments
+from lstmlm.errors import BadInput
+from lstmlm.sources import files_of, raw_pieces
+from lstmlm.terminal import harmless
+
+LINE_END = "\n"
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    arguments.checkpoint(command)
+    command.add_argument("file", metavar="FILE|-", help="the text, cleaned as the run's was; -: standard input")
+    command.add_argument("--per-char", action="store_true", help="each character with what it costs")
+    arguments.backend(command)
+    arguments.as_json(command)
+
+
+def run(options: argparse.Namespace) -> None:
+    import torch
+
+    from lstmlm import checkpoint
+    from lstmlm.evaluation import Score, char_nats
+    from lstmlm.held_out import cleaned
+
+    loaded = checkpoint.load(checkpoint.find(options.checkpoint))
+    model, vocab = loaded.build(options.backend)
+    text = cleaned(loaded, *given(options.file))
+    ids = torch.from_numpy(vocab.encode(text))
+    if len(ids) < 2:
+        raise BadInput(f"{options.file}: has {len(ids)} characters: scoring needs at least 2")
+    nats = torch.cat(list(char_nats(model, ids)))
+    score, bytes_per_char = Score(nats.sum().item(), len(nats)), vocab.num_bytes(text) / len(ids)
+    row = {
+        "nats": score.nats,
+        "nats_per_char": score.nats_per_char,
+        "bits_per_char": score.bits_per_char,
+        "bits_per_byte": score.bits_per_char / bytes_per_char,
+        "perplexity": score.perplexity,
+        "num_chars": score.num_chars,
+        "num_unknown": 0 if vocab.unk is None else int((ids[1:] == vocab.unk).sum()),
+        "step": loaded.record["step"],
+        "backend": model.backend,
+    }
+    chars = [[vocab.to_tokens(idx), cost] for idx, cost in zip(ids[1:].tolist(), nats.tolist(), strict=True)]
+    if options.json:
+        print(json.dumps(checkpoint.finite(row | ({"chars": chars} if options.per_char else {}))))
+        return
+    if options.per_char:
+        print("nats     probability  character (the first of the text is given, not scored)")
+        for char, cost in chars:
+            print(f"{cost:7.4f}  {math.exp(-cost):11.4%}  {'line end' if char == LINE_END else harmless(char)}")
+    print(
+        f"{row['nats']:.2f} nats in all, {row['nats_per_char']:.4f} a character, perplexity {row['perplexity']:.3f}, "
+        f"{row['bits_per_char']:.3f} bits per character, {row['bits_per_byte']:.3f} per byte, "
+        f"over {row['num_chars']:,} characters"
+    )
+    if row["num_unknown"]:
+        print(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")
+
+
+def given(file: str) -> tuple[str, bytes]:
+    """(name, bytes) of the text to score."""
+    if file == "-":
+        return "standard input", sys.stdin.buffer.read()
+    return file, b"".join(itertools.chain.from_iterable(map(raw_pieces, files_of(file, "FILE"))))

@@ -1,0 +1,91 @@
+"""The text that a checkpoint is to be scored on: a part of the run's own, known by its hash, or another file."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lstmlm.checkpoint import Checkpoint
+from lstmlm.config import Config, Data, flatten
+from lstmlm.corpus import PREPROCESS, Corpus, origin_of, read_corpus, read_texts, sha256
+from lstmlm.errors import BadInput
+from lstmlm.mapped import Text
+from lstmlm.sources import Decoder
+from lstmlm.vocab import Vocab, stored_vocab
+
+
+@dataclass(frozen=True)
+class Part:
+    """A text as ids of a checkpoint's vocabulary, each piece by itself, (n,), and what it is."""
+
+    name: str
+    pieces: list[Tensor]
+    num_bytes: int  # in UTF-8
+    num_unknown: int  # of the characters that are scored
+    split_name: str
+    split_hash: str
+
+    @property
+    def num_chars(self) -> int:
+        return sum(len(piece) for piece in self.pieces)
+
+    @property
+    def bytes_per_char(self) -> float:
+        return self.num_bytes / max(1, self.num_chars)
+
+
+def held_out(loaded: Checkpoint, split: str | None, file: str | None) -> Part:
+    """The part of the run's own text (val, if none is named), or `file`: whole, or the part that is named."""
+    vocab, data = stored_vocab(loaded.record["vocab"]), settings(loaded)
+    if file is None:
+        return part_of(own_corpus(loaded, data), split or "val")
+    data = replace(data, name="file", path=file, val_path=None, test_path=None)
+    if split is not None:
+        return part_of(read_corpus(data, vocab), split)
+    return whole(file, data, vocab)
+
+
+def settings(loaded: Checkpoint) -> Data:
+    return Config.from_flat(flatten(loaded.record["config"])).data
+
+
+def cleaned(loaded: Checkpoint, name: str, data: bytes) -> Text:
+    """A text that is not in a file, as the run's own text was read."""
+    how = settings(loaded)
+    if how.vocab == "byte":
+        return data
+    return PREPROCESS[how.preprocess]("".join(Decoder(how.encoding, how.normalize).text(name, [data])))
+
+
+def own_corpus(loaded: Checkpoint, data: Data) -> Corpus:
+    """The text that the run was made of; BadInput if it is not there any more as it was."""
+    how = "say where it is with --file FILE --split val"
+    try:
+        origin = origin_of(data)
+    except BadInput as error:
+        raise BadInput(f"the run's own text: {error}: {how}") from None
+    if origin.sha256 != loaded.record["data"]["sha256"]:
+        raise BadInput(
+            f"the run's own text: {origin.path} has changed since the run: give the old one with --file FILE "
+            f"--split val, or score this one as it is with --file FILE"
+        )
+    return read_corpus(data, stored_vocab(loaded.record["vocab"]), origin)
+
+
+def part_of(corpus: Corpus, which: str) -> Part:
+    pieces = corpus.pieces(which)
+    return Part(
+        which, pieces, corpus.num_bytes[which], unknown(pieces, corpus.vocab), corpus.split.name, corpus.hashes[which]
+    )
+
+
+def whole(file: str, data: Data, vocab: Vocab) -> Part:
+    """A file as one piece, cleaned as the run's text was."""
+    text = read_texts(origin_of(data), data)[0]["train"]
+    pieces = [torch.from_numpy(vocab.encode(text))]
+    return Part("file", pieces, vocab.num_bytes(text), unknown(pieces, vocab), Path(file).name, sha256(text))
+
+
+def unknown(pieces: list[Tensor], vocab: Vocab) -> int:
+    return 0 if vocab.unk is None else sum(int((piece[1:] == vocab.unk).sum()) for piece in pieces)

@@ -1,0 +1,39 @@
+"""How long a training step takes on this machine: a few real steps, of a model that is then thrown away."""
+
+import time
+
+import torch
+from torch import Tensor
+
+from lstmlm.model import RNNModel
+from lstmlm.optim import build_optimizer, grad_clipping
+
+
+def seconds_per_step(model: RNNModel, X: Tensor, Y: Tensor, optimizer: str, threads: int, count: int = 3) -> float:
+    """The quickest of `count` steps on X, Y (B, T) after one that is not timed. The model's weights are changed."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    steps = build_optimizer(model.train(), optimizer, 1e-3, 0.0)
+    seconds = []
+    for _ in range(1 + count):
+        start = time.perf_counter()
+        logits, _ = model(X)
+        steps.zero_grad()
+        torch.nn.functional.cross_entropy(logits, Y.T.flatten()).backward()
+        grad_clipping(list(model.trained().values()), 1.0)
+        steps.step()
+        if X.is_cuda:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    torch.set_num_threads(before)
+    return min(seconds[1:])
+
+
+def in_words(seconds: float) -> str:
+    """A duration as a person would say it: 40 s, 2 min 20 s, 3 h 10 min."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"
