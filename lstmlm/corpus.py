@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from lstmlm import texts
 from lstmlm.errors import BadInput
-from lstmlm.shipped import cache, shipped
+from lstmlm.shipped import shipped
 
 Range = tuple[int, int]  # characters [start, end)
 SPLITS = ("train", "val", "test")
@@ -45,7 +46,7 @@ def sha256(data: bytes | str) -> str:
 
 
 def locate(name: str, path: str | None) -> Path:
-    """The file of a corpus: `path` where one is given, else the embedded text or data/cache/."""
+    """The file of a corpus: `path` where one is given, else the embedded text, or one in the cache."""
     if name == "tide_clock":
         if path is not None:
             raise BadInput(f"data.path: has no effect with data=tide_clock: add data=file to train on {path!r}")
@@ -54,10 +55,7 @@ def locate(name: str, path: str | None) -> Path:
         return Path(path)
     if name == "file":
         raise BadInput("data.path: data=file needs a text: add data.path=my.txt")
-    cached = cache() / f"{name}.txt"
-    if not cached.is_file():
-        raise BadInput(f"data={name}: no text at {cached}: put the file there, or give data.path=FILE")
-    return cached
+    return texts.find(name)
 
 
 def read_corpus(name: str, path: str | None, preprocess: str) -> Corpus:

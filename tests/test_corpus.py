@@ -75,11 +75,6 @@ def test_nothing_left_after_the_clean_up_is_said(tmp_path):
         read_corpus("file", write(tmp_path, b"1234 5678"), "d2l")
 
 
-def test_a_text_that_is_not_there_says_where_to_put_it():
-    with pytest.raises(BadInput, match=r"tiny_shakespeare\.txt: put the file there, or give data\.path"):
-        read_corpus("tiny_shakespeare", None, "raw")
-
-
 fractions = st.lists(st.floats(0.05, 1), min_size=3, max_size=3).map(lambda f: [x / (sum(f) * 1.0001) for x in f])
 
 
