@@ -149,7 +149,7 @@ def save(response: HTTPResponse, part: Path, text: Text, start: int) -> None:
         open(part, "ab" if start else "wb") as file,
         tqdm(initial=start, total=text.size, desc=text.file, unit="B", unit_scale=True, disable=None) as bar,
     ):
-        while size <= text.size and (block := read_some(response, text.size + 1 - size)):
+        while block := read_some(response, text.size + 1 - size):
             size += file.write(block)
             bar.update(len(block))
         file.flush()

@@ -26,6 +26,7 @@ TALE = b"".join(b"Line %d: the tide comes in, the tide goes out.\n" % k for k in
 OTHER = TALE.replace(b"tide", b"moon")
 PAGE = b"<html>404, but with a friendly 200</html>"
 CUT = 100_000  # more than is read at once
+A_NAME = {"Content-Disposition": 'attachment; filename="../elsewhere.txt"'}  # of a server that would choose it
 
 
 # Answers: what a server may say to a request
@@ -35,7 +36,7 @@ def whole(body: bytes, etag: str = '"1"', length: int | None = None):
     """All of the body, whatever was asked for; `length`: what the server claims."""
 
     def answer(request) -> None:
-        request.head(200, {"ETag": etag, "Content-Length": len(body) if length is None else length})
+        request.head(200, {"ETag": etag, "Content-Length": len(body) if length is None else length, **A_NAME})
         request.wfile.write(body)
 
     return answer
@@ -267,7 +268,7 @@ def test_a_part_longer_than_what_is_served_is_given_up(server, tale, cache):
 
 
 def test_a_server_that_stalls_is_waited_for_so_long_and_no_longer(server, tale, cache, monkeypatch):
-    monkeypatch.setattr(download, "TIMEOUT", 0.1)
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
     server.answers = [stalled]
     with pytest.raises(EnvironmentFault, match=r"cannot download .*: timed out: put the file at .*tale\.txt, or give"):
         fetch(tale)
@@ -351,7 +352,8 @@ def test_a_redirect_within_https_is_followed_and_its_body_not_read(server, tale,
         request.head(302, {"Location": server.url + "there", "Content-Length": 100})
         server.over.wait(20)
 
-    monkeypatch.setattr(download, "TIMEOUT", 0.5)
+    monkeypatch.setattr(download, "TIMEOUT", 5)
+    monkeypatch.setattr(download, "TRIES", 1)
     server.answers = [elsewhere, whole(TALE)]
     assert fetch(tale).read_bytes() == TALE and len(server.asked) == 2
 
@@ -439,6 +441,11 @@ def test_looking_at_the_settings_or_giving_a_file_fetches_nothing(
 
 
 # By hand
+
+
+def test_no_archive_is_unpacked():
+    for path in (ROOT / "lstmlm").rglob("*.py"):
+        assert not re.search("zipfile|tarfile|gzip|unpack_archive", path.read_text(encoding="utf-8")), path
 
 
 def test_every_text_of_the_settings_has_a_source():
