@@ -46,14 +46,17 @@ def sync_directory(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(directory: Path) -> Iterator[bool]:
-    """Hold the directory's `.lock` for the block; yields whether it was free. A killed process frees it."""
+def locked(directory: Path, wait: bool = False) -> Iterator[bool]:
+    """Hold the directory's `.lock` for the block; yields whether it was free. A killed process frees it.
+
+    With `wait`, wait until it is.
+    """
     with open(directory / ".lock", "a") as file:
         if fcntl is None:
             yield True
             return
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
             return

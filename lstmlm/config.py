@@ -109,7 +109,7 @@ CHOICES = {
     "model.init": ("d2l", "default"),
     "data.vocab": ("char", "byte"),
     "data.normalize": ("none", "nfc"),
-    "data.preprocess": ("raw", "d2l_classic", "d2l"),
+    "data.preprocess": ("raw", "d2l_classic", "d2l", "ptb"),
     "data.sampling": ("sequential", "random"),
     "train.optimizer": ("sgd", "adamw"),
     "train.schedule": ("constant", "cosine"),

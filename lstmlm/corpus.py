@@ -13,9 +13,10 @@ from torch import Tensor
 from lstmlm.config import Data
 from lstmlm.errors import BadInput
 from lstmlm.mapped import Text, numbered
-from lstmlm.shipped import cache, shipped
+from lstmlm.shipped import shipped
 from lstmlm.sources import Decoder, files_of, fingerprint, raw_pieces
 from lstmlm.split import SPLITS, Split, split_at_files, split_of
+from lstmlm.texts import OWN_PARTS, find
 from lstmlm.vocab import ByteVocab, Vocab, stored_vocab
 
 LARGE = 64 << 20  # bytes of text, from which on its ids lie in files
@@ -78,19 +79,16 @@ def locate(name: str, path: str | None) -> Path:
         return Path(path)
     if name == "file":
         raise BadInput("data.path: data=file needs a text: add data.path=my.txt")
-    cached = cache() / f"{name}.txt"
-    if not cached.is_file():
-        raise BadInput(f"data={name}: no text at {cached}: put the file there, or give data.path=FILE")
-    return cached
+    return find(name)
 
 
 def origin_of(data: Data) -> Origin:
     """The files that the settings name, and what is in them."""
     path = locate(data.name, data.path)
+    own = {which: path.with_name(file) for which, file in OWN_PARTS.get(data.name, {}).items()}
+    own |= {which: part for which in ("val", "test") if (part := getattr(data, f"{which}_path")) is not None}
     files = {"train": files_of(path, "data.path")}
-    for which in ("val", "test"):
-        if own := getattr(data, f"{which}_path"):
-            files[which] = files_of(own, f"data.{which}_path")
+    files |= {which: files_of(part, f"data.{which}_path") for which, part in own.items()}
     return Origin(data.name, str(path.absolute()), files, *fingerprint(itertools.chain(*files.values())))
 
 
@@ -197,4 +195,9 @@ def d2l(text: str) -> str:
     return re.sub("[^A-Za-z]+", " ", text).lower()
 
 
-PREPROCESS = {"raw": lambda text: text, "d2l_classic": d2l_classic, "d2l": d2l}
+def ptb(text: str) -> str:
+    """Mikolov's Penn Treebank by characters: there a space only divides the symbols, and `_` is the space."""
+    return text.replace(" ", "").replace("_", " ")
+
+
+PREPROCESS = {"raw": lambda text: text, "d2l_classic": d2l_classic, "d2l": d2l, "ptb": ptb}

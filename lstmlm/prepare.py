@@ -1,4 +1,4 @@
-"""From checked settings to what a run needs: device, text, vocabulary, ids. Nothing is written yet."""
+"""From checked settings to what a run needs: device, text, vocabulary, ids. Nothing is written but the cache."""
 
 import os
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ class Prepared:
 
 
 def prepare(config: Config) -> Prepared:
-    """Read and check all that the settings name. Raises BadInput, and writes nothing."""
+    """Read and check all that the settings name. Raises BadInput, and writes nothing but a text into the cache."""
     device = pick_device(config.device)
     data = config.data
     corpus = read_corpus(data)

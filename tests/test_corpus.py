@@ -147,6 +147,13 @@ def test_texts_of_their_own_are_the_parts(tmp_path):
         read(tmp_path / "a.txt", own[1])
 
 
+def test_the_penn_treebank_is_three_files_of_symbols_with_spaces_between(tmp_path):
+    for part, text in (("train", "a e r _ b a n k\n" * 9), ("valid", "b e _\n" * 5), ("test", "k _ a\n" * 5)):
+        write(tmp_path, text.encode(), f"ptb.char.{part}.txt")
+    data = composed_config("data=ptb_char", f"data.path={tmp_path / 'ptb.char.train.txt'}").data
+    assert whole(read_corpus(data)) == "aer bank\n" * 9 + "be \n" * 5 + "k a\n" * 5
+
+
 # Large texts
 
 
