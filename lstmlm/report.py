@@ -6,13 +6,14 @@ from pathlib import Path
 
 from lstmlm.evaluation import Score
 from lstmlm.model import RNNModel
+from lstmlm.pace import in_words
 from lstmlm.prepare import Prepared
 from lstmlm.vocab import Vocab
 
 log = logging.getLogger("lstmlm")
 
 
-def announce(prepared: Prepared, model: RNNModel, steps: int | None, directory: Path) -> None:
+def announce(prepared: Prepared, model: RNNModel, steps: int | None, seconds_per_step: float, directory: Path) -> None:
     config, corpus = prepared.config, prepared.corpus
     name, unit = Path(corpus.origin.path).name, "bytes" if config.data.vocab == "byte" else "characters"
     for note in [*corpus.notes, *control_characters(corpus.vocab)]:
@@ -30,18 +31,25 @@ def announce(prepared: Prepared, model: RNNModel, steps: int | None, directory: 
             "data.batch_size: lowered from %d to %d: the training text fills no more lanes of %d steps",
             *(config.data.batch_size, prepared.batch_size, config.data.num_steps),
         )
+    params = sum(param.numel() for param in model.trained().values())
     log.info(
-        "model: %s %s, %d x %d hidden units, %s parameters",
+        "model: %s %s, %d x %d hidden units, %s parameters: %.2g characters of training text for each",
         *(config.backend, config.model.cell.upper(), config.model.num_layers, config.model.num_hiddens),
-        f"{sum(param.numel() for param in model.trained().values()):,}",
+        *(f"{params:,}", corpus.split.size("train") / params),
     )
     log.info(
-        "training: %s steps of %d x %d characters, %s at %g, seed %d, on %s with %d thread%s",
+        "training: %s steps of %d x %d characters, %s at %g, seed %d, on %s with %d thread%s: %s",
         *("" if steps is None else f"{steps:,}", prepared.batch_size, config.data.num_steps),
         *(config.train.optimizer, config.train.lr, config.seed, prepared.device.type),
-        *(config.threads, "s" * (config.threads > 1)),
+        *(config.threads, "s" * (config.threads > 1), expected(steps, seconds_per_step, config.train.max_seconds)),
     )
     log.info("directory: %s", directory)
+
+
+def expected(steps: int | None, seconds_per_step: float, max_seconds: float | None) -> str:
+    """How long the run will take, evaluations aside."""
+    limits = [steps * seconds_per_step] if steps is not None else []
+    return f"about {in_words(min([*limits, max_seconds or float('inf')]))}, evaluations aside"
 
 
 def control_characters(vocab: Vocab) -> list[str]:

@@ -16,6 +16,7 @@ from lstmlm.evaluation import Score, evaluate_pieces
 from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
 from lstmlm.optim import build_optimizer
+from lstmlm.pace import seconds_per_step
 from lstmlm.prepare import Prepared, model_arguments
 from lstmlm.report import announce, report
 from lstmlm.sampling import generate
@@ -45,7 +46,8 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
     streams = make_streams(prepared)
     limits = limits_of(config)
     steps = limits.steps(streams.steps_per_epoch)
-    announce(prepared, model, steps, directory)
+    seconds = measured_pace(prepared, streams, config.threads)
+    announce(prepared, model, steps, seconds, directory)
 
     def sample() -> str:
         return generate(model, vocab, prepared.prompt, config.sample.length, config.sample.temperature, config.seed)
@@ -102,6 +104,14 @@ def judged_on(corpus: Corpus) -> dict:
 def make_streams(prepared: Prepared) -> Streams:
     data = prepared.config.data
     return STREAMS[data.sampling](prepared.corpus.ids["train"], prepared.batch_size, data.num_steps, prepared.device)
+
+
+def measured_pace(prepared: Prepared, streams: Streams, threads: int) -> float:
+    """The seconds that a training step takes with so many threads."""
+    config = prepared.config
+    thrown_away = build_model(config, len(prepared.corpus.vocab), prepared.device)
+    X, Y = next(iter(streams.epoch(torch.Generator().manual_seed(0))))
+    return seconds_per_step(thrown_away, X, Y, config.train.optimizer, threads)
 
 
 def limits_of(config: Config) -> Limits:
