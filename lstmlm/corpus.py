@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lstmlm.errors import BadInput
+from lstmlm.machine import memory
 from lstmlm.shipped import cache, shipped
 
 Range = tuple[int, int]  # characters [start, end)
 SPLITS = ("train", "val", "test")
+IN_MEMORY = 20  # bytes at the peak, measured, for each of the file: it is held whole, as text and as ids
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,18 @@ def read_corpus(name: str, path: str | None, preprocess: str) -> Corpus:
 
 
 def read_file(path: Path, what: str) -> bytes:
-    """The bytes of a regular file; a folder, a pipe or a device is refused, not waited for."""
+    """The bytes of a regular file; a folder, a pipe or a device is refused, not waited for; so is too long a text."""
     if path.is_dir():
         raise BadInput(f"{what}: {path} is a folder: give a text file")
     if not path.exists():
         raise BadInput(f"{what}: no such file: {path}")
     if not path.is_file():
         raise BadInput(f"{what}: not a regular file: {path}")
+    if (needed := IN_MEMORY * path.stat().st_size) > (there := memory()):
+        raise BadInput(
+            f"{what}: {path} needs {needed / 1e9:,.1f} GB, {IN_MEMORY} times its size, this machine has "
+            f"{there / 1e9:,.1f} GB: give a part of it"
+        )
     return path.read_bytes()
 
 
