@@ -97,7 +97,7 @@ def go_on(config, typed: dict[str, object], chosen: Path, named: bool) -> None:
 
     source = chosen if config.resume == "auto" else Path(config.resume)
     if config.resume == "auto" and not named:
-        raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, in a sweep hydra.sweep.dir=DIR")
+        raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
     if config.resume == "auto" and not has_checkpoint(chosen):
         config.resume = None
         return start(config, chosen, named)
