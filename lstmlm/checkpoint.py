@@ -24,6 +24,7 @@ from lstmlm.gate import FORMAT, KEY, digest, open_header, read_checked
 from lstmlm.model import RNNModel
 from lstmlm.vocab import Vocab, stored_vocab
 
+LARGEST_WEIGHT = 1e15  # a sum of 2^20 products of two such is finite in float32
 BEST, LAST, PREVIOUS = "best.safetensors", "last.safetensors", "previous.safetensors"
 
 
@@ -84,10 +85,18 @@ def load(path: Path) -> Checkpoint:
         tensors = safetensors.torch.load(data)
     except (safetensors.SafetensorError, ValueError) as error:
         raise BadInput(f"checkpoint: {path} is not a whole safetensors file ({str(error)!a})") from None
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise BadInput(f"checkpoint: {path}: {name} has numbers that are not finite")
+    if name := unsound(tensors):
+        raise BadInput(f"checkpoint: {path}: {name} has numbers that are not finite, or too large to compute with")
     return Checkpoint(tensors, record)
+
+
+def unsound(tensors: Tensors) -> str | None:
+    """The first tensor with a number that is not finite, or with a weight so large that what it gives may not be."""
+    for name, tensor in tensors.items():
+        bound = math.inf if name.startswith(("optimizer.", "run.")) else LARGEST_WEIGHT
+        if not (tensor.abs() < bound).all():  # false for NaN too
+            return name
+    return None
 
 
 def versions() -> dict[str, str]:

@@ -19,17 +19,28 @@ def write_durably(path: Path, data: bytes, keep: Path | None = None) -> None:
     The old file goes to `keep`, if that is given; between the two renames it is there and `path` is not.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with refusal_named(path):
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if keep is not None and path.exists():
+                os.replace(path, keep)
+            os.replace(temporary, path)
+            sync_directory(path.parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def refusal_named(path: Path) -> Iterator[None]:
+    """What the disk refuses in the block, as an EnvironmentFault that names the file."""
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if keep is not None and path.exists():
-            os.replace(path, keep)
-        os.replace(temporary, path)
-        sync_directory(path.parent)
+        yield
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise EnvironmentFault(
             f"cannot write {path}: {error.strerror}: free the disk or choose another run directory"
         ) from error

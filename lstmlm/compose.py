@@ -62,6 +62,7 @@ def train(argv: list[str]) -> int:
 def train_job(composed) -> None:
     """One run, in the directory that Hydra made for it or in the one that it goes on in."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     from lstmlm.config import parse
 
@@ -69,9 +70,12 @@ def train_job(composed) -> None:
     chosen = Path(settings.runtime.output_dir)
     if chosen.is_relative_to(Path.cwd()):
         chosen = chosen.relative_to(Path.cwd())  # as the user would type it
-    named = any(override.startswith("hydra.run.dir=") for override in settings.overrides.hydra)
+    typed = {override.partition("=")[0] for override in settings.overrides.hydra}
     try:
         config = parse(composed)
+        # The jobs of a sweep are numbered: when it is started again, each looks for its own directory
+        again = settings.mode == RunMode.MULTIRUN and config.resume == "auto"
+        named = ("hydra.sweep.dir" if again else "hydra.run.dir") in typed
         # Torch is imported here, after all that needs no torch was checked
         if config.resume is None:
             start(config, chosen, named)
@@ -101,7 +105,7 @@ def go_on(config, typed: dict[str, object], chosen: Path, named: bool) -> None:
 
     source = chosen if config.resume == "auto" else Path(config.resume)
     if config.resume == "auto" and not named:
-        raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR")
+        raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
     if config.resume == "auto" and not has_checkpoint(chosen):
         config.resume = None
         return start(config, chosen, named)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lstmlm.config import Data
 from lstmlm.errors import BadInput
+from lstmlm.machine import memory
 from lstmlm.mapped import Text, numbered
 from lstmlm.shipped import shipped
 from lstmlm.sources import Decoder, files_of, fingerprint, raw_pieces
@@ -20,6 +21,7 @@ from lstmlm.texts import OWN_PARTS, find
 from lstmlm.vocab import ByteVocab, Vocab, stored_vocab
 
 LARGE = 64 << 20  # bytes of text, from which on its ids lie in files
+IN_MEMORY = 20  # bytes at the peak, measured, for each of a text that is held whole, as text and as ids
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,11 @@ def read_corpus(data: Data, vocab: Vocab | None = None, origin: Origin | None = 
     origin = origin or origin_of(data)
     if origin.num_bytes > LARGE and data.preprocess == "raw":
         return read_mapped(origin, data, vocab)
+    if (needed := IN_MEMORY * origin.num_bytes) > memory():
+        raise BadInput(
+            f"data.preprocess: a text of {origin.num_bytes / 1e9:,.1f} GB needs {needed / 1e9:,.1f} GB of memory: "
+            f"clean it up beforehand, and use data.preprocess=raw, which needs no memory"
+        )
     texts, notes = read_texts(origin, data)
     whole = texts["train"][:0].join(texts.values())
     split = divide({which: len(text) for which, text in texts.items()}, data)

@@ -45,9 +45,8 @@ def exit_code_of(job: Callable[[], None]) -> int:
     """Run a job; what it raises becomes one line on stderr and an exit code (0 if nothing)."""
     try:
         job()
-    except BrokenPipeError:
-        # The reader of our text has gone (`| head`): end quietly, without a complaint at shutdown either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our text has gone (`| head`): end quietly
+        flush_or_discard()
         return 0
     except KeyboardInterrupt:
         return complain(Stopped("stopped", 130))
@@ -56,6 +55,7 @@ def exit_code_of(job: Callable[[], None]) -> int:
     except MemoryError:
         return complain(EnvironmentFault("out of memory: lower data.batch_size or model.num_hiddens"))
     except OSError as error:
+        flush_or_discard()
         return complain(EnvironmentFault(f"{error.filename or 'system'}: {error.strerror or error}"))
     except Exception as error:
         if "out of memory" in str(error) or "can't allocate memory" in str(error):
@@ -73,9 +73,19 @@ def complain(error: LstmlmError) -> int:
 
 
 def show_any_character() -> None:
-    """A terminal that lacks a character gets its escape, not an exception."""
-    for out in (sys.stdout, sys.stderr):
-        out.reconfigure(errors="backslashreplace")
+    """A terminal that lacks a character gets its escape, not an exception; and there is one, if only in name."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: >&-
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        getattr(sys, name).reconfigure(errors="backslashreplace")
+
+
+def flush_or_discard() -> None:
+    """Flush stdout; if its reader has gone or its disk is full, what is left goes nowhere, at shutdown too."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def first_line(error: Exception) -> str:

@@ -10,6 +10,7 @@ from lstmlm.config import Config
 from lstmlm.corpus import Corpus, read_corpus
 from lstmlm.errors import BadInput
 from lstmlm.gate import MAX_FILE
+from lstmlm.machine import memory
 from lstmlm.sampling import check_text
 from lstmlm.streams import fitting_batch_size
 
@@ -77,8 +78,7 @@ def check_memory(config: Config, vocab_size: int) -> None:
     H, D = model.num_hiddens, model.embedding_dim or vocab_size
     params = sum(gates * H * (width + H + 1) for width in [D] + [H] * (model.num_layers - 1)) + (H + 1) * vocab_size
     needed, saved = 4 * 4 * params, 3 * 4 * params
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else needed
-    if needed > there:
+    if needed > (there := memory()):
         raise BadInput(
             f"model.num_hiddens: {H} hidden units in {model.num_layers} layers need {needed / 1e9:,.1f} GB, "
             f"this machine has {there / 1e9:,.1f} GB: lower model.num_hiddens or model.num_layers"

@@ -73,7 +73,8 @@ def same_text(loaded: Checkpoint, prepared: Prepared) -> None:
             f"resume: {prepared.corpus.origin.path} is not the text of the run, its SHA-256 differs: "
             f"say where the old one is with data.path=FILE"
         )
-    assert prepared.corpus.vocab.idx_to_token == loaded.record["vocab"]
+    if prepared.corpus.vocab.idx_to_token != loaded.record["vocab"]:
+        raise BadInput("resume: the vocabulary in the checkpoint is not that of its text")
 
 
 def reported(directory: Path) -> bool:

@@ -1,6 +1,7 @@
 """A run from its settings: text, vocabulary, streams, model and optimizer put together, trained and judged."""
 
 import hashlib
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import torch
 from lstmlm import checkpoint
 from lstmlm.book import book_report
 from lstmlm.checkpoint import Checkpoint
+from lstmlm.commit import write_durably
 from lstmlm.config import Config, flatten, to_yaml
 from lstmlm.corpus import Corpus
-from lstmlm.errors import BadInput
+from lstmlm.errors import BadInput, Diverged
 from lstmlm.evaluation import Score, evaluate_pieces
 from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
@@ -40,7 +42,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
     """
     config, corpus, vocab = prepared.config, prepared.corpus, prepared.corpus.vocab
     torch.set_num_threads(config.threads)
-    (directory / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    write_durably(directory / "config.yaml", to_yaml(config).encode())
     model = build_model(config, len(vocab), prepared.device)
     train = config.train
     streams = make_streams(prepared)
@@ -81,6 +83,8 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
         with StopRequest() as stop:
             trainer.fit(stop)
         tracker.bar.close()
+        if not math.isfinite(trainer.best["loss/val"]):
+            raise Diverged("training diverged: no evaluation gave a finite validation loss: lower train.lr")
         book = book_report(trainer, corpus) if train.book_report else {}
         model.load_book_weights(checkpoint.load(directory / checkpoint.BEST).weights)
         held_out = [which for which in ("val", "test") if len(corpus.ids[which]) > 1]

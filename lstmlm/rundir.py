@@ -6,8 +6,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tqdm import tqdm
+
 from lstmlm.commit import locked
-from lstmlm.errors import BadInput, EnvironmentFault, LstmlmError
+from lstmlm.errors import BadInput, EnvironmentFault, LstmlmError, flush_or_discard
+
+log = logging.getLogger("lstmlm")
 
 
 @contextlib.contextmanager
@@ -47,19 +51,13 @@ def has_checkpoint(directory: Path) -> bool:
 @contextlib.contextmanager
 def logging_to(path: Path) -> Iterator[None]:
     """The log to stdout and, with the time and what is only for debugging, to a file; around the bar."""
-    from tqdm.contrib.logging import logging_redirect_tqdm
-
-    log = logging.getLogger("lstmlm")
     log.setLevel(logging.DEBUG)
     log.propagate = False
-    screen = logging.StreamHandler(sys.stdout)
-    screen.setLevel(logging.INFO)
-    file = logging.FileHandler(path, encoding="utf-8")
+    screen, file = Screen(logging.INFO), LogFile(path, encoding="utf-8", delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.handlers = [screen, file]
     try:
-        with logging_redirect_tqdm([log]):
-            yield
+        yield
     except LstmlmError as error:
         log.debug("ended: %s", error)
         raise
@@ -68,4 +66,31 @@ def logging_to(path: Path) -> Iterator[None]:
         raise
     finally:
         log.handlers = []
-        file.close()
+        with contextlib.suppress(OSError):
+            file.close()
+
+
+class Screen(logging.Handler):
+    """Stdout, with the bar kept below it. If the terminal or the reader has gone, the run goes on without."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):
+            tqdm.write(self.format(record))
+        flush_or_discard()
+
+
+class LogFile(logging.FileHandler):
+    """A log file. If it cannot be written, one warning says so, and the run goes on without."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # it could not be opened
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            return super().handleError(record)
+        self.addFilter(lambda record: False)
+        log.warning("warning: cannot write %s: %s: going on without", Path(self.baseFilename).name, error.strerror)

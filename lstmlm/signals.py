@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: finish the step and save first; a second Ctrl-C stops at once."""
+"""Ctrl-C and SIGTERM: finish the step and save first; a second Ctrl-C stops at once; a closed terminal is no matter."""
 
 import signal
 
@@ -6,7 +6,8 @@ import signal
 class StopRequest:
     """A context in which the first SIGINT or SIGTERM is only remembered.
 
-    `exit_code` is None until one comes, then 130 or 143. The second SIGINT raises KeyboardInterrupt.
+    `exit_code` is None until one comes, then 130 or 143. The second SIGINT raises KeyboardInterrupt. SIGHUP, which a
+    terminal sends when it is closed, is not listened to.
     """
 
     def __init__(self) -> None:
@@ -14,6 +15,8 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        if hasattr(signal, "SIGHUP"):
+            self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         return self
 
     def __exit__(self, *_) -> None:

@@ -3,15 +3,13 @@
 import contextlib
 import json
 import logging
-import time
 from pathlib import Path
 
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 from tqdm import tqdm
 
 from lstmlm.checkpoint import finite
-from lstmlm.commit import write_durably
+from lstmlm.commit import refusal_named, write_durably
+from lstmlm.curves import Curves
 from lstmlm.evaluation import Score
 from lstmlm.terminal import harmless
 
@@ -50,21 +48,16 @@ class Tracker:
         self.metrics, self.judged_on = directory / "metrics.jsonl", judged_on
         if resumed_at is not None:
             forget_after(self.metrics, resumed_at)
-            wait_for_a_later_name(directory)
-        # Points after the checkpoint will be drawn again: purge_step hides the first drawing
-        self.writer = SummaryWriter(str(directory), purge_step=None if resumed_at is None else resumed_at + 1)
+        self.curves = Curves(directory, None if resumed_at is None else resumed_at + 1)
         # disable=None: no bar where stderr is not a terminal
         self.bar = tqdm(total=total_steps, initial=resumed_at or 0, disable=None, dynamic_ncols=True, unit="step")
-        self.writer.add_custom_scalars(TRAIN_AGAINST_VAL)
-        self.writer.add_text("run/config", _verbatim(config_text))
-
-    def scalars(self, step: int, values: dict[str, float]) -> None:
-        for tag, value in values.items():
-            self.writer.add_scalar(tag, value, step)
+        self.curves.overlaid(TRAIN_AGAINST_VAL)
+        self.curves.text("run/config", config_text)
 
     def step(self, step: int, train: Score, values: dict[str, float]) -> None:
         """At logging steps: the training score since the last of them, and the optimizer's numbers."""
-        self.scalars(step, score_tags("train", train) | values)
+        self.curves.scalars(step, score_tags("train", train) | values)
+        self.curves.flush()
         self.bar.update(step - self.bar.n)
         speed = f"{values['speed/chars_per_s']:,.0f}"
         self.bar.set_postfix(
@@ -75,8 +68,8 @@ class Tracker:
         """At evaluations. `values` has the tags of the train and val scores and whatever else is known."""
         values = values | {"bpb/val": values["bpc/val"] / self.judged_on["bytes_per_char"]}
         own = ("loss/val", "bpc/val", "bpb/val", "ppl/val", "gates/")  # the rest are the curves that `step` draws
-        self.scalars(step, {tag: value for tag, value in values.items() if tag.startswith(own)})
-        self.writer.add_text("sample", _verbatim(sample), step)
+        self.curves.scalars(step, {tag: value for tag, value in values.items() if tag.startswith(own)})
+        self.curves.text("sample", sample, step)
         named = {key: self.judged_on[key] for key in ("split", "split_hash")}
         self.record({"step": step, **values, **named, "sample": sample})
         log.info(
@@ -89,24 +82,23 @@ class Tracker:
         """Once, at the end: hparams in the same TensorBoard run, and then the last line of metrics.jsonl."""
         flat = {key: value if isinstance(value, (int, float, bool)) else str(value) for key, value in settings.items()}
         numbers = {tag: value for tag, value in values.items() if "/" in tag}
-        for summary in hparams(flat, numbers):  # writer.add_hparams would open a run of its own for them
-            self.writer.file_writer.add_summary(summary)
-        # One step on: a run killed here draws them again, and purges what is after its last step
-        self.scalars(values["step"] + 1, numbers)
+        self.curves.hparams(flat, numbers)
+        # One step on: a run killed here draws them again, and hides what is after its last step
+        self.curves.scalars(values["step"] + 1, numbers)
         self.flush()
         self.record({"final": True, **values})
 
     def record(self, row: dict) -> None:
-        with open(self.metrics, "a", encoding="utf-8") as file:
+        with refusal_named(self.metrics), open(self.metrics, "a", encoding="utf-8") as file:
             file.write(json.dumps(finite(row)) + "\n")
 
     def flush(self) -> None:
         """So that what is before a checkpoint is on the disk before it."""
-        self.writer.flush()
+        self.curves.flush()
 
     def close(self) -> None:
         self.bar.close()
-        self.writer.close()
+        self.curves.close()
 
 
 def forget_after(metrics: Path, step: int) -> None:
@@ -122,19 +114,7 @@ def forget_after(metrics: Path, step: int) -> None:
     write_durably(metrics, "".join(kept).encode())
 
 
-def wait_for_a_later_name(directory: Path) -> None:
-    """Event files are read in the order of the second in their names; purge_step works on what was read before."""
-    seconds = [int(path.name.split(".")[3]) for path in directory.glob("events.out.tfevents.*")]
-    while seconds and time.time() < max(seconds) + 1:
-        time.sleep(0.05)
-
-
 def one_line(text: str, width: int = 32) -> str:
     """The start of a text on one line, line ends shown as escapes."""
     line = harmless(text).replace("\n", "\\n").replace("\t", "\\t")
     return line if len(line) <= width else line[: width - 3] + "..."
-
-
-def _verbatim(text: str) -> str:
-    """As Markdown code: TensorBoard otherwise joins lines and eats asterisks."""
-    return "".join("    " + line for line in text.splitlines(keepends=True))

@@ -205,11 +205,10 @@ class Trainer:
         """Write `last`, and return what was written. Diverged, and nothing written, if a number is not finite."""
         began = time.perf_counter()
         self.meter.check()
-        weights = self.model.book_weights()
-        if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
-            raise Diverged(f"training diverged at step {self.step}: a weight is not finite: lower train.lr")
         tensors, record = capture(self)
-        tensors, record = weights | tensors, self.record | record
+        tensors, record = self.model.book_weights() | tensors, self.record | record
+        if name := checkpoint.unsound(tensors):
+            raise Diverged(f"training diverged at step {self.step}: {name} is not finite, or too large: lower train.lr")
         self.tracker.flush()
         checkpoint.save_last(self.directory, tensors, record)
         self.saved = time.perf_counter()

@@ -1,0 +1,85 @@
+"""A run's TensorBoard event file, written as the run goes. Curves are welcome, not needed: none ends a run."""
+
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard.summary import custom_scalars, hparams, scalar, text
+
+log = logging.getLogger("lstmlm")
+
+
+class Curves:
+    """Writes into the directory, at once and in this thread, until the disk refuses.
+
+    A resumed run says from which step on it draws points again: TensorBoard then hides the first drawing of them.
+    """
+
+    def __init__(self, directory: Path, draws_again_from: int | None = None) -> None:
+        self.records: RecordWriter | None = None
+        with self._attempt():
+            self.records = RecordWriter(open(directory / later_name(directory), "wb"))  # noqa: SIM115
+        self._write(Event(file_version="brain.Event:2"))
+        if draws_again_from is not None:
+            self._write(Event(step=draws_again_from, session_log=SessionLog(status=SessionLog.START)))
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        for tag, value in values.items():
+            self._add(scalar(tag, value), step)
+
+    def text(self, tag: str, value: str, step: int = 0) -> None:
+        """As Markdown code: TensorBoard otherwise joins lines and eats asterisks."""
+        self._add(text(tag, "".join("    " + line for line in value.splitlines(keepends=True))), step)
+
+    def overlaid(self, charts: dict) -> None:
+        """What is shown over each other in the tab "Custom Scalars"."""
+        self._add(custom_scalars(charts))
+
+    def hparams(self, settings: dict, figures: dict[str, float]) -> None:
+        for summary in hparams(settings, figures):
+            self._add(summary)
+
+    def flush(self) -> None:
+        if self.records is not None:
+            with self._attempt():
+                self.records.flush()
+
+    def close(self) -> None:
+        records, self.records = self.records, None
+        if records is not None:
+            with contextlib.suppress(OSError):
+                records.close()
+
+    def _add(self, summary: Summary, step: int = 0) -> None:
+        self._write(Event(summary=summary, step=step))
+
+    def _write(self, event: Event) -> None:
+        if self.records is not None:
+            event.wall_time = time.time()
+            with self._attempt():
+                self.records.write(event.SerializeToString())
+
+    @contextlib.contextmanager
+    def _attempt(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.close()
+            log.warning("warning: cannot write TensorBoard curves: %s: going on without", error.strerror)
+
+
+def later_name(directory: Path) -> str:
+    """A name that sorts behind those of the event files that are there, though the clock was set back.
+
+    TensorBoard reads them in the order of the second in their names, and hides only what it read before.
+    """
+    stamps = [path.name.split(".")[3] for path in directory.glob("events.out.tfevents.*")]
+    second = max([int(time.time()), *(int(stamp) + 1 for stamp in stamps if stamp.isdecimal())])
+    return f"events.out.tfevents.{second:010d}.{socket.gethostname()}.{os.getpid()}.0"
