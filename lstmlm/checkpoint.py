@@ -25,6 +25,7 @@ from lstmlm.model import RNNModel
 from lstmlm.vocab import Vocab
 
 BEST, LAST, PREVIOUS = "best.safetensors", "last.safetensors", "previous.safetensors"
+CONVERTED = "converted"  # in place of a text's name, where there was no run (conversion.py)
 
 
 @dataclass(frozen=True)

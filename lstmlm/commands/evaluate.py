@@ -59,6 +59,7 @@ def run(options: argparse.Namespace) -> None:
 
 def text_to_score(record: dict, split: str | None, file: str | None) -> tuple[str, str, str, str]:
     """(part, its text, the split's name, hash): of the run's own corpus, known by its hash, or of `file`."""
+    from lstmlm.checkpoint import CONVERTED
     from lstmlm.corpus import read_corpus, sha256, split_text
 
     data, settings = record["data"], record["config"]["data"]
@@ -68,6 +69,8 @@ def text_to_score(record: dict, split: str | None, file: str | None) -> tuple[st
             return "file", corpus.text, Path(file).name, sha256(corpus.text)
         parts = split_text(corpus.text, settings["split"], settings["max_tokens"])
         return split, parts.part(corpus.text, split), parts.name, parts.hashes[split]
+    if data["name"] == CONVERTED:
+        raise BadInput("--file: the checkpoint was converted, and has no text of its own: give --file FILE")
     split = split or "val"
     path = None if data["name"] == "tide_clock" else data["path"]
     try:
