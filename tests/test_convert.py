@@ -175,6 +175,16 @@ def test_an_existing_file_is_not_overwritten(convert, tmp_path):
     assert (tmp_path / "other.safetensors").exists()
 
 
+def test_a_checkpoint_that_could_not_be_read_again_is_not_left(convert, monkeypatch):
+    def refuse(path):
+        assert path.exists()
+        raise BadInput("checkpoint: refused")
+
+    monkeypatch.setattr(checkpoint, "load", refuse)
+    code, _, err, path = convert(Foreign().state_dict())
+    assert (code, err) == (2, "error: checkpoint: refused\n") and not path.exists()
+
+
 VOCABULARIES = [
     (b"\n abcd", r"has 6 symbols, the head of the model has 7"),
     (b"\n abcdd", r"'d' stands twice"),

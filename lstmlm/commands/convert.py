@@ -44,6 +44,11 @@ def run(options: argparse.Namespace) -> None:
     settings = [f"model.{key}={value}" for key, value in model.items() if key != "vocab_size" and value is not None]
     config = compose_settings(["backend=nn", f"data.name={checkpoint.CONVERTED}", *settings])
     checkpoint.save(out, weights, describe(config, weights, vocab, source, source_hash))
+    try:
+        checkpoint.load(out)  # as any other: what could not be read again is not left behind
+    except BadInput:
+        out.unlink()
+        raise
 
     inputs = "one-hot inputs" if model["embedding_dim"] is None else f"an embedding of {model['embedding_dim']}"
     print(f"{out}: {model['cell'].upper()}, {model['num_layers']} x {model['num_hiddens']} hidden units, {inputs}")
