@@ -26,6 +26,7 @@ from lstmlm.vocab import Vocab, stored_vocab
 
 LARGEST_WEIGHT = 1e15  # a sum of 2^20 products of two such is finite in float32
 BEST, LAST, PREVIOUS = "best.safetensors", "last.safetensors", "previous.safetensors"
+CONVERTED = "converted"  # in place of a text's name, where there was no run (conversion.py)
 
 
 @dataclass(frozen=True)

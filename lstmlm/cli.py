@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from lstmlm import __version__
-from lstmlm.commands import check, evaluate, generate, score, trace
+from lstmlm.commands import check, convert, evaluate, generate, score, trace
 from lstmlm.compose import refuse, train
 from lstmlm.errors import exit_code_of, show_any_character
 
@@ -13,6 +13,7 @@ COMMANDS = {
     "generate": (generate, "write text from a checkpoint"),
     "evaluate": (evaluate, "score a checkpoint on held-out text"),
     "score": (score, "how probable a model finds a text"),
+    "convert": (convert, "make a checkpoint from the weights of another program"),
     "check": (check, "is every backend of every cell the same function on this machine?"),
     "trace": (trace, "follow the gates: of a worked example, or of a trained model"),
 }
@@ -31,6 +32,18 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The options of a command; overrides may stand among them, where argparse takes words in one stretch only."""
+    root = parser()
+    options, rest = root.parse_known_args(argv)
+    if hasattr(options, "overrides"):
+        options.overrides += [word for word in rest if word[:1] != "-"]
+        rest = [word for word in rest if word[:1] == "-"]
+    if rest:
+        root.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
+
+
 def main(argv: list[str] | None = None) -> int:
     """`lstmlm COMMAND ...`; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
@@ -39,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     show_any_character()
 
     def job() -> None:
-        options = parser().parse_args(argv)
+        options = parse(argv)
         options.run(options)
         sys.stdout.flush()
 

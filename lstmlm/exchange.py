@@ -26,7 +26,7 @@ def to_torch(weights: Tensors) -> tuple[Tensors, Tensors]:
         own = torch_layer_of(book).from_book(book)
         own.setdefault("rnn.bias_hh_l0", torch.zeros_like(own["rnn.bias_ih_l0"]))
         rnn |= {f"{key}_l{k}": own[f"rnn.{key}_l0"].clone() for key in LAYER_KEYS}
-    return rnn, {"weight": weights["W_hq"].T.clone(), "bias": weights["b_q"].clone()}
+    return rnn, {"weight": weights["W_hq"].T.contiguous().clone(), "bias": weights["b_q"].clone()}
 
 
 def from_torch(rnn: Tensors, linear: Tensors) -> Tensors:
@@ -34,15 +34,19 @@ def from_torch(rnn: Tensors, linear: Tensors) -> Tensors:
 
     ValueError names what no backend here computes: a second direction, a projection.
     """
+    return layers_from_torch(rnn) | {"W_hq": linear["weight"].T.contiguous().clone(), "b_q": linear["bias"].clone()}
+
+
+def layers_from_torch(rnn: Tensors) -> Tensors:
+    """The recurrent module's part of `from_torch`. ValueError also where names or shapes are of no such module."""
     for name in rnn:
         if name.endswith("_reverse") or name.startswith("weight_hr"):
             raise ValueError(f"{name}: only one direction and no projection can be taken over")
-    weights = {}
+    layer, weights = check_shapes(rnn), {}
     for k in range(sum(name.startswith("weight_ih_l") for name in rnn)):
         rows, H = rnn[f"weight_hh_l{k}"].shape
         none = torch.zeros(rows, dtype=rnn[f"weight_hh_l{k}"].dtype)  # a module with bias=False has no biases
         bias_ih, bias_hh = rnn.get(f"bias_ih_l{k}", none), rnn.get(f"bias_hh_l{k}", none)
-        layer = {4: BACKENDS["lstm"]["nn"], 3: BACKENDS["gru"]["nn"], 1: BACKENDS["rnn"]["nn"]}[rows // H]
         inside = torch.zeros_like(bias_hh)  # what stands inside the product with the reset gate stays apart
         if "b_hn" in layer.names:
             inside[2 * H :] = bias_hh[2 * H :]
@@ -53,7 +57,24 @@ def from_torch(rnn: Tensors, linear: Tensors) -> Tensors:
             "rnn.bias_hh_l0": inside,
         }
         weights |= {f"layers.{k}.{name}": tensor.clone().contiguous() for name, tensor in layer.to_book(own).items()}
-    return weights | {"W_hq": linear["weight"].T.contiguous().clone(), "b_q": linear["bias"].clone()}
+    return weights
+
+
+def check_shapes(rnn: Tensors) -> type[TorchLayer]:
+    """The layer whose torch.nn module, of the size of the first weights, has such a state_dict, biases or none."""
+    if any(name not in rnn or rnn[name].dim() != 2 for name in ("weight_ih_l0", "weight_hh_l0")):
+        raise ValueError("weight_ih_l0, weight_hh_l0: no first layer of an nn.LSTM, nn.GRU or nn.RNN")
+    (rows, H), D = rnn["weight_hh_l0"].shape, rnn["weight_ih_l0"].shape[1]
+    kinds = {4 * H: BACKENDS["lstm"]["nn"], 3 * H: BACKENDS["gru"]["nn"], H: BACKENDS["rnn"]["nn"]}
+    if rows not in kinds:
+        raise ValueError(f"weight_hh_l0: of shape {(rows, H)}: not square, nor three or four squares stacked")
+    L = sum(name.startswith("weight_ih_l") for name in rnn)
+    module = kinds[rows].module(D, H, L, device="meta").state_dict()
+    shapes, given = ({name: tuple(t.shape) for name, t in tensors.items()} for tensors in (module, rnn))
+    for name in shapes | given:
+        if given.get(name) != shapes.get(name) and (name in given or not name.startswith("bias")):
+            raise ValueError(f"{name}: expected shape {shapes.get(name)}, got {given.get(name)}")
+    return kinds[rows]
 
 
 def num_layers(weights: Tensors) -> int:

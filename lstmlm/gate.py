@@ -73,20 +73,20 @@ def read_checked(path: Path) -> tuple[bytes, dict]:
     return data, record
 
 
-def read_regular(path: Path) -> bytes:
-    """The bytes of a regular file of bounded size; a pipe is not waited for, a device not read."""
+def read_regular(path: Path, what: str = "checkpoint") -> bytes:
+    """The bytes of a regular file of bounded size; a pipe is not waited for, a device not read. `what` names it."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
-        raise BadInput(f"checkpoint: no such file: {path}") from None
+        raise BadInput(f"{what}: no such file: {path}") from None
     except OSError as error:
-        raise BadInput(f"checkpoint: cannot open {path}: {error.strerror}") from None
+        raise BadInput(f"{what}: cannot open {path}: {error.strerror}") from None
     try:
         facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode):
-            raise BadInput(f"checkpoint: {path} is not a regular file")
+            raise BadInput(f"{what}: {path} is not a regular file")
         if facts.st_size > MAX_FILE:
-            raise BadInput(f"checkpoint: {path} is larger than {MAX_FILE >> 30} GiB: refused")
+            raise BadInput(f"{what}: {path} is larger than {MAX_FILE >> 30} GiB: refused")
         with open(handle, "rb", closefd=False) as file:
             return file.read(facts.st_size)
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lstmlm.checkpoint import Checkpoint
+from lstmlm.checkpoint import CONVERTED, Checkpoint
 from lstmlm.config import Config, Data, flatten
 from lstmlm.corpus import PREPROCESS, Corpus, origin_of, read_corpus, read_texts, sha256
 from lstmlm.errors import BadInput
@@ -38,6 +38,8 @@ class Part:
 def held_out(loaded: Checkpoint, split: str | None, file: str | None) -> Part:
     """The part of the run's own text (val, if none is named), or `file`: whole, or the part that is named."""
     vocab, data = stored_vocab(loaded.record["vocab"]), settings(loaded)
+    if file is None and loaded.record["data"]["name"] == CONVERTED:
+        raise BadInput("--file: the checkpoint was converted, and has no text of its own: give --file FILE")
     if file is None:
         return part_of(own_corpus(loaded, data), split or "val")
     data = replace(data, name="file", path=file, val_path=None, test_path=None)

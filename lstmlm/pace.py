@@ -27,13 +27,3 @@ def seconds_per_step(model: RNNModel, X: Tensor, Y: Tensor, optimizer: str, thre
         seconds.append(time.perf_counter() - start)
     torch.set_num_threads(before)
     return min(seconds[1:])
-
-
-def in_words(seconds: float) -> str:
-    """A duration as a person would say it: 40 s, 2 min 20 s, 3 h 10 min."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60} min"

@@ -9,6 +9,7 @@ from lstmlm.backends import layer_class
 from lstmlm.config import Config
 from lstmlm.corpus import Corpus, read_corpus
 from lstmlm.errors import BadInput
+from lstmlm.estimate import num_params
 from lstmlm.gate import MAX_FILE
 from lstmlm.machine import memory
 from lstmlm.sampling import check_text
@@ -74,9 +75,8 @@ def model_arguments(config: Config, vocab_size: int) -> dict:
 def check_memory(config: Config, vocab_size: int) -> None:
     """Refuse a model that with gradients and moments this machine cannot hold, or whose checkpoint is past reading."""
     model = config.model
-    gates = len(layer_class(cell_of(config), config.backend).names) // 3
-    H, D = model.num_hiddens, model.embedding_dim or vocab_size
-    params = sum(gates * H * (width + H + 1) for width in [D] + [H] * (model.num_layers - 1)) + (H + 1) * vocab_size
+    layer_class(cell_of(config), config.backend)  # is there such a layer?
+    H, params = model.num_hiddens, num_params(model_arguments(config, vocab_size))
     needed, saved = 4 * 4 * params, 3 * 4 * params
     if needed > (there := memory()):
         raise BadInput(

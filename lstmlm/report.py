@@ -4,16 +4,15 @@ import logging
 import shlex
 from pathlib import Path
 
+from lstmlm.estimate import in_words, num_params, training_memory
 from lstmlm.evaluation import Score
-from lstmlm.model import RNNModel
-from lstmlm.pace import in_words
-from lstmlm.prepare import Prepared
+from lstmlm.prepare import Prepared, model_arguments
 from lstmlm.vocab import Vocab
 
 log = logging.getLogger("lstmlm")
 
 
-def announce(prepared: Prepared, model: RNNModel, steps: int | None, seconds_per_step: float, directory: Path) -> None:
+def announce(prepared: Prepared, steps: int | None, seconds_per_step: float, directory: Path) -> None:
     config, corpus = prepared.config, prepared.corpus
     name, unit = Path(corpus.origin.path).name, "bytes" if config.data.vocab == "byte" else "characters"
     for note in [*corpus.notes, *control_characters(corpus.vocab)]:
@@ -31,11 +30,12 @@ def announce(prepared: Prepared, model: RNNModel, steps: int | None, seconds_per
             "data.batch_size: lowered from %d to %d: the training text fills no more lanes of %d steps",
             *(config.data.batch_size, prepared.batch_size, config.data.num_steps),
         )
-    params = sum(param.numel() for param in model.trained().values())
+    arguments = model_arguments(config, len(corpus.vocab))
+    params, memory = num_params(arguments), training_memory(arguments, prepared.batch_size, config.data.num_steps)
     log.info(
-        "model: %s %s, %d x %d hidden units, %s parameters: %.2g characters of training text for each",
+        "model: %s %s, %d x %d hidden units, %s parameters, %.2g characters of training text for each, about %s MB",
         *(config.backend, config.model.cell.upper(), config.model.num_layers, config.model.num_hiddens),
-        *(f"{params:,}", corpus.split.size("train") / params),
+        *(f"{params:,}", corpus.split.size("train") / params, f"{memory / 1e6:,.0f}"),
     )
     log.info(
         "training: %s steps of %d x %d characters, %s at %g, seed %d, on %s with %d thread%s: %s",
@@ -49,7 +49,7 @@ def announce(prepared: Prepared, model: RNNModel, steps: int | None, seconds_per
 def expected(steps: int | None, seconds_per_step: float, max_seconds: float | None) -> str:
     """How long the run will take, evaluations aside."""
     limits = [steps * seconds_per_step] if steps is not None else []
-    return f"about {in_words(min([*limits, max_seconds or float('inf')]))}, evaluations aside"
+    return f"{in_words(min([*limits, max_seconds or float('inf')]))}, evaluations aside"
 
 
 def control_characters(vocab: Vocab) -> list[str]:

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from lstmlm import checkpoint
-from lstmlm.checkpoint import BEST, LAST, PREVIOUS, Checkpoint
+from lstmlm.checkpoint import BEST, CONVERTED, LAST, PREVIOUS, Checkpoint
 from lstmlm.config import Config, flatten
 from lstmlm.errors import BadInput
 from lstmlm.prepare import Prepared, prepare
@@ -50,6 +50,8 @@ def settings_to_resume(loaded: Checkpoint, typed: dict[str, object]) -> Config:
 
 def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_place: bool) -> None:
     """Go on from a checkpoint in `directory`, in place or as a new run; one that has finished is left as it is."""
+    if loaded.record["data"]["name"] == CONVERTED:
+        raise BadInput("resume: the checkpoint was converted: it has no text and no optimizer to go on with")
     config = settings_to_resume(loaded, typed)
     prepared = prepare(config)
     same_text(loaded, prepared)

@@ -49,7 +49,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
     limits = limits_of(config)
     steps = limits.steps(streams.steps_per_epoch)
     seconds = measured_pace(prepared, streams, config.threads)
-    announce(prepared, model, steps, seconds, directory)
+    announce(prepared, steps, seconds, directory)
 
     def sample() -> str:
         return generate(model, vocab, prepared.prompt, config.sample.length, config.sample.temperature, config.seed)
