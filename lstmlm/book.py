@@ -5,9 +5,9 @@ import logging
 from torch import Tensor
 
 from lstmlm.evaluation import evaluate
-from lstmlm.sampling import generate
 from lstmlm.training import Trainer
 from lstmlm.vocab import Vocab
+from lstmlm.writer import generate
 
 log = logging.getLogger("lstmlm")
 

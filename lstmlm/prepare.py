@@ -11,8 +11,8 @@ from lstmlm.config import Config
 from lstmlm.corpus import Corpus, Split, read_corpus, split_text
 from lstmlm.errors import BadInput
 from lstmlm.gate import MAX_FILE
-from lstmlm.sampling import check_text
 from lstmlm.streams import fitting_batch_size
+from lstmlm.unknown import check_text
 from lstmlm.vocab import Vocab
 
 

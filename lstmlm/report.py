@@ -6,9 +6,13 @@ from pathlib import Path
 
 from lstmlm.evaluation import Score
 from lstmlm.model import RNNModel
+from lstmlm.novelty import index_of
 from lstmlm.prepare import Prepared
+from lstmlm.tracking import one_line
 
 log = logging.getLogger("lstmlm")
+
+INDEXED = 4_000_000  # characters: what is indexed in a few seconds
 
 
 def announce(prepared: Prepared, model: RNNModel, steps: int | None, directory: Path) -> None:
@@ -42,8 +46,11 @@ def announce(prepared: Prepared, model: RNNModel, steps: int | None, directory: 
     log.info("directory: %s", directory)
 
 
-def report(prepared: Prepared, scores: dict[str, Score], figures: dict, directory: Path) -> None:
-    """The end of the log: the figures, with the split that they are of, and the next two commands to type."""
+def report(prepared: Prepared, scores: dict[str, Score], figures: dict, sample: str, directory: Path) -> None:
+    """The end of the log: the figures, with the split that they are of, and the next two commands to type.
+
+    `sample` is what the best weights write, without the prompt.
+    """
     split = prepared.split
     log.info("")
     log.info("best weights: step %d, epoch %.1f", figures["best_step"], figures["best_epoch"])
@@ -53,6 +60,13 @@ def report(prepared: Prepared, scores: dict[str, Score], figures: dict, director
             *(which, score.perplexity, score.bits_per_char, score.nats_per_char, f"{score.num_chars:,}"),
             *(split.name, split.hashes[which][:12]),
         )
+    log.info("sample: %s", one_line(sample))
+    train = split.part(prepared.corpus.text, "train")
+    if len(train) <= INDEXED:
+        for line in index_of(train).novelty(sample).account():
+            log.info("%s", line)
+    else:
+        log.info("whether it is copied from the training text: lstmlm generate --novelty takes the time to look")
     log.info("time: %.0f s", figures["seconds"])
     log.info(
         "perplexity %.1f (val), %.1f chars/sec on %s",

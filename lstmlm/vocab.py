@@ -1,7 +1,7 @@
 """Characters to ids and back, as in d2l section 9.2."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -65,6 +65,10 @@ class Vocab:
 
     def decode(self, ids: Iterable[int]) -> str:
         return "".join(self.idx_to_token[int(index)] for index in ids)
+
+    def decoder(self) -> Callable[[int], str]:
+        """For a text that comes id by id: a function from the next id to what it adds."""
+        return self.idx_to_token.__getitem__
 
     def unknown(self, text: str) -> list[tuple[int, str]]:
         """(position, character) of each character of the text that the vocabulary lacks."""

@@ -1,8 +1,11 @@
 """Options that several commands share, spelled once."""
 
 import argparse
+import sys
+from pathlib import Path
 
 from lstmlm.config import CHOICES
+from lstmlm.errors import BadInput
 
 
 def checkpoint(command: argparse.ArgumentParser, **options) -> None:
@@ -17,3 +20,17 @@ def backend(command: argparse.ArgumentParser) -> None:
 
 def as_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def read_text(file: str, what: str) -> str:
+    """The UTF-8 text of a file, or of standard input for `-`; a byte-order mark is dropped."""
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise BadInput(f"{what}: {file} is not UTF-8 at byte {error.start} (0x{byte:02X}): convert it") from None
+    except FileNotFoundError:
+        raise BadInput(f"{what}: no such file: {file}") from None
+    except OSError as error:
+        raise BadInput(f"{what}: cannot read {file}: {error.strerror}") from None
