@@ -39,6 +39,8 @@ class LanguageModel:
         Settings: temperature, top_k, top_p, min_p, repetition_penalty, penalty_window (SamplingSettings). `oov`: what
         the vocabulary lacks of the prompt is an `error`, or it is left out (`skip`), or read as <unk> (`unk`).
         """
+        if length < 0:
+            raise BadInput(f"length: must be 0 or more, got {length}")
         stop = (stop,) if isinstance(stop, str) else tuple(stop)
         if "" in stop:
             raise BadInput("stop: is empty: give what the text should end with")
@@ -48,7 +50,7 @@ class LanguageModel:
         writer = begun(self.model, self.vocab, readable(self.vocab, prompt, oov, "prompt"), draw, [seed])
         return (piece for (piece,), _ in pieces(writer, self.vocab, length, stop))
 
-    def generate(self, prompt: str = "", length: int = 500, *, oov: str = "error", **options) -> str:
+    def generate(self, prompt: str = "", length: float = 500, *, oov: str = "error", **options) -> str:
         """The prompt and what follows it, whole. The options are those of `stream`."""
         text = "".join(self.stream(prompt, length, oov=oov, **options))
         return readable(self.vocab, prompt, oov, "prompt") + text

@@ -56,6 +56,8 @@ def nearest(vocab: Vocab, char: str) -> str | None:
 
 def readable(vocab: Vocab, text: str, oov: str, what: str) -> str:
     """The text as it will be read. What the vocabulary lacks: `error`, BadInput; `skip`, left out; `unk`, as <unk>."""
+    if oov not in ("error", "skip", "unk"):
+        raise BadInput(f"oov: no such choice {oov!a}: error, skip or unk")
     if oov == "error":
         return check_text(vocab, text, what, "replace it, or have it left out (oov skip) or read as <unk> (oov unk)")
     return without_unknown(vocab, text) if oov == "skip" else text
