@@ -4,8 +4,8 @@ import logging
 
 from lstmlm.corpus import Corpus
 from lstmlm.evaluation import evaluate_pieces
-from lstmlm.sampling import generate
 from lstmlm.training import Trainer
+from lstmlm.writer import generate
 
 log = logging.getLogger("lstmlm")
 

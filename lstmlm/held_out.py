@@ -37,15 +37,15 @@ class Part:
 
 def held_out(loaded: Checkpoint, split: str | None, file: str | None) -> Part:
     """The part of the run's own text (val, if none is named), or `file`: whole, or the part that is named."""
-    vocab, data = stored_vocab(loaded.record["vocab"]), settings(loaded)
-    if file is None and loaded.record["data"]["name"] == CONVERTED:
-        raise BadInput("--file: the checkpoint was converted, and has no text of its own: give --file FILE")
     if file is None:
-        return part_of(own_corpus(loaded, data), split or "val")
+        split = split or "val"
+        try:
+            return part_of(own_corpus(loaded), split)
+        except BadInput as error:
+            raise BadInput(f"{error}: give it with --file FILE --split {split}, or any text with --file FILE") from None
+    vocab, data = stored_vocab(loaded.record["vocab"]), settings(loaded)
     data = replace(data, name="file", path=file, val_path=None, test_path=None)
-    if split is not None:
-        return part_of(read_corpus(data, vocab), split)
-    return whole(file, data, vocab)
+    return whole(file, data, vocab) if split is None else part_of(read_corpus(data, vocab), split)
 
 
 def settings(loaded: Checkpoint) -> Data:
@@ -60,18 +60,17 @@ def cleaned(loaded: Checkpoint, name: str, data: bytes) -> Text:
     return PREPROCESS[how.preprocess]("".join(Decoder(how.encoding, how.normalize).text(name, [data])))
 
 
-def own_corpus(loaded: Checkpoint, data: Data) -> Corpus:
+def own_corpus(loaded: Checkpoint) -> Corpus:
     """The text that the run was made of; BadInput if it is not there any more as it was."""
-    how = "say where it is with --file FILE --split val"
+    if loaded.record["data"]["name"] == CONVERTED:
+        raise BadInput("the checkpoint was converted, and has no text of its own")
+    data = settings(loaded)
     try:
         origin = origin_of(data)
     except BadInput as error:
-        raise BadInput(f"the run's own text: {error}: {how}") from None
+        raise BadInput(f"the run's own text: {error}") from None
     if origin.sha256 != loaded.record["data"]["sha256"]:
-        raise BadInput(
-            f"the run's own text: {origin.path} has changed since the run: give the old one with --file FILE "
-            f"--split val, or score this one as it is with --file FILE"
-        )
+        raise BadInput(f"the run's own text: {origin.path} has changed since the run")
     return read_corpus(data, stored_vocab(loaded.record["vocab"]), origin)
 
 

@@ -12,8 +12,8 @@ from lstmlm.errors import BadInput
 from lstmlm.estimate import num_params
 from lstmlm.gate import MAX_FILE
 from lstmlm.machine import memory
-from lstmlm.sampling import check_text
 from lstmlm.streams import fitting_batch_size
+from lstmlm.unknown import check_text
 
 PATHS = ("path", "val_path", "test_path")
 

@@ -6,10 +6,14 @@ from pathlib import Path
 
 from lstmlm.estimate import in_words, num_params, training_memory
 from lstmlm.evaluation import Score
+from lstmlm.novelty import index_of
 from lstmlm.prepare import Prepared, model_arguments
+from lstmlm.tracking import one_line
 from lstmlm.vocab import Vocab
 
 log = logging.getLogger("lstmlm")
+
+INDEXED = 4_000_000  # characters: what is indexed in a few seconds
 
 
 def announce(prepared: Prepared, steps: int | None, seconds_per_step: float, directory: Path) -> None:
@@ -58,8 +62,11 @@ def control_characters(vocab: Vocab) -> list[str]:
     return [f"warning: train has {count:,} control characters: if it is no text, see data.vocab=byte"] if count else []
 
 
-def report(prepared: Prepared, scores: dict[str, Score], figures: dict, directory: Path) -> None:
-    """The end of the log: the figures, with the split that they are of, and the next two commands to type."""
+def report(prepared: Prepared, scores: dict[str, Score], figures: dict, sample: str, directory: Path) -> None:
+    """The end of the log: the figures, with the split that they are of, and the next two commands to type.
+
+    `sample` is what the best weights write, without the prompt.
+    """
     corpus = prepared.corpus
     log.info("")
     log.info("best weights: step %d, epoch %.1f", figures["best_step"], figures["best_epoch"])
@@ -70,6 +77,12 @@ def report(prepared: Prepared, scores: dict[str, Score], figures: dict, director
             *(which, score.perplexity, score.bits_per_char, score.bits_per_char / corpus.bytes_per_char(which)),
             *(score.nats_per_char, f"{score.num_chars:,}", corpus.split.name, corpus.hashes[which][:12]),
         )
+    log.info("sample: %s", one_line(sample))
+    if corpus.split.size("train") <= INDEXED:
+        for line in index_of(corpus.vocab.decode(corpus.ids["train"])).novelty(sample).account():
+            log.info("%s", line)
+    else:
+        log.info("whether it is copied from the training text: lstmlm generate --novelty takes the time to look")
     log.info("time: %.0f s", figures["seconds"])
     log.info(
         "perplexity %.1f (val), %.1f chars/sec on %s",

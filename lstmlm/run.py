@@ -21,12 +21,12 @@ from lstmlm.optim import build_optimizer
 from lstmlm.pace import seconds_per_step
 from lstmlm.prepare import Prepared, model_arguments
 from lstmlm.report import announce, report
-from lstmlm.sampling import generate
 from lstmlm.signals import StopRequest
 from lstmlm.snapshot import restore
 from lstmlm.streams import STREAMS, Streams
 from lstmlm.tracking import Tracker, score_tags
 from lstmlm.training import Limits, Trainer
+from lstmlm.writer import generate
 
 
 def seeded(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
@@ -93,7 +93,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
         tracker.final(flatten(config), figures)
     finally:
         tracker.close()
-    report(prepared, scores, figures, directory)
+    report(prepared, scores, figures, sample()[len(prepared.prompt) :], directory)
 
 
 def judged_on(corpus: Corpus) -> dict:

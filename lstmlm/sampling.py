@@ -1,83 +1,89 @@
-"""From logits to text, in small pure functions. N = samples drawn together, V = vocab_size.
+"""From logits to a character, in small pure functions. N = samples drawn together, V = vocab_size, W = window.
 
 One draw: sample k of a call has a generator of its own, seeded seed + k; each character takes one float64
 uniform number from it and inverts the cumulative distribution of the float64 probabilities. So a text depends
 on the weights, the prompt, the settings and the seed, not on the backend or on what is drawn beside it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy import ndarray as Array
 
-from lstmlm.errors import BadInput
-from lstmlm.model import RNNModel
-from lstmlm.vocab import Vocab
+from lstmlm.sampling_settings import SamplingSettings
 
 
-def probabilities(logits: Tensor, temperature: float) -> Tensor:
-    """Softmax of logits (N, V) / temperature, in float64; temperature 0 is all on the largest."""
-    logits = logits.double()
-    if temperature == 0:
-        return torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).double()
-    # Shifted first: the division may otherwise overflow for a tiny temperature
-    return torch.softmax((logits - logits.amax(-1, keepdim=True)) / temperature, -1)
+def penalized(logits: Array, seen: Array, penalty: float) -> Array:
+    """Divide the odds of each character in seen (W, N) by the penalty: logits (N, V) -> (N, V).
 
-
-def draw(probs: Tensor, uniforms: Tensor) -> Tensor:
-    """Invert the cumulative distribution: probs (N, V), uniforms (N,) in [0, 1) -> ids (N,)."""
-    cumulative = probs.cumsum(-1)
-    below = uniforms[:, None] * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, below, right=True)[:, 0]
-
-
-def check_text(vocab: Vocab, text: str, what: str) -> str:
-    """The text, or BadInput that names the first character that the vocabulary lacks."""
-    if unknown := vocab.unknown(text):
-        position, char = unknown[0]
-        more = f" ({len(unknown)} such characters in all)" if len(unknown) > 1 else ""
-        raise BadInput(
-            f"{what}: character {char!a} (U+{ord(char):04X}) at position {position} is not in the "
-            f"vocabulary{more}: leave it out, or train on a text that has it"
-        )
-    return text
-
-
-def check_temperature(temperature: float, what: str) -> float:
-    if not 0 <= temperature < float("inf"):
-        raise BadInput(f"{what}: must be 0 (always the most probable character) or more, got {temperature}")
-    return temperature
-
-
-def first_character(vocab: Vocab) -> str:
-    """What an empty prompt is read as: a line end, or without one the most frequent character."""
-    return "\n" if "\n" in vocab.token_to_idx else vocab.to_tokens(1)
-
-
-@torch.no_grad()
-def stream(
-    model: RNNModel, vocab: Vocab, prompt: str, length: int, temperature: float, seeds: list[int]
-) -> Iterator[list[str]]:
-    """Yield `length` times the next character of each of N = len(seeds) samples.
-
-    The prompt goes first through the model, from the zero state (the book's warm-up); an empty one is
-    `first_character`. `<unk>` is never drawn.
+    After Keskar et al. 2019, who divide the logits themselves, and so depend on where their zero lies.
     """
-    model.eval()
-    device = model.W_hq.device
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    ids = torch.from_numpy(vocab.encode(prompt or first_character(vocab))).to(device)
-    ids, state = ids.expand(len(seeds), -1), None
-    for _ in range(length):
-        logits, state = model(ids, state)
-        logits = logits[-len(seeds) :].cpu()  # the last step's rows: logits are time-major
-        logits[:, vocab.unk] = -torch.inf
-        uniforms = [torch.rand((), dtype=torch.float64, generator=generator) for generator in generators]
-        drawn = draw(probabilities(logits, temperature), torch.stack(uniforms))
-        ids = drawn[:, None].to(device)
-        yield vocab.to_tokens(drawn)
+    mask = np.zeros(logits.shape, dtype=bool)
+    mask[np.arange(len(logits)), seen] = True
+    return logits - np.log(penalty) * mask
 
 
-def generate(model: RNNModel, vocab: Vocab, prompt: str, length: int, temperature: float, seed: int) -> str:
-    """The prompt and `length` characters more."""
-    return prompt + "".join(char for (char,) in stream(model, vocab, prompt, length, temperature, [seed]))
+def probabilities(logits: Array, temperature: float) -> Array:
+    """Softmax of logits (N, V) / temperature; temperature 0 is all on the largest."""
+    if temperature == 0:
+        return np.eye(logits.shape[1])[logits.argmax(-1)]
+    with np.errstate(over="ignore"):  # a tiny temperature: the division gives -inf, and that is right
+        weights = np.exp((logits - logits.max(-1, keepdims=True)) / temperature)
+    return weights / weights.sum(-1, keepdims=True)
+
+
+def falling(probs: Array) -> Array:
+    """The characters from the most probable one down, (N, V); of equal ones the first in the vocabulary first."""
+    return np.argsort(-probs, axis=-1, kind="stable")
+
+
+def top_k(probs: Array, k: int) -> Array:
+    """The k most probable of probs (N, V); the others 0."""
+    kept = probs.copy()
+    np.put_along_axis(kept, falling(probs)[:, k:], 0, -1)
+    return kept
+
+
+def top_p(probs: Array, p: float) -> Array:
+    """The fewest, most probable characters that together have the share p (Holtzman et al. 2020); the others 0."""
+    order, kept = falling(probs), np.empty_like(probs)
+    ordered = np.take_along_axis(probs, order, -1)
+    rest = ordered[:, ::-1].cumsum(-1)[:, ::-1]  # the probability of each and of all that come after it
+    surplus = rest <= (1 - p) * rest[:, :1]
+    surplus[:, 0] = False  # the most probable one stays
+    np.put_along_axis(kept, order, np.where(surplus, 0, ordered), -1)
+    return kept
+
+
+def min_p(probs: Array, p: float) -> Array:
+    """Those at least p times as probable as the most probable one (Nguyen et al. 2024); the others 0."""
+    return np.where(probs >= p * probs.max(-1, keepdims=True), probs, 0)
+
+
+def distribution(logits: Array, seen: Sequence[Array], settings: SamplingSettings) -> Array:
+    """What the next character is drawn from: logits (N, V), W ids (N,) seen -> probabilities (N, V), up to a factor."""
+    if settings.repetition_penalty != 1:
+        logits = penalized(logits, np.array(seen), settings.repetition_penalty)
+    probs = probabilities(logits, settings.temperature)
+    if settings.top_k is not None:
+        probs = top_k(probs, settings.top_k)
+    if settings.top_p < 1:
+        probs = top_p(probs, settings.top_p)
+    if settings.min_p > 0:
+        probs = min_p(probs, settings.min_p)
+    return probs
+
+
+def draw(probs: Array, uniforms: Array) -> Array:
+    """Invert the cumulative distribution: probs (N, V), up to a factor, and uniforms (N,) in [0, 1) -> ids (N,)."""
+    cumulative = probs.cumsum(-1)
+    return (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(-1)
+
+
+def uniforms(seed: int, start: int = 0) -> Iterator[float]:
+    """The float64 uniform numbers of one sample, from number `start` on."""
+    generator = torch.Generator().manual_seed(seed)
+    torch.rand(start, dtype=torch.float64, generator=generator)
+    while True:  # in blocks, which give the numbers that single calls would
+        yield from torch.rand(64, dtype=torch.float64, generator=generator).tolist()

@@ -63,10 +63,10 @@ class Vocab:
         return np.where(known, self._id_of_code_point[np.where(known, code_points, 0)], self.unk)
 
     def decode(self, ids: Iterable[int]) -> str:
-        return "".join(self.idx_to_token[int(index)] for index in ids)
+        return "".join(map(self.idx_to_token.__getitem__, as_list(ids)))
 
     def decoder(self) -> Callable[[int], str]:
-        """A function that takes the ids of a text one by one, and gives the text that each completes."""
+        """For a text that comes id by id: a function from the next id to what it adds."""
         return self.idx_to_token.__getitem__
 
     def num_bytes(self, text: str) -> int:
@@ -96,7 +96,7 @@ class ByteVocab(Vocab):
         return np.frombuffer(data, dtype=np.uint8).astype(np.int64)
 
     def decode(self, ids: Iterable[int]) -> str:
-        return bytes(map(int, ids)).decode("utf-8", "surrogateescape")
+        return bytes(as_list(ids)).decode("utf-8", "surrogateescape")
 
     def decoder(self) -> Callable[[int], str]:
         text = codecs.getincrementaldecoder("utf-8")("surrogateescape")
@@ -107,6 +107,11 @@ class ByteVocab(Vocab):
 
     def unknown(self, text: str) -> list[tuple[int, str]]:
         return []
+
+
+def as_list(ids: Iterable[int]) -> list[int]:
+    """Ids of any kind as Python's own; an array or a tensor at once."""
+    return ids.tolist() if hasattr(ids, "tolist") else [int(idx) for idx in ids]
 
 
 def stored_vocab(idx_to_token: list[str]) -> Vocab:

@@ -42,6 +42,12 @@ def shared_text(name: str) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_the_tests(tmp_path_factory):
+    """What the tests leave in the cache is not left in the project's own."""
+    os.environ["LSTMLM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
 def same_draws_every_time():
     torch.manual_seed(0)

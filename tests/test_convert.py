@@ -158,7 +158,8 @@ def test_what_a_converted_checkpoint_has_not_is_said(convert, command, train):
     path = str(convert(Foreign().state_dict())[3])
     assert command("evaluate", path)[::2] == (
         2,
-        "error: --file: the checkpoint was converted, and has no text of its own: give --file FILE\n",
+        "error: the checkpoint was converted, and has no text of its own: give it with --file FILE --split val, or any "
+        "text with --file FILE\n",
     )
     assert train(f"resume={path}")[::2] == (
         2,

@@ -163,11 +163,11 @@ SAMPLING = [
     (["--temperature", "-1"], r"--temperature: must be 0"),
     (["--temperature", "nan"], r"--temperature: must be 0"),
     (["--length", "-1"], r"--length: must be 0 or more, got -1"),
-    (["--length", "many"], r"lstmlm generate: argument --length: invalid int value: 'many'"),
+    (["--length", "many"], r"lstmlm generate: argument --length: 'many' is neither a number nor inf"),
     (["--seed", "-5"], r"--seed: must be 0 or more, got -5"),
     (
         ["--prompt", "The ñandú"],
-        r"--prompt: character '\\xf1' \(U\+00F1\) at position 4 is not in the vocab.* \(2 such",
+        r"--prompt: characters '\\xf1' \(U\+00F1\) at position 4 \(nearest: 'n'\), .* are not in the vocabulary: ",
     ),
     (["--backend", "fast"], r"lstmlm generate: argument --backend: invalid choice: 'fast'"),
     (["--colour"], r"lstmlm: unrecognized arguments: --colour"),

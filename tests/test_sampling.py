@@ -1,68 +1,173 @@
 """The draw: what the settings leave unchanged, what they fix, and that a text is the model's own."""
 
+import numpy as np
 import pytest
 import torch
 from conftest import every_form, make_model
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from lstmlm.backends import BACKENDS
 from lstmlm.errors import BadInput
-from lstmlm.sampling import check_temperature, draw, first_character, generate, probabilities, stream
+from lstmlm.sampling import distribution, draw, min_p, penalized, probabilities, top_k, top_p, uniforms
+from lstmlm.sampling_settings import SamplingSettings
 from lstmlm.terminal import harmless
 from lstmlm.vocab import Vocab
+from lstmlm.writer import Writer, begun, first_character, generate, pieces
 
 VOCAB = Vocab("aaabbc\nde")  # 6 characters and <unk>
+PROBS = np.array([0.0, 0.4, 0.3, 0.15, 0.1, 0.04, 0.01])
+LOGITS = np.random.default_rng(0).normal(size=(4, 9))
+
+# Every setting alone, and all together
+SETTINGS = {
+    "cool": SamplingSettings(temperature=0.7),
+    "argmax": SamplingSettings(temperature=0),
+    "top_k": SamplingSettings(temperature=1, top_k=3),
+    "top_p": SamplingSettings(temperature=1, top_p=0.6),
+    "min_p": SamplingSettings(temperature=1, min_p=0.5),
+    "penalty": SamplingSettings(temperature=1, repetition_penalty=3, penalty_window=3),
+    "all": SamplingSettings(0.9, top_k=4, top_p=0.9, min_p=0.1, repetition_penalty=1.5, penalty_window=2),
+}
+every_setting = pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 
 
-def test_temperature_one_leaves_the_distribution_unchanged():
-    logits = torch.randn(4, 9)
-    assert torch.equal(probabilities(logits, 1.0), torch.softmax(logits.double(), -1))
+def texts(model, prompt: str, length: int, settings: SamplingSettings, seeds: list[int], stop=()) -> list[str]:
+    """What follows the prompt in each sample, drawn in one batch."""
+    gained = [gains for gains, _ in pieces(begun(model, VOCAB, prompt, settings, seeds), VOCAB, length, stop)]
+    return ["".join(piece or "" for piece in sample) for sample in zip(*gained, strict=True)]
+
+
+# The distribution
+
+
+def test_what_changes_nothing_leaves_the_distribution_unchanged():
+    plain = torch.softmax(torch.from_numpy(LOGITS), -1).numpy()
+    np.testing.assert_allclose(probabilities(LOGITS, 1), plain, rtol=1e-14)
+    idle = SamplingSettings(temperature=1, top_k=9, top_p=1, min_p=0, repetition_penalty=1)
+    assert np.array_equal(distribution(LOGITS, [], idle), probabilities(LOGITS, 1))
+
+
+ANY_PROBS = arrays(np.float64, (2, 6), elements=st.floats(1e-30, 1)).map(lambda p: p / p.sum(-1, keepdims=True))
+
+
+@given(ANY_PROBS, st.integers(6, 99))
+def test_top_k_of_all_and_top_p_of_1_and_min_p_of_0_keep_every_character(probs, k):
+    for same in (top_k(probs, k), top_p(probs, 1), min_p(probs, 0)):
+        assert np.array_equal(same, probs)
 
 
 def test_temperature_zero_is_argmax_and_small_ones_approach_it():
-    logits = torch.stack([torch.randperm(9) for _ in range(4)]).float()
-    assert torch.equal(probabilities(logits, 0).argmax(-1), logits.argmax(-1))
-    assert (probabilities(logits, 0).max(-1).values == 1).all()
+    logits = np.stack([np.random.default_rng(k).permutation(9) for k in range(4)]).astype(np.float64)
+    assert np.array_equal(probabilities(logits, 0).argmax(-1), logits.argmax(-1))
+    assert (probabilities(logits, 0).max(-1) == 1).all()
     for temperature in (1e-2, 1e-45, 5e-324):
-        torch.testing.assert_close(probabilities(logits, temperature), probabilities(logits, 0))
+        np.testing.assert_allclose(probabilities(logits, temperature), probabilities(logits, 0), atol=1e-40)
 
 
 def test_a_high_temperature_is_uniform():
-    torch.testing.assert_close(probabilities(torch.randn(1, 8), 1e9)[0], torch.full((8,), 0.125).double())
+    np.testing.assert_allclose(probabilities(LOGITS, 1e9), 1 / 9, rtol=1e-7)
 
 
-def test_draws_follow_the_distribution():
-    """Chi-square, 5 degrees of freedom: 20.5 is passed by one in a thousand fair seeds; the seed is fixed."""
-    probs = torch.tensor([0.0, 0.4, 0.3, 0.15, 0.1, 0.04, 0.01], dtype=torch.float64)
-    count = 20_000
-    uniforms = torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    drawn = draw(probs.expand(count, -1), uniforms).bincount(minlength=7)
-    assert drawn[0] == 0
-    assert ((drawn[1:] - count * probs[1:]) ** 2 / (count * probs[1:])).sum() < 20.5
+@given(ANY_PROBS, st.integers(1, 6))
+def test_top_k_keeps_k_and_none_that_is_less_probable_than_one_it_drops(probs, k):
+    for row, kept in zip(probs, top_k(probs, k), strict=True):
+        assert (kept > 0).sum() == k and set(kept) <= {0, *row}
+        assert kept[kept > 0].min() >= row[kept == 0].max(initial=0)
+
+
+@given(ANY_PROBS, st.floats(1e-30, 1))
+def test_top_p_keeps_the_fewest_that_together_have_p(probs, p):
+    for row, kept in zip(probs, top_p(probs, p), strict=True):
+        in_order, count = np.sort(row)[::-1], (kept > 0).sum()
+        assert kept.max() == row.max() and set(kept) <= {0, *row}
+        assert in_order[:count].sum() >= p - 1e-12
+        assert in_order[: count - 1].sum() < p + 1e-12
+
+
+@given(ANY_PROBS, st.floats(0, 0.999))
+def test_min_p_keeps_what_is_at_least_that_part_of_the_most_probable(probs, p):
+    assert np.array_equal(min_p(probs, p) > 0, probs >= p * probs.max(-1, keepdims=True))
+
+
+def test_a_penalty_divides_the_odds_of_what_was_seen_wherever_the_zero_of_the_logits_lies():
+    seen = np.array([[1, 2, 3, 4], [1, 2, 5, 4]])  # of four samples; 1 twice counts once
+    for shift in (-50, 0, 50):
+        after = probabilities(penalized(LOGITS + shift, seen, 4), 1)
+        ratio = after / probabilities(LOGITS, 1)
+        np.testing.assert_allclose(ratio[0] / ratio[0, 0], [1, 1 / 4, 1, 1, 1, 1, 1, 1, 1], rtol=1e-9)
+        np.testing.assert_allclose(ratio[2] / ratio[2, 0], [1, 1, 1, 1 / 4, 1, 1 / 4, 1, 1, 1], rtol=1e-9)
+
+
+# (the setting, the probabilities that it makes of PROBS, from its definition)
+FILTERED = {
+    "nothing": (SamplingSettings(temperature=1), PROBS),
+    "temperature 2": (SamplingSettings(temperature=2), PROBS**0.5),
+    "top-k 3": (SamplingSettings(temperature=1, top_k=3), PROBS * [0, 1, 1, 1, 0, 0, 0]),
+    "top-p 0.9": (SamplingSettings(temperature=1, top_p=0.9), PROBS * [0, 1, 1, 1, 1, 0, 0]),
+    "min-p 0.2": (SamplingSettings(temperature=1, min_p=0.2), PROBS * [0, 1, 1, 1, 1, 0, 0]),
+    "penalty 2": (SamplingSettings(temperature=1, repetition_penalty=2), PROBS / [1, 2, 1, 2, 1, 1, 1]),
+    # top-p is of what top-k left: 0.4 and 0.3 of 0.85
+    "top-k 3, top-p 0.8": (SamplingSettings(temperature=1, top_k=3, top_p=0.8), PROBS * [0, 1, 1, 0, 0, 0, 0]),
+}
+
+
+@pytest.mark.parametrize(("settings", "expected"), FILTERED.values(), ids=FILTERED)
+def test_draws_follow_the_filtered_distribution(settings, expected):
+    """Chi-square at one in a thousand; the seed is fixed."""
+    at_one_in_a_thousand = {1: 10.8, 2: 13.8, 3: 16.3, 5: 20.5}  # by degrees of freedom
+    count, seen = 20_000, [np.full(20_000, 1), np.full(20_000, 3)]
+    with np.errstate(divide="ignore"):
+        logits = np.log(PROBS)[None].repeat(count, 0)
+    source = uniforms(0)
+    drawn = draw(distribution(logits, seen, settings), np.array([next(source) for _ in range(count)]))
+    counts, expected = np.bincount(drawn, minlength=7), count * expected / expected.sum()
+    possible = expected > 0
+    assert not counts[~possible].any()
+    chi_square = ((counts - expected)[possible] ** 2 / expected[possible]).sum()
+    assert chi_square < at_one_in_a_thousand[possible.sum() - 1]
 
 
 def test_the_ends_of_the_uniform_draw_what_is_possible():
-    probs = torch.tensor([[0.0, 0.5, 0.0, 0.5, 0.0]], dtype=torch.float64)
-    assert draw(probs, torch.tensor([0.0], dtype=torch.float64)) == 1
-    assert draw(probs, torch.tensor([1 - 2**-53], dtype=torch.float64)) == 3
+    probs = np.array([[0.0, 0.5, 0.0, 0.5, 0.0]])
+    assert draw(probs, np.array([0.0])) == 1
+    assert draw(probs, np.array([1 - 2**-53])) == 3
 
 
+def test_the_uniform_numbers_are_those_of_single_calls_from_any_number_on():
+    generator = torch.Generator().manual_seed(5)
+    single = [torch.rand((), dtype=torch.float64, generator=generator).item() for _ in range(200)]
+    for start in (0, 1, 63, 64, 100):
+        source = uniforms(5, start)
+        assert [next(source) for _ in range(100)] == single[start : start + 100]
+
+
+# The text
+
+
+@every_setting
 @every_form
-def test_streamed_is_batched_is_one_full_forward(cell, backend):
+def test_streamed_is_batched_is_one_full_forward(cell, backend, settings):
     model = make_model(backend, cell=cell, num_layers=2)
-    text = generate(model, VOCAB, "ab", 30, 0.7, seed=3)
-    batched = ["".join(chars) for chars in zip(*stream(model, VOCAB, "ab", 30, 0.7, [1, 2, 3, 4]), strict=True)]
-    assert [generate(model, VOCAB, "ab", 30, 0.7, seed) for seed in (1, 2, 3, 4)] == ["ab" + one for one in batched]
-    logits, _ = model(torch.from_numpy(VOCAB.encode(text))[None, :-1])
-    logits[:, VOCAB.unk] = -torch.inf
-    generator = torch.Generator().manual_seed(3)
-    uniforms = torch.stack([torch.rand((), dtype=torch.float64, generator=generator) for _ in range(30)])
-    assert VOCAB.decode(draw(probabilities(logits[1:], 0.7), uniforms)) == text[2:]
+    batched = texts(model, "ab", 30, settings, [1, 2, 3, 4])
+    assert [texts(model, "ab", 30, settings, [seed])[0] for seed in (1, 2, 3, 4)] == batched
+    text, source = "ab" + batched[2], uniforms(3)
+    ids = VOCAB.encode(text)
+    logits = model(torch.from_numpy(ids)[None, :-1])[0].detach().numpy()
+    logits[:, VOCAB.unk] = -np.inf
+    for at in range(2, len(text)):
+        seen = [ids[k : k + 1] for k in range(max(0, at - settings.penalty_window), at)]
+        assert (
+            VOCAB.decode(draw(distribution(logits[at - 1 : at], seen, settings), np.array([next(source)]))) == text[at]
+        )
 
 
+@every_setting
 @pytest.mark.parametrize("cell", BACKENDS)
-def test_every_backend_writes_the_same_text(cell):
-    texts = {generate(make_model(backend, cell=cell), VOCAB, "ab", 200, 1.0, seed=0) for backend in BACKENDS[cell]}
-    assert len(texts) == 1
+def test_every_backend_writes_the_same_text(cell, settings):
+    models = [make_model(backend, torch.float32, cell=cell) for backend in BACKENDS[cell]]
+    assert len({texts(model, "ab", 200, settings, [0])[0] for model in models}) == 1
 
 
 def test_a_seed_fixes_the_text_and_another_changes_it():
@@ -71,12 +176,23 @@ def test_a_seed_fixes_the_text_and_another_changes_it():
     assert generate(model, VOCAB, "a", 50, 1.0, 1) != generate(model, VOCAB, "a", 50, 1.0, 2)
 
 
-def test_unk_is_never_drawn():
+@every_setting
+def test_a_text_in_turns_is_the_text_at_once_and_a_copy_is_a_place_to_come_back_to(settings):
+    model = make_model("nn")
+    writer = begun(model, VOCAB, "ab", settings, [1])
+    first = "".join(piece for (piece,), _ in pieces(writer, VOCAB, 20))
+    place = writer.copy()
+    second = "".join(piece for (piece,), _ in pieces(writer, VOCAB, 20))
+    assert [first + second] == texts(model, "ab", 40, settings, [1])
+    assert second == "".join(piece for (piece,), _ in pieces(place, VOCAB, 20))
+
+
+@every_setting
+def test_unk_is_never_drawn(settings):
     model = make_model("scratch")
     with torch.no_grad():
         model.b_q[VOCAB.unk] = 50.0
-    for temperature in (0, 1.0):
-        assert "<unk>" not in generate(model, VOCAB, "a", 50, temperature, 0)
+    assert "<unk>" not in texts(model, "a", 50, settings, [0])[0]
 
 
 def test_an_empty_prompt_reads_as_a_line_end_or_else_the_most_frequent_character():
@@ -89,10 +205,52 @@ def test_length_zero_is_the_prompt():
     assert generate(make_model("scratch"), VOCAB, "abc", 0, 1.0, 0) == "abc"
 
 
-@pytest.mark.parametrize("temperature", [-1.0, float("nan"), float("inf")])
-def test_a_temperature_that_means_nothing_is_refused(temperature):
-    with pytest.raises(BadInput, match="temperature: must be 0"):
-        check_temperature(temperature, "temperature")
+def test_a_sample_ends_with_the_first_stop_string_that_comes_and_the_others_go_on():
+    model, settings, seeds = make_model("nn"), SamplingSettings(temperature=1), list(range(6))
+    whole, stop = texts(model, "ab", 60, settings, seeds), ("dd", "ace")
+    ended = texts(model, "ab", 60, settings, seeds, stop)
+    for text, cut in zip(whole, ended, strict=True):
+        ends = [text.index(one) + len(one) for one in stop if one in text]
+        assert cut == text[: min(ends, default=60)]
+    assert {cut == text for text, cut in zip(whole, ended, strict=True)} == {True, False}
+
+
+def test_the_surprisals_of_a_text_are_the_cross_entropy_of_the_model_alone():
+    model = make_model("nn")
+    writer = begun(model, VOCAB, "ab", SETTINGS["all"], [1, 2])
+    drawn = [one for _, one in pieces(writer, VOCAB, 30)]
+    for k in range(2):
+        ids = torch.from_numpy(np.concatenate([VOCAB.encode("ab"), [one.ids[k] for one in drawn]]))
+        logits, _ = model(ids[None, :-1])
+        expected = torch.nn.functional.cross_entropy(logits[1:], ids[2:], reduction="none").detach().numpy()
+        np.testing.assert_allclose([one.surprisals()[k] for one in drawn], expected, rtol=1e-10)
+
+
+def test_sampling_leaves_training_as_it_was():
+    model = make_model("nn", dropout=0.5).train()
+    Writer(model, SamplingSettings(), [0], VOCAB.unk).read(VOCAB.encode("ab"))
+    assert model.training
+
+
+# (settings, what the line says)
+MEANINGLESS = [
+    ({"temperature": -1.0}, "temperature: must be 0 .*or more, got -1"),
+    ({"temperature": float("nan")}, "temperature: must be 0"),
+    ({"temperature": float("inf")}, "temperature: must be 0"),
+    ({"top_k": 0}, "top_k: must be 1 or more, got 0"),
+    ({"top_p": 0.0}, "top_p: must be more than 0 and at most 1"),
+    ({"top_p": 1.5}, "top_p: "),
+    ({"min_p": 1.0}, "min_p: must be 0 or more and less than 1"),
+    ({"min_p": float("nan")}, "min_p: "),
+    ({"repetition_penalty": 0.0}, "repetition_penalty: must be more than 0"),
+    ({"penalty_window": 0}, "penalty_window: must be 1 or more"),
+]
+
+
+@pytest.mark.parametrize(("settings", "says"), MEANINGLESS, ids=str)
+def test_a_setting_that_means_nothing_is_refused(settings, says):
+    with pytest.raises(BadInput, match=says):
+        SamplingSettings(**settings).check()
 
 
 def test_what_would_drive_a_terminal_is_escaped_and_the_rest_is_not():

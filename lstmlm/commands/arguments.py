@@ -1,8 +1,11 @@
 """Options that several commands share, spelled once."""
 
 import argparse
+import sys
+from pathlib import Path
 
 from lstmlm.config import CHOICES
+from lstmlm.errors import BadInput
 
 
 def checkpoint(command: argparse.ArgumentParser, **options) -> None:
@@ -23,3 +26,17 @@ def overrides(command: argparse.ArgumentParser) -> None:
     """The settings of train.py, anywhere among the options (cli.main); compose_settings reads them."""
     what = "settings as of train.py, among the options: data=file data.path=my.txt"
     command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=what)
+
+
+def read_text(file: str, what: str) -> str:
+    """The UTF-8 text of a file, or of standard input for `-`; a byte-order mark is dropped."""
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise BadInput(f"{what}: {file} is not UTF-8 at byte {error.start} (0x{byte:02X}): convert it") from None
+    except FileNotFoundError:
+        raise BadInput(f"{what}: no such file: {file}") from None
+    except OSError as error:
+        raise BadInput(f"{what}: cannot read {file}: {error.strerror}") from None

@@ -3,45 +3,159 @@
 import argparse
 import itertools
 import json
+import math
+import os
 import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TextIO
 
 from lstmlm.commands import arguments
+from lstmlm.commands.screen import Piece, Say, converse, note, output, printer, typed
 from lstmlm.errors import BadInput
-from lstmlm.terminal import harmless
+from lstmlm.sampling_settings import SamplingSettings
+
+LENGTH, LENGTH_OF_A_TURN = 500, 200
+DRAW = {
+    "temperature": (float, "T", "0: always the most probable character (default: %(default)s)"),
+    "top_k": (int, "K", "draw among the K most probable characters"),
+    "top_p": (float, "P", "draw among the fewest, most probable characters that together have probability P"),
+    "min_p": (float, "P", "draw among those at least P times as probable as the most probable one"),
+    "repetition_penalty": (float, "R", "divide the odds of the characters that came last by R"),
+    "penalty_window": (int, "N", "how many came last (default: %(default)s)"),
+}
+CONFLICTS = [("prompt", "prompt_file"), ("json", "jsonl")]
+CONFLICTS += [("interactive", other) for other in ("samples", "prompt_file", "json", "jsonl", "out", "novelty")]
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--prompt", default="", help="what the text begins with (default: nothing)")
-    command.add_argument("--length", type=int, default=500, help="characters after the prompt (default: 500)")
-    command.add_argument(
-        "--temperature", type=float, default=0.8, help="0: always the most probable character (default: 0.8)"
-    )
-    command.add_argument("--seed", type=int, default=0, help="fixes the text (default: 0)")
+    option = command.add_argument
+    option("--prompt", help="what the text begins with (default: nothing)")
+    option("--prompt-file", metavar="FILE", help="the prompt as it stands in a file, or - for standard input")
+    what = "for what the vocabulary lacks: name it and stop, leave it out, read it as <unk> (default: error)"
+    option("--oov", choices=("error", "skip", "unk"), default="error", help=what)
+    option("--length", type=characters, metavar="N|inf", help=f"characters after the prompt (default: {LENGTH})")
+    option("--stop", action="append", default=[], metavar="STRING", help="end the text after this; may be repeated")
+    option("--seed", type=int, default=0, help="fixes the text (default: 0)")
+    option("--samples", type=int, metavar="N", help="texts, drawn together, with seeds from SEED on (default: 1)")
+    for name, (kind, letter, what) in DRAW.items():
+        option(spelled(name), type=kind, metavar=letter, default=getattr(SamplingSettings, name), help=what)
+    option("--interactive", action="store_true", help="a conversation: each line of input is a turn (/help)")
+    option("--color", action="store_true", help="shade characters by their surprisal, on a terminal")
+    option("--novelty", action="store_true", help="then say how much stands word for word in the training text")
+    option("--out", metavar="FILE", help="write to a file")
+    option("--jsonl", action="store_true", help="print a JSON object on a line for each sample")
     arguments.checkpoint(command)
     arguments.backend(command)
     arguments.as_json(command)
 
 
-def run(options: argparse.Namespace) -> None:
+def characters(given: str) -> float:
+    try:
+        return math.inf if given == "inf" else int(given)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{given!a} is neither a number nor inf") from None
+
+
+def spelled(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def checked(options: argparse.Namespace) -> SamplingSettings:
+    """The settings of the draw. BadInput for what means nothing, or cannot be had together; a note where it is idle."""
+    for one, other in CONFLICTS:
+        if getattr(options, one) not in (None, False) and getattr(options, other) not in (None, False):
+            raise BadInput(f"{spelled(one)}: cannot be had together with {spelled(other)}: leave one out")
+    if options.length is None:
+        options.length = LENGTH_OF_A_TURN if options.interactive else LENGTH
     if options.length < 0:
         raise BadInput(f"--length: must be 0 or more, got {options.length}")
     if not 0 <= options.seed < 2**63:
         raise BadInput(f"--seed: must be 0 or more, got {options.seed}")
-    from lstmlm import checkpoint
-    from lstmlm.sampling import check_temperature, check_text, stream
+    if options.samples is not None and options.samples < 1:
+        raise BadInput(f"--samples: must be 1 or more, got {options.samples}")
+    if "" in options.stop:
+        raise BadInput("--stop: is empty: give what the text should end with")
+    waits = [name for name in ("interactive", "json", "jsonl", "novelty", "samples") if getattr(options, name)]
+    if options.length == math.inf and waits and not options.stop:
+        raise BadInput(f"--length: inf never ends, and {spelled(waits[0])} waits for the end: give a number, or --stop")
+    settings = SamplingSettings(**{name: getattr(options, name) for name in DRAW}).check(spelled)
+    for name in settings.without_effect():
+        note(f"{spelled(name)} has no effect with these settings")
+    return settings
 
-    check_temperature(options.temperature, "--temperature")
-    model, vocab = checkpoint.load(checkpoint.find(options.checkpoint)).build(options.backend)
-    check_text(vocab, options.prompt, "--prompt")
-    chars = stream(model, vocab, options.prompt, options.length, options.temperature, [options.seed])
-    if options.json:
-        text = options.prompt + "".join(char for (char,) in chars)
-        settings = {"prompt": options.prompt, "seed": options.seed, "temperature": options.temperature}
-        print(json.dumps({"text": text, **settings, "length": options.length, "backend": model.backend}))
+
+def run(options: argparse.Namespace) -> None:
+    settings = checked(options)
+    prompt, source = options.prompt, "--prompt"
+    if options.prompt_file is not None:
+        prompt, source = arguments.read_text(options.prompt_file, "--prompt-file"), "--prompt-file"
+    # A step is a few products with a vector: threads would only wait for each other
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import torch
+
+    from lstmlm import checkpoint
+    from lstmlm.interactive import Conversation
+    from lstmlm.novelty import index_of, training_text
+    from lstmlm.unknown import check_text, named, readable
+    from lstmlm.writer import Writer, by_sample, first_character, pieces
+
+    torch.set_num_threads(1)
+    loaded = checkpoint.load(checkpoint.find(options.checkpoint))
+    model, vocab = loaded.build(options.backend)
+    for stop in options.stop:
+        check_text(vocab, stop, "--stop", "no text can end there")
+    if settings.top_k is not None and settings.top_k >= len(vocab):
+        note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
+
+    def known(text: str, what: str = "prompt") -> str:
+        if options.oov != "error" and (unknown := vocab.unknown(text)):
+            note(f"{'left out' if options.oov == 'skip' else 'read as <unk>'}: {named(vocab, unknown)}")
+        return readable(vocab, text, options.oov, what)
+
+    seeds = [options.seed + k for k in range(options.samples or 1)]
+    writer, stop = Writer(model, settings, seeds, vocab.unk), tuple(options.stop)
+    if options.interactive:
+        conversation = Conversation(writer, vocab, options.length, stop, known)
+        opening = [] if prompt is None else [conversation.tell(prompt)]
+        converse(itertools.chain(opening, map(conversation.turn, typed())), printer(sys.stdout, options.color))
         return
-    on_terminal = sys.stdout.isatty()
-    for piece in itertools.chain([options.prompt], (char for (char,) in chars)):
-        sys.stdout.write(harmless(piece) if on_terminal else piece)
-        sys.stdout.flush()
-    if on_terminal:
-        sys.stdout.write("\n")
+
+    prompt = known(prompt or "", source)
+    index = index_of(training_text(loaded)) if options.novelty else None
+    writer.read(vocab.encode(prompt or first_character(vocab)))
+    samples = by_sample(pieces(writer, vocab, options.length, stop), len(seeds))
+    samples = list(zip(seeds, samples, strict=True))
+    with output(options.out) as out:
+        if options.json or options.jsonl:
+            told = {**asdict(settings), "length": options.length, "stop": stop, "backend": model.backend}
+            rows = [checkpoint.finite(row(prompt, *sample, index) | told) for sample in samples]
+            if options.json:
+                rows = [rows[0] | ({"samples": rows} if len(rows) > 1 else {})]
+            out.writelines(json.dumps(one) + "\n" for one in rows)
+        else:
+            tell(prompt, samples, out, printer(out, options.color), index)
+
+
+def row(prompt: str, seed: int, sample: Iterable[Piece], index) -> dict:
+    """What JSON says of a sample; log_probability is that of what follows the prompt, in nats, as `score` counts it."""
+    sample = list(sample)
+    text, nats = "".join(piece for piece, _ in sample), math.fsum(surprisal for _, surprisal in sample)
+    own = {"text": prompt + text, "prompt": prompt, "seed": seed, "log_probability": -nats}
+    return own if index is None else own | {"novelty": asdict(index.novelty(text))}
+
+
+def tell(prompt: str, samples: list[tuple[int, Iterable[Piece]]], out: TextIO, say: Say, index) -> None:
+    """Each prompt and text, piece by piece, and what is new in it; line ends between them, and at a terminal's end."""
+    for seed, sample in samples:
+        if len(samples) > 1:
+            note(f"seed {seed}")
+        say(prompt)
+        text = ""
+        for piece, surprisal in sample:
+            say(piece, surprisal)
+            text += piece if index else ""
+        if out.isatty() or seed != samples[-1][0] or (index and out is sys.stdout):
+            say("\n")
+        if index:
+            print("\n".join(index.novelty(text).account()), flush=True)

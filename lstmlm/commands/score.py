@@ -6,6 +6,7 @@ import json
 import math
 import sys
 
+from lstmlm.color import shaded
 from lstmlm.commands import arguments
 from lstmlm.errors import BadInput
 from lstmlm.sources import files_of, raw_pieces
@@ -18,6 +19,7 @@ def add(command: argparse.ArgumentParser) -> None:
     arguments.checkpoint(command)
     command.add_argument("file", metavar="FILE|-", help="the text, cleaned as the run's was; -: standard input")
     command.add_argument("--per-char", action="store_true", help="each character with what it costs")
+    command.add_argument("--color", action="store_true", help="the text, shaded by what it costs, on a terminal")
     arguments.backend(command)
     arguments.as_json(command)
 
@@ -52,6 +54,8 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(checkpoint.finite(row | ({"chars": chars} if options.per_char else {}))))
         return
+    if options.color and sys.stdout.isatty():
+        print(shaded(*zip(*chars, strict=True)))
     if options.per_char:
         print("nats     probability  character (the first of the text is given, not scored)")
         for char, cost in chars:

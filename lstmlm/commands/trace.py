@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
 
     import torch
 
-    from lstmlm.sampling import check_text
+    from lstmlm.unknown import check_text
 
     model, vocab = checkpoint.load(checkpoint.find(options.checkpoint)).build(options.backend)
     text = check_text(vocab, "The time keeper" if options.text is None else options.text, "--text")

@@ -1,0 +1,129 @@
+"""A text on its way: characters are read and drawn in turns, and the state is kept.
+
+N = samples drawn together, V = vocab_size.
+"""
+
+import copy
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy import ndarray as Array
+
+from lstmlm.model import RNNModel
+from lstmlm.sampling import distribution, draw, uniforms
+from lstmlm.sampling_settings import SamplingSettings
+from lstmlm.stepper import State, Stepper
+from lstmlm.vocab import Vocab
+
+
+class Drawn(NamedTuple):
+    """A character of each sample."""
+
+    ids: Array  # (N,)
+    logits: Array  # (N, V), the model's own, as they were before the draw
+
+    def surprisals(self) -> Array:
+        """-log probability of each, in nats, (N,): of the model alone, at temperature 1, as `score` counts it."""
+        shifted = self.logits.astype(np.float64) - self.logits.max(-1, keepdims=True)
+        return np.log(np.exp(shifted).sum(-1)) - shifted[np.arange(len(self.ids)), self.ids]
+
+
+class Writer:
+    """N samples on their way: `read` takes characters in, `write` draws what follows, in any turns.
+
+    `unk` is the id that is never drawn. A copy is a place to come back to.
+    """
+
+    def __init__(self, model: RNNModel, settings: SamplingSettings, seeds: list[int], unk: int | None) -> None:
+        self.stepper, self.settings, self.seeds, self.unk = Stepper(model), settings, seeds, unk
+        self.state: State | None = None
+        self.logits: Array | None = None  # of the next character, (N, V); None: nothing was read yet
+        self.seen = deque(maxlen=settings.penalty_window)
+        self.count = 0  # characters drawn of each sample
+
+    def read(self, ids: Array) -> None:
+        """Ids (n,), n >= 1, into every sample, at first from the zero state: the book's warm-up."""
+        logits, state = self.stepper.read(ids, self.state)
+        if self.state is None:
+            logits, *state = (part.repeat(len(self.seeds), axis=-2) for part in (logits, *state))
+        self.logits, self.state = logits, tuple(state)
+        self.seen.extend(np.full(len(self.seeds), id) for id in ids[-self.seen.maxlen :])
+
+    def allowed(self) -> Array:
+        """The logits of the next character, (N, V), float64, with `unk` out of reach."""
+        logits = self.logits.astype(np.float64)
+        if self.unk is not None:
+            logits[:, self.unk] = -np.inf
+        return logits
+
+    def write(self) -> Iterator[Drawn]:
+        """The characters that follow, without end. Each is read again before it is given out."""
+        sources = [uniforms(seed, self.count) for seed in self.seeds]
+        while True:
+            logits, probs = self.logits, distribution(self.allowed(), self.seen, self.settings)
+            ids = draw(probs, np.array([next(source) for source in sources]))
+            self.logits, self.state = self.stepper.step(ids, self.state)
+            self.seen.append(ids)
+            self.count += 1
+            yield Drawn(ids, logits)
+
+    def copy(self) -> "Writer":
+        twin = copy.copy(self)  # arrays are never changed in place
+        twin.seen = self.seen.copy()
+        return twin
+
+
+def pieces(
+    writer: Writer, vocab: Vocab, length: float, stop: tuple[str, ...] = ()
+) -> Iterator[tuple[list[str | None], Drawn]]:
+    """What each sample gains by each of `length` (or inf) characters; None after it has ended with a stop string.
+
+    Ends early when all have.
+    """
+    N, reach = len(writer.seeds), max(map(len, stop), default=0)
+    decoders, ends, stopped = [vocab.decoder() for _ in range(N)], [""] * N, [False] * N
+    for drawn in itertools.islice(writer.write(), None if length == float("inf") else length):
+        gained = [None if stopped[k] else decoders[k](id) for k, id in enumerate(drawn.ids.tolist())]
+        if stop:
+            ends = [(end + (piece or ""))[-reach:] for end, piece in zip(ends, gained, strict=True)]
+            stopped = [end.endswith(stop) for end in ends]
+        yield gained, drawn
+        if all(stopped):
+            return
+
+
+def by_sample(steps: Iterator[tuple[list[str | None], Drawn]], N: int) -> list[Iterable[tuple[str, float]]]:
+    """The pieces of each of N samples with their surprisals (nats): of one alone as they come, else when all are there.
+
+    `steps` as `pieces` gives them.
+    """
+    costed = ((gained, drawn.surprisals().tolist()) for gained, drawn in steps)
+    if N == 1:
+        return [((piece, cost) for (piece,), (cost,) in costed)]
+    samples = [[] for _ in range(N)]
+    for gained, costs in costed:
+        for sample, piece, cost in zip(samples, gained, costs, strict=True):
+            if piece is not None:
+                sample.append((piece, cost))
+    return samples
+
+
+def first_character(vocab: Vocab) -> str:
+    """What an empty prompt is read as: a line end, or without one the most frequent character."""
+    return "\n" if "\n" in vocab.token_to_idx else vocab.to_tokens(1)
+
+
+def begun(model: RNNModel, vocab: Vocab, prompt: str, settings: SamplingSettings, seeds: list[int]) -> Writer:
+    """A Writer that has read the prompt."""
+    writer = Writer(model, settings, seeds, vocab.unk)
+    writer.read(vocab.encode(prompt or first_character(vocab)))
+    return writer
+
+
+def generate(model: RNNModel, vocab: Vocab, prompt: str, length: int, temperature: float, seed: int) -> str:
+    """The prompt and `length` characters more."""
+    writer = begun(model, vocab, prompt, SamplingSettings(temperature=temperature), [seed])
+    return prompt + "".join(piece for (piece,), _ in pieces(writer, vocab, length))
