@@ -30,6 +30,18 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The options of a command; overrides may stand among them, where argparse takes words in one stretch only."""
+    root = parser()
+    options, rest = root.parse_known_args(argv)
+    if hasattr(options, "overrides"):
+        options.overrides += [word for word in rest if word[:1] != "-"]
+        rest = [word for word in rest if word[:1] == "-"]
+    if rest:
+        root.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
+
+
 def main(argv: list[str] | None = None) -> int:
     """`lstmlm COMMAND ...`; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
@@ -38,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     show_any_character()
 
     def job() -> None:
-        options = parser().parse_args(argv)
+        options = parse(argv)
         options.run(options)
         sys.stdout.flush()
 

@@ -1,4 +1,7 @@
-"""`python train.py`: the settings from conf/ and the command line, through Hydra, and a run for each of them."""
+"""`python train.py`: the settings from conf/ and the command line, through Hydra, and a run for each of them.
+
+`compose_settings` gives the settings alone, to commands that take the same overrides.
+"""
 
 import argparse
 import contextlib
@@ -7,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+from lstmlm.config import Config, parse, register_schema
 from lstmlm.errors import BadInput, exit_code_of, show_any_character
 from lstmlm.shipped import shipped
 
@@ -19,8 +23,6 @@ def train(argv: list[str]) -> int:
     In a sweep every job runs, whatever becomes of the others, and the worst code is returned.
     """
     import hydra
-
-    from lstmlm.config import register_schema
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the line is ours
     if sys.version_info >= (3, 14):  # Hydra 1.3 gives argparse a help that is not a str (hydra#3121)
@@ -54,8 +56,6 @@ def train(argv: list[str]) -> int:
 def train_job(composed) -> None:
     """One run, in the directory that Hydra made for it or in the one that it goes on in."""
     from hydra.core.hydra_config import HydraConfig
-
-    from lstmlm.config import parse
 
     settings = HydraConfig.get()
     chosen = Path(settings.runtime.output_dir)
@@ -111,11 +111,29 @@ def typed_settings(config, task_overrides: list[str]) -> dict[str, object]:
     """The settings that the user gave a value, by themselves or through a group."""
     import hydra
 
-    from lstmlm.config import flatten, parse
+    from lstmlm.config import flatten
 
     now, default = flatten(config), flatten(parse(hydra.compose("config")))
     named = {override.lstrip("+").partition("=")[0] for override in task_overrides}
     return {key: value for key, value in now.items() if key != "resume" and (key in named or value != default[key])}
+
+
+def compose_settings(words: list[str]) -> Config:
+    """The settings that `python train.py` with these overrides would have, for a command that makes no run.
+
+    BadInput, in one line, where train.py would end with it, and for what concerns runs alone.
+    """
+    import hydra
+
+    register_schema()
+    for word in words:
+        if re.match(r"\+*(resume|hydra\.[^=]*)=", word):
+            raise BadInput(f"{word.partition('=')[0]}: has no effect here, where no run is made: leave it out")
+    try:
+        with hydra.initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+            return parse(hydra.compose("config", quoted(words, sweep=False)))
+    except Exception as error:
+        raise user_error_of(error) from error
 
 
 def quoted(argv: list[str], sweep: bool) -> list[str]:

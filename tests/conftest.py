@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
 from lstmlm import cli
 from lstmlm.backends import BACKENDS
 from lstmlm.check import relative_difference as relative_difference  # for the tests, from here
+from lstmlm.compose import compose_settings
 from lstmlm.compose import train as train_door
-from lstmlm.config import Config, parse, register_schema
+from lstmlm.config import Config
 from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
 
@@ -68,9 +68,7 @@ def shell(*words: str, cwd: Path = ROOT, **options) -> subprocess.CompletedProce
 
 def composed_config(*overrides: str) -> Config:
     """The settings of `python train.py` with these overrides."""
-    register_schema()
-    with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "conf")):
-        return parse(compose("config", overrides=list(overrides)))
+    return compose_settings(list(overrides))
 
 
 @pytest.fixture

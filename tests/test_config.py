@@ -11,6 +11,7 @@ from conftest import composed_config as composed
 from lstmlm import corpus, initialization, optim, streams
 from lstmlm.backends import BACKENDS
 from lstmlm.config import BOUNDS, CHOICES, flatten, option_names, to_yaml
+from lstmlm.errors import BadInput
 
 CONF = ROOT / "conf"
 
@@ -49,6 +50,29 @@ def test_the_books_run_has_the_books_settings():
     data, train = config.data, config.train
     assert (data.batch_size, data.num_steps, config.model.num_hiddens, train.max_epochs) == (32, 35, 256, 500)
     assert (train.lr, train.grad_clip, config.model.init, data.preprocess) == (1.0, 1.0, "d2l", "d2l_classic")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["train.lrr=1"], "train.lrr: no such setting: did you mean train.lr?"),
+        (["train.lr=-1"], "train.lr: must be finite and more than 0"),
+        (["train.lr=1,2"], "settings: Ambiguous value"),
+        (["backend=foo"], "backend=foo: no such option"),
+        (["--foo"], "--foo: cannot be read as a setting"),
+        (["resume=auto"], "resume: has no effect here"),
+        (["hydra.run.dir=x"], "hydra.run.dir: has no effect here"),
+    ],
+)
+def test_overrides_of_a_command_fail_in_one_line_as_those_of_train(words, says):
+    with pytest.raises(BadInput, match=re.escape(says)) as caught:
+        composed(*words)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["it's.txt", "a,b.txt", "foo(1).txt"])
+def test_overrides_of_a_command_take_odd_file_names_as_typed(name):
+    assert composed("data=file", f"data.path={name}").data.path == name
 
 
 def test_yaml_gives_back_the_settings():

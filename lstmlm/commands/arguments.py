@@ -17,3 +17,9 @@ def backend(command: argparse.ArgumentParser) -> None:
 
 def as_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def overrides(command: argparse.ArgumentParser) -> None:
+    """The settings of train.py, anywhere among the options (cli.main); compose_settings reads them."""
+    what = "settings as of train.py, among the options: data=file data.path=my.txt"
+    command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=what)
