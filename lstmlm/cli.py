@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from lstmlm import __version__
-from lstmlm.commands import check, evaluate, generate, trace
+from lstmlm.commands import check, evaluate, floors, generate, trace
 from lstmlm.compose import refuse, train
 from lstmlm.errors import exit_code_of, show_any_character
 
@@ -12,6 +12,7 @@ from lstmlm.errors import exit_code_of, show_any_character
 COMMANDS = {
     "generate": (generate, "write text from a checkpoint"),
     "evaluate": (evaluate, "score a checkpoint on held-out text"),
+    "floors": (floors, "what held-out text costs without a network: n-grams, xz, bzip2"),
     "check": (check, "is every backend of every cell the same function on this machine?"),
     "trace": (trace, "follow the gates: of a worked example, or of a trained model"),
 }
