@@ -47,6 +47,7 @@ class Train:
     eval_chars: int | None
     save_every: int | None
     save_minutes: float | None
+    floors: bool
     book_report: bool
 
 

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 from lstmlm.evaluation import Score
+from lstmlm.floors import LIMIT, Floor
 from lstmlm.model import RNNModel
 from lstmlm.prepare import Prepared
 
@@ -40,6 +41,13 @@ def announce(prepared: Prepared, model: RNNModel, steps: int | None, directory: 
         *(config.threads, "s" * (config.threads > 1)),
     )
     log.info("directory: %s", directory)
+
+
+def announce_floor(floor: Floor, train_chars: int, val_chars: int) -> None:
+    log.info(
+        "the best n-gram: %s, perplexity %.3f, %.4f nats over %s characters of val, counted on %s of train",
+        *(floor.name, floor.perplexity, floor.nats_per_char, f"{val_chars:,}", f"{min(train_chars, LIMIT):,}"),
+    )
 
 
 def report(prepared: Prepared, scores: dict[str, Score], figures: dict, directory: Path) -> None:

@@ -12,11 +12,12 @@ from lstmlm.checkpoint import Checkpoint
 from lstmlm.config import Config, flatten, to_yaml
 from lstmlm.errors import BadInput
 from lstmlm.evaluation import Score, evaluate
+from lstmlm.floors import best_ngram, ngram_floors
 from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
 from lstmlm.optim import build_optimizer
 from lstmlm.prepare import Prepared, model_arguments
-from lstmlm.report import announce, report
+from lstmlm.report import announce, announce_floor, report
 from lstmlm.sampling import generate
 from lstmlm.signals import StopRequest
 from lstmlm.snapshot import restore
@@ -45,6 +46,11 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
     limits = limits_of(config)
     steps = limits.steps(streams.steps_per_epoch)
     announce(prepared, model, steps, directory)
+    val_ids = ids["val"] if train.eval_chars is None else ids["val"][: train.eval_chars + 1]
+    floor = None
+    if train.floors:
+        floor = best_ngram(ngram_floors([ids["train"].cpu().numpy()], [val_ids.cpu().numpy()]))
+        announce_floor(floor, len(ids["train"]), len(val_ids) - 1)
 
     def sample() -> str:
         return generate(model, vocab, prepared.prompt, config.sample.length, config.sample.temperature, config.seed)
@@ -55,7 +61,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
             model,
             build_optimizer(model, train.optimizer, train.lr, train.weight_decay),
             streams,
-            ids["val"],
+            val_ids,
             lr=train.lr,
             schedule=train.schedule,
             warmup=train.warmup,
@@ -63,7 +69,6 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
             limits=limits,
             log_every=train.log_every,
             eval_every=train.eval_every,
-            eval_chars=train.eval_chars,
             save_every=train.save_every,
             save_minutes=train.save_minutes,
             data_generator=seeded(config.seed, "data order"),
@@ -71,6 +76,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
             directory=directory,
             record=describe(prepared),
             sample=sample,
+            floor=floor,
         )
         if loaded is not None:
             go_on_from(trainer, loaded)

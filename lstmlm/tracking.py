@@ -13,15 +13,15 @@ from tqdm import tqdm
 from lstmlm.checkpoint import finite
 from lstmlm.commit import write_durably
 from lstmlm.evaluation import Score
+from lstmlm.floors import Floor
 from lstmlm.terminal import harmless
 
 log = logging.getLogger("lstmlm")
 
 # Shown over each other in TensorBoard's tab "Custom Scalars"
-TRAIN_AGAINST_VAL = {
-    metric: {f"{metric}: train and val": ["Multiline", [f"{metric}/train", f"{metric}/val"]]}
-    for metric in ("loss", "bpc", "ppl")
-}
+LINES = {"loss": ["loss/train", "loss/val", "floor/ngram"], "bpc": ["bpc/train", "bpc/val"]}
+LINES |= {"ppl": ["ppl/train", "ppl/val"]}
+TRAIN_AGAINST_VAL = {metric: {f"{metric}: train and val": ["Multiline", tags]} for metric, tags in LINES.items()}
 
 
 def score_tags(split: str, score: Score) -> dict[str, float]:
@@ -31,6 +31,11 @@ def score_tags(split: str, score: Score) -> dict[str, float]:
         f"bpc/{split}": score.bits_per_char,
         f"ppl/{split}": score.perplexity,
     }
+
+
+def floor_tags(floor: Floor, best: float) -> dict[str, float]:
+    """What the best n-gram needs, a level line beside loss/val, and whether the lowest loss/val so far is below it."""
+    return {"floor/ngram": floor.nats_per_char, "floor/passed": float(best < floor.nats_per_char)}
 
 
 class Tracker:
@@ -65,7 +70,7 @@ class Tracker:
 
     def evaluation(self, step: int, values: dict[str, float], sample: str, remark: str) -> None:
         """At evaluations. `values` has the tags of the train and val scores and whatever else is known."""
-        own = ("loss/val", "bpc/val", "ppl/val", "gates/")  # the rest are the curves that `step` draws
+        own = ("loss/val", "bpc/val", "ppl/val", "gates/", "floor/")  # the rest are the curves that `step` draws
         self.scalars(step, {tag: value for tag, value in values.items() if tag.startswith(own)})
         self.writer.add_text("sample", _verbatim(sample), step)
         self.record({"step": step, **values, "sample": sample})

@@ -8,12 +8,17 @@ import re
 
 import numpy as np
 import pytest
+from conftest import SMALL_RUN
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lstmlm import floors
-from lstmlm.floors import compressor_floors, ngram_floors
+from lstmlm import floors, run, training
+from lstmlm.corpus import read_corpus
+from lstmlm.evaluation import Score
+from lstmlm.floors import Floor, best_ngram, compressor_floors, ngram_floors
 from lstmlm.vocab import Vocab
 
 TEXT = "the tide comes in, the tide goes out, and the clock tells of it. " * 30
+RUN = (*SMALL_RUN, "backend=nn")
 
 
 @pytest.fixture(autouse=True)
@@ -142,3 +147,45 @@ def test_overrides_and_options_come_in_any_order(command, tmp_path):
 def test_a_mistake_is_one_line(command, words, says):
     code, out, err = command("floors", *words)
     assert (code, out) == (2, "") and re.fullmatch(rf"error: {says}.*\n", err), err
+
+
+# In a run
+
+
+def rows(directory):
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_says_the_floor_of_what_it_is_judged_on(train, tmp_path):
+    code, out, _ = train(*RUN, "train.eval_chars=500", "hydra.run.dir=run")
+    text = read_corpus("tide_clock", None, "raw").text
+    best = best_ngram(ngram_floors([ids(text[:147_615])], [ids(text[147_615 : 147_615 + 501])]))
+    says = (
+        f"the best n-gram: {best.name}, perplexity {best.perplexity:.3f}, {best.nats_per_char:.4f} nats over 500 char"
+    )
+    assert code == 0 and out.count("the best n-gram") == 1 and says in out
+    assert [row.get("floor/ngram") for row in rows(tmp_path / "run")] == [best.nats_per_char, best.nats_per_char, None]
+    curves = EventAccumulator(str(tmp_path / "run")).Reload()
+    level = {event.step: event.value for event in curves.Scalars("floor/ngram")}
+    assert level == pytest.approx({20: best.nats_per_char, 40: best.nats_per_char})
+
+
+def test_a_run_marks_once_that_the_model_passes_the_floor(train, tmp_path, monkeypatch):
+    """Whether it has is a matter of the best loss so far, so a run that goes on knows it."""
+    losses = iter([1.8, 1.6, 1.9, 1.5])
+    monkeypatch.setattr(training, "evaluate", lambda model, ids: Score(next(losses), 1))
+    monkeypatch.setattr(run, "best_ngram", lambda floors: Floor("9-gram", 1.7))
+    code, out, _ = train(*RUN, "train.max_steps=30", "train.eval_every=10", "hydra.run.dir=run")
+    assert code == 0 and out.count("passes the best n-gram (9-gram, 1.7000 nats)") == 1
+    assert out.index("step 20,") < out.index("passes the best") < out.index("step 30,")
+    code, out, _ = train("resume=run", "train.max_steps=40")
+    assert code == 0 and "passes the best" not in out
+    assert [row.get("floor/passed") for row in rows(tmp_path / "run")] == [0, 1, 1, 1, None]
+    curves = EventAccumulator(str(tmp_path / "run")).Reload()
+    assert [event.value for event in curves.Scalars("floor/passed")] == [0, 1, 1, 1]
+
+
+def test_a_run_can_do_without(train, tmp_path, own_cache):
+    code, out, _ = train(*RUN, "train.floors=false", "hydra.run.dir=run")
+    assert code == 0 and "n-gram" not in out and not own_cache.exists()
+    assert not [key for row in rows(tmp_path / "run") for key in row if key.startswith("floor")]
