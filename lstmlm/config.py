@@ -53,6 +53,7 @@ class Train:
     eval_chars: int | None
     save_every: int | None
     save_minutes: float | None
+    floors: bool
     book_report: bool
 
 
@@ -145,7 +146,7 @@ BOUNDS = {
 
 # What was done before there was such a setting: for files from then
 BEFORE = {"data.val_path": None, "data.test_path": None, "data.vocab": "char", "data.encoding": "utf-8"}
-BEFORE |= {"data.normalize": "none", "data.min_freq": 1}
+BEFORE |= {"data.normalize": "none", "data.min_freq": 1, "train.floors": True}
 
 # The settings that bytes do not need, as they must then stand
 AS_BYTES = {"data.encoding": "utf-8", "data.normalize": "none", "data.min_freq": 1, "data.preprocess": "raw"}

@@ -36,6 +36,7 @@ class Curves:
 
     def text(self, tag: str, value: str, step: int = 0) -> None:
         """As Markdown code: TensorBoard otherwise joins lines and eats asterisks."""
+        value = value.encode("utf-8", "backslashreplace").decode()  # a text of bytes may hold lone surrogates
         self._add(text(tag, "".join("    " + line for line in value.splitlines(keepends=True))), step)
 
     def overlaid(self, charts: dict) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lstmlm.estimate import in_words, num_params, training_memory
 from lstmlm.evaluation import Score
+from lstmlm.floors import LIMIT, Floor
 from lstmlm.novelty import index_of
 from lstmlm.prepare import Prepared, model_arguments
 from lstmlm.tracking import one_line
@@ -48,6 +49,13 @@ def announce(prepared: Prepared, steps: int | None, seconds_per_step: float, dir
         *(config.threads, "s" * (config.threads > 1), expected(steps, seconds_per_step, config.train.max_seconds)),
     )
     log.info("directory: %s", directory)
+
+
+def announce_floor(floor: Floor, train_chars: int, val_chars: int) -> None:
+    log.info(
+        "the best n-gram: %s, perplexity %.3f, %.4f nats over %s characters of val, counted on %s of train",
+        *(floor.name, floor.perplexity, floor.nats_per_char, f"{val_chars:,}", f"{min(train_chars, LIMIT):,}"),
+    )
 
 
 def expected(steps: int | None, seconds_per_step: float, max_seconds: float | None) -> str:

@@ -14,7 +14,7 @@ log = logging.getLogger("lstmlm")
 
 # What may differ from the checkpoint's settings: limits, logging, and where the same is computed or found
 MAY_CHANGE = {"train.max_epochs", "train.max_steps", "train.max_seconds"}
-MAY_CHANGE |= {"train.log_every", "train.save_every", "train.save_minutes", "train.book_report"}
+MAY_CHANGE |= {"train.log_every", "train.save_every", "train.save_minutes", "train.floors", "train.book_report"}
 MAY_CHANGE |= {"sample.prompt", "sample.length", "sample.temperature"}
 MAY_CHANGE |= {"backend", "device", "threads", "data.path", "data.val_path", "data.test_path", "resume"}
 

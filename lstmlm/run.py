@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lstmlm import checkpoint
 from lstmlm.book import book_report
@@ -14,13 +15,14 @@ from lstmlm.commit import write_durably
 from lstmlm.config import Config, flatten, to_yaml
 from lstmlm.corpus import Corpus
 from lstmlm.errors import BadInput, Diverged
-from lstmlm.evaluation import Score, evaluate_pieces
+from lstmlm.evaluation import Score, evaluate_pieces, first
+from lstmlm.floors import Floor, best_ngram, ngram_floors
 from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
 from lstmlm.optim import build_optimizer
 from lstmlm.pace import seconds_per_step
 from lstmlm.prepare import Prepared, model_arguments
-from lstmlm.report import announce, report
+from lstmlm.report import announce, announce_floor, report
 from lstmlm.signals import StopRequest
 from lstmlm.snapshot import restore
 from lstmlm.streams import STREAMS, Streams
@@ -50,6 +52,8 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
     steps = limits.steps(streams.steps_per_epoch)
     seconds = measured_pace(prepared, streams, config.threads)
     announce(prepared, steps, seconds, directory)
+    val_pieces = first(corpus.pieces("val"), train.eval_chars)
+    floor = floor_of(corpus, val_pieces) if train.floors else None
 
     def sample() -> str:
         return generate(model, vocab, prepared.prompt, config.sample.length, config.sample.temperature, config.seed)
@@ -61,7 +65,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
             model,
             build_optimizer(model, train.optimizer, train.lr, train.weight_decay),
             streams,
-            corpus.pieces("val"),
+            val_pieces,
             lr=train.lr,
             schedule=train.schedule,
             warmup=train.warmup,
@@ -69,7 +73,6 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
             limits=limits,
             log_every=train.log_every,
             eval_every=train.eval_every,
-            eval_chars=train.eval_chars,
             save_every=train.save_every,
             save_minutes=train.save_minutes,
             data_generator=seeded(config.seed, "data order"),
@@ -77,6 +80,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
             directory=directory,
             record=describe(prepared),
             sample=sample,
+            floor=floor,
         )
         if loaded is not None:
             go_on_from(trainer, loaded)
@@ -94,6 +98,14 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
     finally:
         tracker.close()
     report(prepared, scores, figures, sample()[len(prepared.prompt) :], directory)
+
+
+def floor_of(corpus: Corpus, val_pieces: list[Tensor]) -> Floor:
+    """The best n-gram on the validation text, announced."""
+    train, held_out = ([piece.cpu().numpy() for piece in part] for part in (corpus.pieces("train"), val_pieces))
+    floor = best_ngram(ngram_floors(train, held_out))
+    announce_floor(floor, len(corpus.ids["train"]), sum(len(piece) - 1 for piece in val_pieces))
+    return floor
 
 
 def judged_on(corpus: Corpus) -> dict:

@@ -11,15 +11,15 @@ from lstmlm.checkpoint import finite
 from lstmlm.commit import refusal_named, write_durably
 from lstmlm.curves import Curves
 from lstmlm.evaluation import Score
+from lstmlm.floors import Floor
 from lstmlm.terminal import harmless
 
 log = logging.getLogger("lstmlm")
 
 # Shown over each other in TensorBoard's tab "Custom Scalars"
-TRAIN_AGAINST_VAL = {
-    metric: {f"{metric}: train and val": ["Multiline", [f"{metric}/train", f"{metric}/val"]]}
-    for metric in ("loss", "bpc", "ppl")
-}
+LINES = {"loss": ["loss/train", "loss/val", "floor/ngram"], "bpc": ["bpc/train", "bpc/val"]}
+LINES |= {"ppl": ["ppl/train", "ppl/val"]}
+TRAIN_AGAINST_VAL = {metric: {f"{metric}: train and val": ["Multiline", tags]} for metric, tags in LINES.items()}
 
 
 def score_tags(split: str, score: Score) -> dict[str, float]:
@@ -29,6 +29,11 @@ def score_tags(split: str, score: Score) -> dict[str, float]:
         f"bpc/{split}": score.bits_per_char,
         f"ppl/{split}": score.perplexity,
     }
+
+
+def floor_tags(floor: Floor, best: float) -> dict[str, float]:
+    """What the best n-gram needs, a level line beside loss/val, and whether the lowest loss/val so far is below it."""
+    return {"floor/ngram": floor.nats_per_char, "floor/passed": float(best < floor.nats_per_char)}
 
 
 class Tracker:
@@ -67,7 +72,8 @@ class Tracker:
     def evaluation(self, step: int, values: dict[str, float], sample: str, remark: str) -> None:
         """At evaluations. `values` has the tags of the train and val scores and whatever else is known."""
         values = values | {"bpb/val": values["bpc/val"] / self.judged_on["bytes_per_char"]}
-        own = ("loss/val", "bpc/val", "bpb/val", "ppl/val", "gates/")  # the rest are the curves that `step` draws
+        # The rest are the curves that `step` draws
+        own = ("loss/val", "bpc/val", "bpb/val", "ppl/val", "gates/", "floor/")
         self.curves.scalars(step, {tag: value for tag, value in values.items() if tag.startswith(own)})
         self.curves.text("sample", sample, step)
         named = {key: self.judged_on[key] for key in ("split", "split_hash")}

@@ -4,6 +4,7 @@ B = batch_size, T = num_steps, V = vocab_size.
 """
 
 import itertools
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from torch import Tensor
 from lstmlm import checkpoint
 from lstmlm.backends import Tensors
 from lstmlm.errors import Diverged, Stopped
-from lstmlm.evaluation import evaluate_pieces, first
+from lstmlm.evaluation import evaluate_pieces
+from lstmlm.floors import Floor
 from lstmlm.gates import gate_openings
 from lstmlm.meter import Meter, Reading
 from lstmlm.model import RNNModel, State
@@ -24,7 +26,9 @@ from lstmlm.optim import grad_clipping, lr_factor, set_lr
 from lstmlm.signals import StopRequest
 from lstmlm.snapshot import capture
 from lstmlm.streams import Streams
-from lstmlm.tracking import Tracker, score_tags
+from lstmlm.tracking import Tracker, floor_tags, score_tags
+
+log = logging.getLogger("lstmlm")
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class Trainer:
     """Trains `model` on `streams`, judges it on the validation text, and keeps best, last and previous.
 
     `val_pieces`, each (n,), are judged as streams of their own; `record` is what a checkpoint says of the run besides
-    step and metrics; `sample` gives a text to look at.
+    step and metrics; `sample` gives a text to look at; `floor` is what the best n-gram needs for
+    val_pieces, to compare with in log and curves.
     """
 
     def __init__(
@@ -69,7 +74,6 @@ class Trainer:
         limits: Limits,
         log_every: int,
         eval_every: int | None,
-        eval_chars: int | None,
         save_every: int | None,
         save_minutes: float | None,
         data_generator: torch.Generator,
@@ -77,15 +81,16 @@ class Trainer:
         directory: Path,
         record: dict,
         sample: Callable[[], str],
+        floor: Floor | None,
     ) -> None:
-        self.model, self.optimizer, self.streams = model, optimizer, streams
-        self.val_pieces = first(val_pieces, eval_chars)
+        self.model, self.optimizer, self.streams, self.val_pieces = model, optimizer, streams, val_pieces
         self.lr, self.schedule, self.warmup, self.grad_clip = lr, schedule, warmup, grad_clip
         self.limits, self.log_every = limits, log_every
         self.eval_every = eval_every or streams.steps_per_epoch
         self.save_every, self.save_minutes = save_every, save_minutes
         self.data_generator, self.tracker = data_generator, tracker
         self.directory, self.record, self.sample = directory, record, sample
+        self.floor = floor
 
         self.some_text = val_pieces[0][None, :1000].to(streams.device, torch.int64)  # to look at the gates
         self.params = list(model.trained().values())
@@ -191,8 +196,13 @@ class Trainer:
         values |= self.since_evaluation.gradient_tags() | {"speed/chars_per_s": self.chars_per_second}
         for k, gates in enumerate(gate_openings(self.model, self.some_text)):
             values |= {f"gates/layer{k}_{gate}": opening.mean().item() for gate, opening in gates.items()}
-        is_best = val.nats_per_char < self.best["loss/val"]
+        before = self.best["loss/val"]
+        is_best = val.nats_per_char < before
+        if self.floor is not None:
+            values |= floor_tags(self.floor, min(val.nats_per_char, before))
         self.tracker.evaluation(self.step, values, self.sample(), " (best)" if is_best else "")
+        if self.floor is not None and val.nats_per_char < self.floor.nats_per_char <= before:
+            log.info("passes the best n-gram (%s, %.4f nats)", self.floor.name, self.floor.nats_per_char)
         if is_best:
             self.best = {"step": self.step, **values}
         self.since_evaluation = Reading()

@@ -69,6 +69,10 @@ class Vocab:
         """For a text that comes id by id: a function from the next id to what it adds."""
         return self.idx_to_token.__getitem__
 
+    def to_bytes(self, ids: Iterable[int]) -> bytes:
+        """The text of ids in UTF-8."""
+        return self.decode(ids).encode("utf-8", "surrogatepass")
+
     def num_bytes(self, text: str) -> int:
         """The length of a text in UTF-8."""
         return len(text.encode("utf-8", "surrogatepass"))
@@ -96,11 +100,14 @@ class ByteVocab(Vocab):
         return np.frombuffer(data, dtype=np.uint8).astype(np.int64)
 
     def decode(self, ids: Iterable[int]) -> str:
-        return bytes(as_list(ids)).decode("utf-8", "surrogateescape")
+        return self.to_bytes(ids).decode("utf-8", "surrogateescape")
 
     def decoder(self) -> Callable[[int], str]:
         text = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         return lambda idx: text.decode(bytes([idx]))
+
+    def to_bytes(self, ids: Iterable[int]) -> bytes:
+        return bytes(as_list(ids))
 
     def num_bytes(self, text: str | bytes) -> int:
         return len(self.encode(text))

@@ -42,10 +42,11 @@ def shared_text(name: str) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True, scope="session")
-def cache_of_the_tests(tmp_path_factory):
-    """What the tests leave in the cache is not left in the project's own."""
-    os.environ["LSTMLM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+@pytest.fixture(scope="session", autouse=True)
+def a_cache_of_their_own(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LSTMLM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)

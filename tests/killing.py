@@ -25,7 +25,7 @@ from lstmlm.optim import build_optimizer, grad_clipping
 TEXT = "the tide comes in and goes out. " * 24 + "".join(random.Random(0).choices("the tide comes in, ", k=480))
 SETTINGS = ["backend=nn", "data=file", "model.num_hiddens=8", "model.num_layers=2", "model.dropout=0.3", "train.lr=0.1"]
 SETTINGS += ["data.batch_size=4", "data.num_steps=8", "data.split=[0.6,0.2,0.2]", "train.max_epochs=3", "seed=3"]
-SETTINGS += ["train.log_every=4", "train.eval_every=13", "train.save_every=7", "sample.length=20", "resume=auto"]
+SETTINGS += ["train.log_every=4", "train.eval_every=13", "train.save_every=7", "sample.length=20"]
 CLOCK = ("seconds", "chars_per_s", "speed/")
 
 
@@ -34,7 +34,9 @@ def go(directory: Path) -> None:
     text = directory.parent / "text.txt"
     if not text.exists():
         text.write_text(TEXT)
-    compose.go_on(composed_config(*SETTINGS, f"data.path={text}"), {}, directory, named=True)
+    config = composed_config(*SETTINGS, f"data.path={text}")
+    config.resume = "auto"
+    compose.go_on(config, {}, directory, named=True)
 
 
 def child(directory: Path, before=lambda: None) -> int:
@@ -288,6 +290,7 @@ if __name__ == "__main__":
     warm_up()
     mode, place, *count = sys.argv[1:]
     Path(place).mkdir(exist_ok=True)
+    os.environ["LSTMLM_CACHE"] = os.devnull  # nothing is kept, so every run writes the same files
     answer = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what the runs print
     if mode == "random":

@@ -140,7 +140,7 @@ def test_a_setting_that_makes_another_run_is_refused_by_name(train, stopped, ove
 
 
 def test_what_was_typed_before_may_be_typed_again(train, stopped):
-    code, _, err = train("resume=run", *SMALL_RUN, "train.log_every=5")
+    code, _, err = train("resume=run", *SMALL_RUN, "train.log_every=5", "train.floors=false")
     assert (code, err) == (0, "")
 
 
@@ -264,7 +264,7 @@ def test_a_full_disk_ends_the_run_and_leaves_what_was_saved(train, tmp_path, mon
 
     calls = []
     monkeypatch.setattr("lstmlm.commit.os.fsync", full)
-    code, _, err = train(*SMALL_RUN, "hydra.run.dir=run", "train.save_every=5")
+    code, _, err = train(*SMALL_RUN, "hydra.run.dir=run", "train.save_every=5", "train.floors=false")
     assert code == 4
     assert re.fullmatch(r"error: cannot write run/last\.safetensors: No space left on device: .*\n", err)
     assert checkpoint.load(tmp_path / "run" / "last.safetensors").record["step"] == 5
