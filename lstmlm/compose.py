@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from lstmlm.config import Config, parse, register_schema
+from lstmlm.config import Config, hydra_value, is_hydra_value, parse, register_schema
 from lstmlm.errors import BadInput, exit_code_of, show_any_character
 from lstmlm.shipped import shipped
 
@@ -156,10 +156,8 @@ def quoted(argv: list[str], sweep: bool) -> list[str]:
     words = []
     for word in argv:
         key, equals, value = word.partition("=")
-        taken_as_typed = value[:1] in ("'", '"') or value in ("", "null") or "${" in value
-        if key.lstrip("+") in FREE_TEXT and not taken_as_typed and (not sweep or Path(value).exists()):
-            escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
-            word = f"{key}{equals}'{escaped}'"
+        if key.lstrip("+") in FREE_TEXT and not is_hydra_value(value) and (not sweep or Path(value).exists()):
+            word = f"{key}{equals}{hydra_value(value)}"
         words.append(word)
     return words
 

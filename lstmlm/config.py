@@ -1,11 +1,14 @@
 """The settings: their types and their checks. The values, one home for each, are in conf/."""
 
 import difflib
+import json
 import math
+import re
 from dataclasses import Field, asdict, dataclass, fields, is_dataclass
 from typing import Any, get_args
 
 from lstmlm.errors import BadInput
+from lstmlm.shipped import shipped
 
 
 @dataclass
@@ -244,6 +247,36 @@ def to_yaml(config: Config) -> str:
     from omegaconf import OmegaConf
 
     return OmegaConf.to_yaml(OmegaConf.create(asdict(config)))
+
+
+def to_words(config: Config) -> list[str]:
+    """The overrides that give these settings to `python train.py`: what differs from conf/config.yaml."""
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(OmegaConf.load(shipped("conf") / "config.yaml"))
+    default = flatten(plain)
+    for choice in plain["defaults"]:
+        default |= choice if isinstance(choice, dict) else {}
+    default |= {"data.name": default["data"], "data.path": None}
+    words = []
+    for key, value in flatten(config).items():
+        if key != "resume" and value != default[key]:
+            free = isinstance(value, str) and not is_hydra_value(value)
+            words.append(f"{'data' if key == 'data.name' else key}={value if free else hydra_value(value)}")
+    return words
+
+
+def is_hydra_value(text: str) -> bool:
+    """Is it quoted, null or a reference: what compose.py leaves to Hydra, where it takes other text as typed?"""
+    return text[:1] in ("'", '"') or text in ("", "null") or "${" in text
+
+
+def hydra_value(value: Any) -> str:
+    """A value in Hydra's grammar, text quoted."""
+    if isinstance(value, str):
+        escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
+        return f"'{escaped}'"
+    return json.dumps(value, separators=(",", ":"))  # numbers, lists, true, null
 
 
 def _first_line(error: Exception) -> str:

@@ -63,6 +63,12 @@ def ngram_floors(train: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) ->
     return remembered("n-grams", content, compute)
 
 
+def unigram_nats(train: Sequence[np.ndarray], held_out: Sequence[np.ndarray], vocab_size: int) -> float:
+    """What the held-out pieces cost, a character, if only the frequencies of the training part are known."""
+    unigram = NGrams(last(train, LIMIT), vocab_size, 1)
+    return sum(unigram.nats(piece)[0] for piece in held_out) / sum(max(len(piece) - 1, 0) for piece in held_out)
+
+
 def best_ngram(floors: Sequence[Floor]) -> Floor:
     """The lowest from 2-gram on."""
     return min((floor for floor in floors if floor.name.endswith("-gram")), key=lambda floor: floor.nats_per_char)

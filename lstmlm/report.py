@@ -10,6 +10,7 @@ from lstmlm.floors import LIMIT, Floor
 from lstmlm.novelty import index_of
 from lstmlm.prepare import Prepared, model_arguments
 from lstmlm.tracking import one_line
+from lstmlm.verdict import Verdict
 from lstmlm.vocab import Vocab
 
 log = logging.getLogger("lstmlm")
@@ -70,8 +71,10 @@ def control_characters(vocab: Vocab) -> list[str]:
     return [f"warning: train has {count:,} control characters: if it is no text, see data.vocab=byte"] if count else []
 
 
-def report(prepared: Prepared, scores: dict[str, Score], figures: dict, sample: str, directory: Path) -> None:
-    """The end of the log: the figures, with the split that they are of, and the next two commands to type.
+def report(
+    prepared: Prepared, scores: dict[str, Score], figures: dict, sample: str, judged: Verdict, directory: Path
+) -> None:
+    """The end of the log: the figures, with the split that they are of, a verdict, and the next commands to type.
 
     `sample` is what the best weights write, without the prompt.
     """
@@ -97,5 +100,7 @@ def report(prepared: Prepared, scores: dict[str, Score], figures: dict, sample: 
         *(scores["val"].perplexity, figures["chars_per_s"], prepared.device.type),
     )
     log.info("")
-    log.info("next: python -m lstmlm generate %s --length 500", shlex.quote(str(directory)))
-    log.info("      tensorboard --logdir %s", shlex.quote(str(directory.parent)))
+    log.info("verdict: %s", judged.sentence)
+    log.info("to try:  %s", judged.command)
+    log.info("next:    python -m lstmlm generate %s --length 500", shlex.quote(str(directory)))
+    log.info("         tensorboard --logdir %s", shlex.quote(str(directory.parent)))

@@ -16,7 +16,7 @@ from lstmlm.config import Config, flatten, to_yaml
 from lstmlm.corpus import Corpus
 from lstmlm.errors import BadInput, Diverged
 from lstmlm.evaluation import Score, evaluate_pieces, first
-from lstmlm.floors import Floor, best_ngram, ngram_floors
+from lstmlm.floors import Floor, best_ngram, ngram_floors, unigram_nats
 from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
 from lstmlm.optim import build_optimizer
@@ -28,6 +28,7 @@ from lstmlm.snapshot import restore
 from lstmlm.streams import STREAMS, Streams
 from lstmlm.tracking import Tracker, score_tags
 from lstmlm.training import Limits, Trainer
+from lstmlm.verdict import read_evaluations, verdict
 from lstmlm.writer import generate
 
 
@@ -97,12 +98,19 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
         tracker.final(flatten(config), figures)
     finally:
         tracker.close()
-    report(prepared, scores, figures, sample()[len(prepared.prompt) :], directory)
+    judged = verdict(read_evaluations(tracker.metrics), unigram_of(corpus, val_pieces), config, str(directory))
+    report(prepared, scores, figures, sample()[len(prepared.prompt) :], judged, directory)
+
+
+def unigram_of(corpus: Corpus, val_pieces: list[Tensor]) -> float:
+    """The unigram's nats on the validation text."""
+    train, held_out = ([piece.numpy() for piece in part] for part in (corpus.pieces("train"), val_pieces))
+    return unigram_nats(train, held_out, len(corpus.vocab))
 
 
 def floor_of(corpus: Corpus, val_pieces: list[Tensor]) -> Floor:
     """The best n-gram on the validation text, announced."""
-    train, held_out = ([piece.cpu().numpy() for piece in part] for part in (corpus.pieces("train"), val_pieces))
+    train, held_out = ([piece.numpy() for piece in part] for part in (corpus.pieces("train"), val_pieces))
     floor = best_ngram(ngram_floors(train, held_out))
     announce_floor(floor, len(corpus.ids["train"]), sum(len(piece) - 1 for piece in val_pieces))
     return floor

@@ -10,7 +10,7 @@ from conftest import composed_config as composed
 
 from lstmlm import corpus, initialization, optim, streams
 from lstmlm.backends import BACKENDS
-from lstmlm.config import BEFORE, BOUNDS, CHOICES, Config, flatten, option_names, to_yaml
+from lstmlm.config import BEFORE, BOUNDS, CHOICES, Config, flatten, option_names, to_words, to_yaml
 from lstmlm.errors import BadInput
 
 CONF = ROOT / "conf"
@@ -87,6 +87,32 @@ def test_overrides_of_a_command_fail_in_one_line_as_those_of_train(words, says):
 @pytest.mark.parametrize("name", ["it's.txt", "a,b.txt", "foo(1).txt"])
 def test_overrides_of_a_command_take_odd_file_names_as_typed(name):
     assert composed("data=file", f"data.path={name}").data.path == name
+
+
+OVERRIDES = [
+    ["experiment=d2l", "backend=nn"],
+    ["data=file", "data.path=it's (1), [a].txt", "data.split=[[0,10],[10,20],[20,31]]", "train.lr=1e-5"],
+    ["model.cell=gru", "model.embedding_dim=16", "train.max_epochs=null", "train.max_seconds=90.5"],
+    ["sample.prompt=two words\n", "train.book_report=true", "train.grad_clip=null"],
+    ["sample.prompt='\\'tis null'"],
+    ["sample.prompt=''"],
+    ["sample.prompt='null'"],
+]
+
+
+@pytest.mark.parametrize("overrides", OVERRIDES, ids=str)
+def test_words_give_back_the_settings(overrides):
+    config = composed(*overrides)
+    assert flatten(composed(*to_words(config))) == flatten(config)
+
+
+def test_words_name_only_what_is_not_default():
+    assert to_words(composed()) == []
+    assert to_words(composed("seed=3", "data=time_machine", "backend=nn")) == [
+        "backend=nn",
+        "seed=3",
+        "data=time_machine",
+    ]
 
 
 def test_yaml_gives_back_the_settings():
