@@ -131,7 +131,7 @@ def quoted(argv: list[str], sweep: bool) -> list[str]:
     for word in argv:
         key, equals, value = word.partition("=")
         taken_as_typed = value[:1] in ("'", '"') or value in ("", "null") or "${" in value
-        if key.lstrip("+") in FREE_TEXT and not taken_as_typed and (not sweep or Path(value).exists()):
+        if key.lstrip("+") in FREE_TEXT and not taken_as_typed and (not sweep or os.path.exists(value)):
             escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
             word = f"{key}{equals}'{escaped}'"
         words.append(word)
@@ -149,7 +149,7 @@ def user_error_of(error: Exception) -> Exception:
         return error
     text = f"{error}\n{error.__cause__}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
-        group, _, name = error.missing_cfg_file.rpartition("/")
+        group, _, name = error.missing_cfg_file.partition("/")
         return BadInput(f"{group}={name}: no such option: choose one of {', '.join(error.options)}")
     if isinstance(error, OverrideParseException):
         key, equals, value = error.override.partition("=")

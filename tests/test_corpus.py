@@ -51,30 +51,6 @@ def test_control_characters_are_kept_and_counted(tmp_path):
     assert any("3 control characters" in note for note in corpus.notes)
 
 
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        (b"", "is empty"),
-        (b" \n\t ", "is empty"),
-        (b"aaaa", "1 distinct character"),
-        ("na\u00efve".encode("latin-1"), r"not UTF-8 at byte 2 \(0xEF\)"),
-        ("text".encode("utf-16"), r"not UTF-8 at byte 0 \(0xFF\)"),
-        ("caf\u00e9".encode()[:-1], r"not UTF-8 at byte 3 \(0xC3\)"),
-        (b"ab\xed\xa0\x80", r"not UTF-8 at byte 2 \(0xED\)"),
-    ],
-)
-def test_a_text_that_cannot_be_used_is_refused_by_name(tmp_path, content, complaint):
-    path = write(tmp_path, content)
-    with pytest.raises(BadInput, match=complaint) as refusal:
-        read_corpus("file", path, "raw")
-    assert path in str(refusal.value)
-
-
-def test_nothing_left_after_the_clean_up_is_said(tmp_path):
-    with pytest.raises(BadInput, match=r"nothing left after data\.preprocess=d2l"):
-        read_corpus("file", write(tmp_path, b"1234 5678"), "d2l")
-
-
 def test_a_text_that_is_not_there_says_where_to_put_it():
     with pytest.raises(BadInput, match=r"tiny_shakespeare\.txt: put the file there, or give data\.path"):
         read_corpus("tiny_shakespeare", None, "raw")
