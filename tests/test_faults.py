@@ -11,9 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import faults
 import pytest
-from catalogue import CATALOGUE
+from catalogue import CATALOGUE, strikes
+from catalogue.damage import flip
+from catalogue.scene import SMALL, Scene
 from conftest import composed_config
 from killing import outcome
 
@@ -31,15 +32,15 @@ CASES = [pytest.param(*case, id=f"{row.id} {row.what} {k}") for row in CATALOGUE
 
 @pytest.fixture(scope="session")
 def settings():
-    return composed_config(*faults.SMALL)
+    return composed_config(*SMALL)
 
 
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory, settings):
     """A run that met no fault, and the same stopped at step 3."""
     place = tmp_path_factory.mktemp("kept")
-    for name, fault in (("whole", None), ("stopped", faults.at_step(3, faults.interrupt))):
-        scene = faults.Scene(place, place)
+    for name, fault in (("whole", None), ("stopped", strikes.at_step(3, strikes.interrupt))):
+        scene = Scene(place, place)
         if fault is not None:
             fault(scene)
         exit_code_of(lambda name=name: start(settings, place / name, named=True))
@@ -56,7 +57,7 @@ def scene(kept, settings, tmp_path, train, command, capsys):
         code = exit_code_of(lambda: job(directory, named=True))
         return code, *capsys.readouterr()
 
-    there = faults.Scene(tmp_path, kept, train, command, run)
+    there = Scene(tmp_path, kept, train, command, run)
     yield there
     there.faults.close()
 
@@ -111,7 +112,7 @@ def test_the_tests_and_files_that_rows_name_are_there():
 def test_each_of_two_hundred_flipped_bits_is_caught(kept, tmp_path):
     good, chance = (kept / "whole" / "best.safetensors").read_bytes(), random.Random(0)
     for _ in range(200):
-        (tmp_path / "flipped").write_bytes(faults.flipped(chance.random())(good))
+        (tmp_path / "flipped").write_bytes(flip(good, chance.random()))
         with pytest.raises(BadInput):
             checkpoint.load(tmp_path / "flipped")
 
@@ -137,6 +138,20 @@ def test_a_child_does_not_hold_the_lock(tmp_path):
     child.communicate()
 
 
+def test_a_full_or_closed_stdout_ends_no_run_and_is_told_in_one_line(kept, tmp_path):
+    def shell(words: str) -> tuple[int, str]:
+        environment = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
+        done = subprocess.run(f"exec {sys.executable} {words}", shell=True, cwd=tmp_path, env=environment, stderr=-1)
+        return done.returncode, done.stderr.decode()
+
+    train = TESTS.parent / "train.py"
+    assert shell(f"{train} {' '.join(SMALL)} hydra.run.dir=run >/dev/full") == (0, "")
+    assert outcome(tmp_path / "run") == outcome(kept / "whole")
+    assert shell("-m lstmlm generate run >/dev/full") == (4, "error: system: No space left on device\n")
+    code, err = shell(f"{train} train.lr=-1 >&-")
+    assert code == 2 and re.fullmatch(r"error: train\.lr: .*\n", err)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_a_run_outlives_a_stop_and_its_terminal(tmp_path):
     """Stopped; then its terminal, which has no width, is closed. With other hashes, and warnings errors."""
@@ -144,7 +159,7 @@ def test_a_run_outlives_a_stop_and_its_terminal(tmp_path):
     import pty
     import termios
 
-    words = [*faults.SMALL, "train.max_steps=300", "train.eval_every=100", "train.log_every=10"]
+    words = [*SMALL, "train.max_steps=300", "train.eval_every=100", "train.log_every=10"]
     place, slave = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-W", "error", str(TESTS.parent / "train.py"), *words, "hydra.run.dir=run"],
@@ -161,7 +176,7 @@ def test_a_run_outlives_a_stop_and_its_terminal(tmp_path):
     while b"step 100" not in screen:
         screen += os.read(place, 1000)
     process.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     os.close(place)  # which sends SIGHUP, and SIGCONT
     assert process.wait(60) == 0
     exit_code_of(lambda: start(composed_config(*words), tmp_path / "alone", named=True))

@@ -1,10 +1,9 @@
 """Faults of files: D our own checkpoints, E a stranger's, F what is asked of them."""
 
-import faults
-from faults import cut, flipped, hole, recorded, spoiled
-from injections import Expectation, asked, ends, goes_on, refused, resuming, running, typed
+import functools
 
-from catalogue.row import row
+from catalogue import damage, disk, strikes
+from catalogue.row import Expectation, asked, ends, goes_on, refused, resuming, row, running, typed
 
 CHECKPOINT, GATE, RESUME = "test_checkpoint.py::test_", "test_gate.py::test_", "test_resume.py::test_"
 ERRORS, SAMPLING = "test_errors.py::test_", "test_sampling.py::test_"
@@ -18,15 +17,15 @@ FILES = [
     row(
         "D1",
         "the newest is cut",
-        ([resuming(spoiled(cut(share))) for share in (0, 0.0001, 0.5, 0.9999)], falls_back),
+        ([resuming(damage.cut(share)) for share in (0, 0.0001, 0.5, 0.9999)], falls_back),
     ),
     row(
         "D2",
         "a bit of it is flipped",
-        ([resuming(spoiled(flipped(share))) for share in (0.1, 0.9)], falls_back),
+        ([resuming(damage.spoiled(functools.partial(damage.flip, share=share))) for share in (0.1, 0.9)], falls_back),
         tests=("test_faults.py::test_each_of_two_hundred_flipped_bits_is_caught",),
     ),
-    row("D3", "4 KiB of it are zeros", (resuming(spoiled(hole)), falls_back)),
+    row("D3", "4 KiB of it are zeros", (resuming(damage.spoiled(damage.hole)), falls_back)),
     row("D4", "all are damaged", tests=(RESUME + "without_one_good_checkpoint_nothing_is_restarted",)),
     row("D5", "none is there", tests=(RESUME + "auto_starts_where_there_is_nothing_and_goes_on_where_there_is",)),
     row("D6", "the run is not there", tests=(RESUME + "what_cannot_be_resumed_is_one_line",)),
@@ -45,11 +44,11 @@ FILES = [
         "D11",
         "other threads, another torch or CPU: one line says that the bits may differ",
         (
-            resuming(recorded(lambda record: record["versions"].update(torch="2.0.0", cpu="ABACUS"))),
+            resuming(damage.recorded(lambda record: record["versions"].update(torch="2.0.0", cpu="ABACUS"))),
             goes_on(r"not bit for bit: torch is .*, was 2\.0\.0\n.*not bit for bit: cpu is .*, was ABACUS"),
         ),
         (
-            typed("resume=run", "threads=2", given=(faults.copied("stopped"), faults.threads_restored)),
+            typed("resume=run", "threads=2", given=(damage.copied("stopped"), strikes.threads_restored)),
             goes_on(r"not bit for bit: threads is 2, was 1\n", recovers=False),
         ),
     ),
@@ -57,7 +56,7 @@ FILES = [
         "D12",
         "another vocabulary of the same size",
         (
-            resuming(recorded(lambda record: record["vocab"].append(record["vocab"].pop(5)))),
+            resuming(damage.recorded(lambda record: record["vocab"].append(record["vocab"].pop(5)))),
             refused(r"resume: the vocabulary in the checkpoint is not that of its text"),
         ),
         tests=(RESUME + "the_text_is_known_by_its_hash",),
@@ -66,24 +65,24 @@ FILES = [
     row(
         "D14",
         "half a file is left over",
-        (resuming(faults.file("run/.last.safetensors.1.tmp", b"half")), goes_on(r"going on from step 3,")),
+        (resuming(damage.file("run/.last.safetensors.1.tmp", b"half")), goes_on(r"going on from step 3,")),
     ),
-    row("D15", "file times that mean nothing", (resuming(faults.shuffled_times), goes_on(r"going on from step 3,"))),
+    row("D15", "file times that mean nothing", (resuming(damage.shuffled_times), goes_on(r"going on from step 3,"))),
     row(
         "D16",
         "numbers that are not finite, on their way to the disk or on it",
         (
-            running(faults.at_step(3, faults.huge_weight)),
+            running(strikes.at_step(3, strikes.huge_weight)),
             ends(3, r"error: training diverged at step 4: layers\.0\.W_xi is not finite, or too large"),
         ),
         (
-            running(faults.at_step(3, faults.infinite_moments)),
+            running(strikes.at_step(3, strikes.infinite_moments)),
             ends(3, r"error: training diverged at step 4: optimizer\.exp_avg_sq\.\S+ is not finite"),
         ),
         tests=OPENED,
         files=("NaN weights", "infinite weights"),
     ),
-    row("D17", "a run directory that is a link, to another disk", (running(faults.linked), goes_on())),
+    row("D17", "a run directory that is a link, to another disk", (running(disk.linked), goes_on())),
     # E. A stranger's checkpoint
     row("E1", "a pickle", tests=OPENED, files=("pickle", "pickle, protocol 2")),
     row("E2", "a zip of torch", tests=OPENED, files=("torch zip", "zip")),
@@ -142,7 +141,7 @@ FILES = [
         "E17",
         "a file that changes while it is read",
         (
-            asked("generate", "run", "--length", "5", given=(faults.swapped_while_read,)),
+            asked("generate", "run", "--length", "5", given=(strikes.swapped_while_read,)),
             Expectation(0, "", r"(?s)\A.{5}\Z"),
         ),
     ),
@@ -188,7 +187,7 @@ FILES = [
                 "run",
                 "--length",
                 "1000000000",
-                given=(faults.interrupted_draw,),
+                given=(strikes.interrupted_draw,),
             ),
             Expectation(130, "stopped\n", r"(?s)\A.{50}\Z"),
         ),
@@ -197,7 +196,7 @@ FILES = [
     row(
         "F8",
         "characters that stdout cannot take",
-        (asked("generate", "run", "--temperature", "9", given=(faults.surrogate,)), Expectation(0, "", r"\\ud800")),
+        (asked("generate", "run", "--temperature", "9", given=(damage.surrogate,)), Expectation(0, "", r"\\ud800")),
         tests=(ERRORS + "text_on_an_ascii_terminal_is_escaped",),
     ),
 ]

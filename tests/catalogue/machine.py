@@ -1,16 +1,14 @@
 """Faults of the machine and of time: G the disk, H signals and processes, I numbers, J ranks, K curves, L sweeps."""
 
 import errno
-import itertools
 import math
 import resource
 
-import faults
-from faults import SMALL, SWEEP, at_call, at_step, at_write, cut, disk_full, patched, scored, spoiled
-from injections import Expectation, ends, goes_on, refused, resuming, running, typed
 from killing import outcome
 
-from catalogue.row import row
+from catalogue import damage, disk, strikes
+from catalogue.row import Expectation, ends, goes_on, refused, resuming, row, running, typed
+from catalogue.scene import SMALL, SWEEP
 
 ERRORS, RESUME, TRAINING = "test_errors.py::test_", "test_resume.py::test_", "test_training.py::test_"
 SWEPT = (ERRORS + "a_sweep_goes_on_past_a_job_that_fails_and_keeps_the_worst_code",)
@@ -18,13 +16,6 @@ KILLED = (RESUME + "a_kill_at_every_point_of_a_save_changes_nothing", RESUME + "
 TERMINAL = ("test_faults.py::test_a_run_outlives_a_stop_and_its_terminal",)
 NO_SPACE = "No space left on device"
 ONE_PROCESS = "a run is one process"
-
-
-def half(length: int) -> int:
-    return length // 2
-
-
-PARTS = (lambda length: 0, half, lambda length: length - 1)
 
 
 def cannot_save(why: str) -> Expectation:
@@ -45,47 +36,52 @@ MACHINE = [
     # G. The disk
     row(
         "G1",
-        "full, at each write, after nothing, half, or nearly all",
-        ([running(disk_full(nth, part)) for nth, part in zip(range(8), itertools.cycle(PARTS))], cannot_save(NO_SPACE)),
-        (running(patched("lstmlm.tracking.open", faults.torn_row)), cannot_save(NO_SPACE)),
-        (running(faults.limited(resource.RLIMIT_FSIZE, lambda: 20_000)), cannot_save("File too large")),
+        "full, at each write, after nothing, half, or all but a byte",
+        ([running(disk.full(nth, (0, 0.5, 1 - 1e-9)[nth % 3])) for nth in range(8)], cannot_save(NO_SPACE)),
+        (running(strikes.patched("lstmlm.tracking.open", disk.torn_row)), cannot_save(NO_SPACE)),
+        (running(strikes.limited(resource.RLIMIT_FSIZE, 20_000)), cannot_save("File too large")),
     ),
-    row("G2", "full, really", (running(at_write(2, faults.dev_full)), cannot_save(NO_SPACE))),
+    row(
+        "G2",
+        "full, really, for the run or for stdout",
+        (running(disk.at_write(2, disk.dev_full)), cannot_save(NO_SPACE)),
+        tests=("test_faults.py::test_a_full_or_closed_stdout_ends_no_run_and_is_told_in_one_line",),
+    ),
     row(
         "G3",
         "full, and it says so when the file is synced or closed",
-        ([running(at_call("os.fsync", nth)) for nth in (2, 4, 5, 6)], cannot_save(NO_SPACE)),
-        (running(at_write(3, faults.late_refusal)), cannot_save("Disk quota exceeded")),
+        ([running(strikes.at_call("os.fsync", nth)) for nth in (2, 4, 5, 6)], cannot_save(NO_SPACE)),
+        (running(disk.at_write(3, disk.late_refusal)), cannot_save("Disk quota exceeded")),
     ),
     row(
         "G4",
         "broken, over the quota, read-only",
-        (running(disk_full(2, half, errno.EIO)), cannot_save("Input/output error")),
-        (running(disk_full(3, half, errno.EDQUOT)), cannot_save("Disk quota exceeded")),
-        (running(disk_full(4, half, errno.EROFS)), cannot_save("Read-only file system")),
+        (running(disk.full(2, 0.5, errno.EIO)), cannot_save("Input/output error")),
+        (running(disk.full(3, 0.5, errno.EDQUOT)), cannot_save("Disk quota exceeded")),
+        (running(disk.full(4, 0.5, errno.EROFS)), cannot_save("Read-only file system")),
     ),
-    row("G5", "takes a file piece by piece", (running(at_write(None, faults.piecemeal)), goes_on())),
+    row("G5", "takes a file piece by piece", (running(disk.at_write(None, disk.piecemeal)), goes_on())),
     row(
         "G6",
         "the run directory is taken away",
-        (running(at_step(3, faults.vanished)), cannot_save("No such file or directory")),
+        (running(strikes.at_step(3, strikes.vanished)), cannot_save("No such file or directory")),
     ),
     row(
         "G7",
         "full, when last becomes previous and the new one last",
-        ([running(at_call("os.replace", nth)) for nth in (2, 3, 4)], cannot_save(NO_SPACE)),
+        ([running(strikes.at_call("os.replace", nth)) for nth in (2, 3, 4)], cannot_save(NO_SPACE)),
     ),
     row(
         "G8",
         "no room for TensorBoard",
-        (running(patched("lstmlm.curves.open", faults.read_only)), without_curves("Read-only file system")),
-        (running(patched("lstmlm.curves.open", faults.small_curves)), without_curves(NO_SPACE)),
+        (running(strikes.patched("lstmlm.curves.open", strikes.read_only)), without_curves("Read-only file system")),
+        (running(strikes.patched("lstmlm.curves.open", disk.small_curves)), without_curves(NO_SPACE)),
     ),
     row(
         "G9",
         "no room for the log",
-        (running(faults.folder("run/train.log")), without_log("Is a directory")),
-        (running(patched("lstmlm.rundir.LogFile._open", faults.small_log)), without_log(NO_SPACE)),
+        (running(damage.folder("run/train.log")), without_log("Is a directory")),
+        (running(strikes.patched("lstmlm.rundir.LogFile._open", disk.small_log)), without_log(NO_SPACE)),
     ),
     row(
         "G10",
@@ -100,9 +96,9 @@ MACHINE = [
     row(
         "H5",
         "a signal in the middle of a save",
-        (running(at_call("os.fsync", 4, faults.terminate)), ends(143, "stopped at step 2: saved run/last")),
-        (running(at_call("os.replace", 3, faults.interrupt)), ends(130, "stopped at step 2: saved run/last")),
-        (running(at_call("os.fsync", 2, faults.terminate)), ends(143, "stopped at step 1: saved run/last")),
+        (running(strikes.at_call("os.fsync", 4, strikes.terminate)), ends(143, "stopped at step 2: saved run/last")),
+        (running(strikes.at_call("os.replace", 3, strikes.interrupt)), ends(130, "stopped at step 2: saved run/last")),
+        (running(strikes.at_call("os.fsync", 2, strikes.terminate)), ends(143, "stopped at step 1: saved run/last")),
     ),
     row("H6", "the terminal is closed", tests=TERMINAL),
     row(
@@ -115,11 +111,11 @@ MACHINE = [
         "H9",
         "no memory",
         (
-            running(at_step(3, faults.no_memory)),
+            running(strikes.at_step(3, strikes.no_memory)),
             ends(4, r"error: out of memory: lower data\.batch_size or model\.num_hiddens"),
         ),
         (
-            typed(*SMALL, "model.num_hiddens=3000", given=(faults.little_memory,)),
+            typed(*SMALL, "model.num_hiddens=3000", given=(strikes.little_memory,)),
             ends(4, r"error: out of memory: lower data\.batch_size or model\.num_hiddens", recovers=False),
         ),
     ),
@@ -127,7 +123,7 @@ MACHINE = [
     row(
         "H11",
         "a bug",
-        (running(at_step(3, lambda trainer: 1 / 0)), ends(1, "error: a bug in lstmlm: ZeroDivisionError: ")),
+        (running(strikes.at_step(3, lambda trainer: 1 / 0)), ends(1, "error: a bug in lstmlm: ZeroDivisionError: ")),
         tests=(ERRORS + "a_bug_is_one_line_and_the_traceback_is_in_the_log",),
     ),
     row("H12", "warnings are errors, hashes are others", tests=TERMINAL),
@@ -141,7 +137,7 @@ MACHINE = [
         "I2",
         "clipping a gradient that is not finite: the step is found by its norm",
         (
-            running(patched("lstmlm.training.grad_clipping", faults.infinite_norm)),
+            running(strikes.patched("lstmlm.training.grad_clipping", strikes.infinite_norm)),
             ends(3, r"error: training diverged at step 1: the loss or the norm of its gradient is not finite"),
         ),
     ),
@@ -161,11 +157,11 @@ MACHINE = [
         "I5",
         "a validation loss that is not finite: never the best",
         (
-            running(scored(9, math.nan, 9.5, 9, 9)),
+            running(strikes.scored(9, math.nan, 9.5, 9, 9)),
             goes_on(recovers=False, check=lambda scene: scene.rows()[-1]["best_step"] == 2),
         ),
         (
-            running(scored(math.nan, math.inf, math.nan)),
+            running(strikes.scored(math.nan, math.inf, math.nan)),
             ends(3, "error: training diverged: no evaluation gave a finite validation loss", recovers=False),
         ),
     ),
@@ -190,12 +186,12 @@ MACHINE = [
     row("J12", "a rank that does not come", because=ONE_PROCESS),
     row("J13", "objects from rank to rank", because=ONE_PROCESS),
     # K. TensorBoard, the bar, the terminal
-    row("K1", "points drawn before the run was killed", (resuming(spoiled(cut(0.5))), goes_on()), tests=KILLED),
+    row("K1", "points drawn before the run was killed", (resuming(damage.cut(0.5)), goes_on()), tests=KILLED),
     row("K2", "a point at the step of the checkpoint", (resuming(), goes_on())),
     row(
         "K3",
         "an event file of the same second, or of the future",
-        (resuming(faults.set_back, spoiled(cut(0.5))), goes_on()),
+        (resuming(damage.set_back, damage.cut(0.5)), goes_on()),
         tests=KILLED,
     ),
     row("K4", "points that were not flushed", tests=KILLED),
@@ -203,7 +199,7 @@ MACHINE = [
         "K5",
         "a torn record",
         (
-            resuming(spoiled(lambda data: data[:-7], "events*")),
+            resuming(damage.spoiled(lambda data: data[:-7], "events*")),
             goes_on(curves=False, check=lambda scene: scene.points("loss/train").keys() >= {1, 2, 4, 5, 6}),
         ),
     ),
@@ -211,7 +207,7 @@ MACHINE = [
         "K6",
         "points that are not finite",
         (
-            running(scored(9, math.nan, 9.5, 9, 9)),
+            running(strikes.scored(9, math.nan, 9.5, 9, 9)),
             goes_on(
                 recovers=False,
                 check=lambda scene: scene.rows()[1]["loss/val"] == "nan" and math.isnan(scene.points("loss/val")[4]),
@@ -230,11 +226,11 @@ MACHINE = [
         "L3",
         "Ctrl-C",
         (
-            typed(*SWEEP, "seed=1,0,2", given=(faults.stop_second_job,)),
+            typed(*SWEEP, "seed=1,0,2", given=(strikes.stop_second_job,)),
             Expectation(
                 130,
                 r"stopped at step 3: saved sweep/1_nn_s0/last\.safetensors: go on with resume=sweep/1_nn_s0\n",
-                check=lambda scene: faults.final_rows(scene.folder / "sweep") == ["0_nn_s1"],
+                check=lambda scene: scene.finished_jobs() == ["0_nn_s1"],
             ),
         ),
     ),
@@ -242,12 +238,12 @@ MACHINE = [
         "L4",
         "a sweep that was stopped is started again",
         (
-            typed(*SWEEP, "seed=1,0,2", "resume=auto", given=(faults.sweep_stopped,)),
+            typed(*SWEEP, "seed=1,0,2", "resume=auto", given=(damage.sweep_stopped,)),
             goes_on(
                 r"has finished at step 6(.|\n)*going on from step 3",
                 recovers=False,
                 check=lambda scene: (
-                    faults.final_rows(scene.folder / "sweep") == ["0_nn_s1", "1_nn_s0", "2_nn_s2"]
+                    scene.finished_jobs() == ["0_nn_s1", "1_nn_s0", "2_nn_s2"]
                     and outcome(scene.folder / "sweep" / "1_nn_s0") == outcome(scene.kept / "whole")
                 ),
             ),
@@ -258,7 +254,7 @@ MACHINE = [
         "a value longer than a file name may be",
         (
             typed(*SWEEP, "sample.prompt=" + "the " * 100),
-            goes_on(recovers=False, check=lambda scene: faults.final_rows(scene.folder / "sweep") == ["0_nn_s0"]),
+            goes_on(recovers=False, check=lambda scene: scene.finished_jobs() == ["0_nn_s0"]),
         ),
     ),
     row(

@@ -1,9 +1,7 @@
 """Faults of the user: A settings and the command line, B the text, C downloads."""
 
-import faults
-from injections import ends, goes_on, reading, refused, typed
-
-from catalogue.row import row
+from catalogue import damage, strikes
+from catalogue.row import ends, goes_on, reading, refused, row, typed
 
 ERRORS, CORPUS = "test_errors.py::test_", "test_corpus.py::test_"
 NO_DOWNLOADS = "there are no downloads yet"
@@ -67,7 +65,7 @@ USER = [
         "A9",
         "a run directory that cannot be made",
         (
-            typed("hydra.run.dir=file/run", given=(faults.file("file", b"in the way"),)),
+            typed("hydra.run.dir=file/run", given=(damage.file("file", b"in the way"),)),
             ends(4, r"error: \S*file/run: ", untouched=True, recovers=False),
         ),
         (typed("hydra.run.dir=/proc/run"), ends(4, r"error: /proc/run: ", untouched=True, recovers=False)),
@@ -81,7 +79,7 @@ USER = [
         "A11",
         "a device that is not there",
         (
-            typed("device=cuda", given=(faults.no_gpu,)),
+            typed("device=cuda", given=(strikes.no_gpu,)),
             refused(r"device: no cuda device on this machine: use device=cpu or device=auto"),
         ),
     ),
@@ -92,7 +90,7 @@ USER = [
         (typed("data=file", "data.path=nothere.txt"), refused(r"data\.path: no such file: nothere\.txt")),
         (typed("data=file", "data.path=."), refused(r"data\.path: \. is a folder")),
         (
-            typed("data=file", "data.path=pipe", given=(faults.pipe,)),
+            typed("data=file", "data.path=pipe", given=(damage.pipe,)),
             refused(r"data\.path: not a regular file: pipe"),
         ),
     ),
@@ -164,7 +162,7 @@ USER = [
         "B12",
         "a text that the memory cannot hold",
         (
-            typed("data=file", "data.path=my.txt", given=(faults.sparse,)),
+            typed("data=file", "data.path=my.txt", given=(damage.sparse,)),
             refused(r"data\.path: my\.txt needs [\d,.]+ GB, 20 times its size, this machine has [\d,.]+ GB"),
         ),
     ),
