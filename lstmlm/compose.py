@@ -156,7 +156,7 @@ def quoted(argv: list[str], sweep: bool) -> list[str]:
     words = []
     for word in argv:
         key, equals, value = word.partition("=")
-        if key.lstrip("+") in FREE_TEXT and not is_hydra_value(value) and (not sweep or Path(value).exists()):
+        if key.lstrip("+") in FREE_TEXT and not is_hydra_value(value) and (not sweep or os.path.exists(value)):
             word = f"{key}{equals}{hydra_value(value)}"
         words.append(word)
     return words
@@ -173,7 +173,7 @@ def user_error_of(error: Exception) -> Exception:
         return error
     text = f"{error}\n{error.__cause__}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
-        group, _, name = error.missing_cfg_file.rpartition("/")
+        group, _, name = error.missing_cfg_file.partition("/")
         return BadInput(f"{group}={name}: no such option: choose one of {', '.join(error.options)}")
     if isinstance(error, OverrideParseException):
         key, equals, value = error.override.partition("=")

@@ -13,9 +13,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from tqdm import tqdm
+
 from lstmlm.errors import BadInput
 
 PIECE = 1 << 20  # bytes read at a time
+WORTH_A_BAR = 256 << 20  # bytes: about a second
 MAX_FILES = 100_000
 
 
@@ -67,10 +70,14 @@ def raw_pieces(path: Path) -> Iterator[bytes]:
 
 def fingerprint(files: Iterable[Path]) -> tuple[str, int]:
     """(SHA-256, length) of the bytes of the files, one after the other."""
-    whole, length = hashlib.sha256(), 0
-    for data in itertools.chain.from_iterable(map(raw_pieces, files)):
-        whole.update(data)
-        length += len(data)
+    files = list(files)
+    whole, length, on_disk = hashlib.sha256(), 0, sum(file.stat().st_size for file in files)
+    hidden = None if on_disk > WORTH_A_BAR else True  # None: where there is no terminal
+    with tqdm(desc="looking at the text", total=on_disk, unit="B", unit_scale=True, disable=hidden) as bar:
+        for data in itertools.chain.from_iterable(map(raw_pieces, files)):
+            whole.update(data)
+            length += len(data)
+            bar.update(len(data))
     return whole.hexdigest(), length
 
 

@@ -191,6 +191,7 @@ class Trainer:
 
     def evaluate(self) -> None:
         """Score the validation text, keep the weights if they are the best so far, and save."""
+        self.check(self.model.book_weights())
         val = evaluate_pieces(self.model, self.val_pieces)
         values = score_tags("train", self.since_evaluation.score) | score_tags("val", val) | self.position_tags()
         values |= self.since_evaluation.gradient_tags() | {"speed/chars_per_s": self.chars_per_second}
@@ -214,16 +215,20 @@ class Trainer:
     def save_last(self) -> tuple[Tensors, dict]:
         """Write `last`, and return what was written. Diverged, and nothing written, if a number is not finite."""
         began = time.perf_counter()
-        self.meter.check()
         tensors, record = capture(self)
         tensors, record = self.model.book_weights() | tensors, self.record | record
-        if name := checkpoint.unsound(tensors):
-            raise Diverged(f"training diverged at step {self.step}: {name} is not finite, or too large: lower train.lr")
+        self.check(tensors)
         self.tracker.flush()
         checkpoint.save_last(self.directory, tensors, record)
         self.saved = time.perf_counter()
         self.clock += self.saved - began
         return tensors, record
+
+    def check(self, tensors: Tensors) -> None:
+        """Diverged if a step, or one of the tensors, is not finite. Waits for the device."""
+        self.meter.check()
+        if name := checkpoint.unsound(tensors):
+            raise Diverged(f"training diverged at step {self.step}: {name} is not finite, or too large: lower train.lr")
 
     @property
     def chars_per_second(self) -> float:

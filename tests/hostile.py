@@ -8,6 +8,7 @@ import base64
 import contextlib
 import itertools
 import json
+import math
 import os
 import pickle
 import random
@@ -147,7 +148,7 @@ def hostile(good: bytes, folder: Path) -> dict[str, bytes]:
         "extra field": with_record(good, put("code", base64.b64encode(b"x").decode())),
         "later format": with_record(good, put("format", 99)),
     }
-    for value, label in ((float("nan"), "NaN weights"), (float("inf"), "infinite weights")):
+    for value, label in ((math.nan, "NaN weights"), (math.inf, "infinite weights"), (1e38, "huge weights")):
         poisoned = {**weights, name: weights[name].clone()}
         poisoned[name][0, 0] = value
         metadata = {KEY: json.dumps(record)}

@@ -444,11 +444,6 @@ def test_looking_at_the_settings_or_giving_a_file_fetches_nothing(
 # By hand
 
 
-def test_no_archive_is_unpacked():
-    for path in (ROOT / "lstmlm").rglob("*.py"):  # what is gzipped has one file in it, and no names
-        assert not re.search("extract|tarfile|unpack_archive", path.read_text(encoding="utf-8")), path
-
-
 def test_every_text_of_the_settings_has_a_source():
     settings = {path.stem for path in (ROOT / "conf" / "data").glob("*.yaml")}
     assert settings == {"tide_clock", "file"} | set(texts.FETCHED) | set(texts.BY_HAND)

@@ -1,11 +1,9 @@
 """A user's mistake is one line on stderr that names the thing and what would do, and an exit code; nothing is left."""
 
-import os
 import re
 import sys
 
 import pytest
-import torch
 from conftest import ROOT, SMALL_RUN, shell
 
 from lstmlm import errors
@@ -20,10 +18,6 @@ def words_of(value) -> str:
 
 # (overrides, what the line says)
 SETTINGS = [
-    (["train.lr=abc"], r"train\.lr: value 'abc' of type 'str' could not be converted to Float"),
-    (["train.lrr=1"], r"train\.lrr: no such setting: did you mean train\.lr\?.*train\.max_epochs"),
-    (["+train.lrr=1"], r"train\.lrr: no such setting: did you mean train\.lr\?"),
-    (["num_hiddens=3"], r"num_hiddens: no such setting: did you mean model\.num_hiddens\?"),
     (["backend=foo"], r"backend=foo: no such option: choose one of cell, nn, scratch"),
     (
         ["data=poems"],
@@ -33,37 +27,19 @@ SETTINGS = [
     (["model.cell=gru", "backend=cell"], r"backend: there is no gru on cell: there are lstm on scratch, nn, cell; gru"),
     (["model.cell=gru", "model.gru_reset=before", "backend=nn"], r"backend: there is no gru_before on nn: "),
     (["model.gru_reset=before"], r"model\.gru_reset: has no effect with model\.cell=lstm"),
-    (["train.lr=-1"], r"train\.lr: must be finite and more than 0, got -1"),
-    (["train.lr=nan"], r"train\.lr: must be finite"),
-    (["train.lr=inf"], r"train\.lr: must be finite"),
-    (["train.lr=1e999"], r"train\.lr: must be finite"),
-    (["model.num_hiddens=0"], r"model\.num_hiddens: must be finite and 1 to \d+, got 0"),
-    (["model.num_layers=0"], r"model\.num_layers: "),
-    (["model.dropout=1.5"], r"model\.dropout: must be finite and 0 to 0\.999, got 1\.5"),
-    (["data.batch_size=0"], r"data\.batch_size: "),
-    (["data.num_steps=0"], r"data\.num_steps: "),
-    (["train.max_steps=-1"], r"train\.max_steps: must be finite and 1 or more, got -1"),
     (["train.max_epochs=null"], r"train\.max_epochs: no limit is set: set train\.max_epochs, train\.max_steps"),
     (["train.optimizer=adam"], r"train\.optimizer: no such option 'adam': choose one of sgd, adamw"),
     (["data.sampling=shuffled"], r"data\.sampling: no such option 'shuffled': choose one of sequential, random"),
     (["device=tpu"], r"device: no such option 'tpu': choose one of auto, cpu, cuda, mps"),
     (["seed=-1"], r"seed: "),
-    (["data.path=${nope}"], r"data\.path: refers to something that does not exist"),
-    (["model.num_hiddens=1048576"], r"model\.num_hiddens: .* need [\d,.]+ GB, this machine has [\d,.]+ GB"),
-    (["model.num_hiddens=8192"], r"model\.num_hiddens: a checkpoint of [\d,.]+ GB is more than may be read again"),
-    (["sample.prompt=Ω"], r"sample\.prompt: character '\\u03a9' \(U\+03A9\) at position 0 is not in the vocabulary"),
     (["data.path=my.txt"], r"data\.path: has no effect with data=tide_clock: add data=file"),
     (["data=file"], r"data\.path: data=file needs a text"),
-    (["data=file", "data.path=nothere.txt"], r"data\.path: no such file: nothere\.txt"),
-    (["data=file", "data.path=."], r"data\.path: the folder \. holds no files"),
     (["data.name=poems"], r"data\.name: no such text: 'poems': choose one with data=NAME"),
     (["data.split=[0.9,0.05,0.5]"], r"data\.split: "),
     (["data.split=thirds"], r"data\.split: 'thirds': give fractions"),
-    (["data.max_tokens=64"], r"data\.num_steps: the training text has 64 characters.*at least 65"),
     (["train.lr"], r"train\.lr: cannot be read as a setting: type train\.lr=VALUE"),
     (["model.init=Ω"], r"model\.init=Ω: cannot be read as a setting: type \"model\.init='Ω'\""),
     (["--foo"], r"\S+: unrecognized arguments: --foo"),
-    (["--config-name", "nope"], r"settings: .*nope"),
 ]
 
 
@@ -73,18 +49,6 @@ def test_a_setting_that_cannot_be_is_one_line(train, tmp_path, overrides, says):
     assert (code, out) == (2, "")
     assert re.fullmatch(rf"error: {says}.*\n", err), err
     assert not list(tmp_path.rglob("*.*")), "something was written"
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-def test_a_device_that_is_not_there_is_named(train):
-    code, _, err = train("device=cuda")
-    assert code == 2 and err == "error: device: no cuda device on this machine: use device=cpu or device=auto\n"
-
-
-def test_a_pipe_is_refused_and_not_waited_for(train, tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    code, _, err = train("data=file", "data.path=pipe")
-    assert code == 2 and err == "error: data.path: not a regular file: pipe\n"
 
 
 ODD_NAMES = [
@@ -146,12 +110,6 @@ def test_two_runs_in_the_same_second_have_two_directories(train, tmp_path):
     assert {path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()} == {"one", "one_2"}
 
 
-def test_a_run_directory_that_cannot_be_made_is_the_environments_fault(train, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    code, _, err = train("hydra.run.dir=file/run")
-    assert code == 4 and err.startswith("error: ") and "file/run" in err and err.count("\n") == 1
-
-
 def test_a_sweep_goes_on_past_a_job_that_fails_and_keeps_the_worst_code(train, tmp_path):
     code, _, err = train(*SMALL_RUN, "-m", "train.lr=0.01,-1,0.02", "train.max_steps=2", "hydra.sweep.dir=sweep")
     assert code == 2 and err.count("error: ") == 1
@@ -160,15 +118,8 @@ def test_a_sweep_goes_on_past_a_job_that_fails_and_keeps_the_worst_code(train, t
 
 # (words after the checkpoint, what the line says)
 SAMPLING = [
-    (["--temperature", "-1"], r"--temperature: must be 0"),
-    (["--temperature", "nan"], r"--temperature: must be 0"),
-    (["--length", "-1"], r"--length: must be 0 or more, got -1"),
     (["--length", "many"], r"lstmlm generate: argument --length: 'many' is neither a number nor inf"),
     (["--seed", "-5"], r"--seed: must be 0 or more, got -5"),
-    (
-        ["--prompt", "The ñandú"],
-        r"--prompt: characters '\\xf1' \(U\+00F1\) at position 4 \(nearest: 'n'\), .* are not in the vocabulary: ",
-    ),
     (["--backend", "fast"], r"lstmlm generate: argument --backend: invalid choice: 'fast'"),
     (["--colour"], r"lstmlm: unrecognized arguments: --colour"),
 ]

@@ -1,0 +1,247 @@
+"""Faults of the user: A settings and the command line, B the text, C downloads."""
+
+from catalogue import damage, strikes
+from catalogue.row import ends, goes_on, reading, refused, row, typed
+
+ERRORS, CORPUS, DOWNLOAD = "test_errors.py::test_", "test_corpus.py::test_", "test_download.py::test_"
+LINE_ENDS = CORPUS + "line_ends_become_line_feeds_and_a_byte_order_mark_is_dropped_and_both_are_said"
+
+USER = [
+    # A. Settings and the command line
+    row(
+        "A1",
+        "a value of another type",
+        (typed("train.lr=abc"), refused(r"train\.lr: value 'abc' of type 'str' could not be converted to Float")),
+    ),
+    row(
+        "A2",
+        "a name with a slip",
+        (typed("train.lrr=1"), refused(r"train\.lrr: no such setting: did you mean train\.lr\?.*train\.max_epochs")),
+        (typed("num_hiddens=3"), refused(r"num_hiddens: no such setting: did you mean model\.num_hiddens\?")),
+    ),
+    row(
+        "A3",
+        "a name with a slip, and a plus, with which Hydra takes it",
+        (typed("+train.lrr=1"), refused(r"train\.lrr: no such setting: did you mean train\.lr\?")),
+    ),
+    row(
+        "A4",
+        "a rate that is none",
+        ([typed(f"train.lr={rate}") for rate in ("-1", "nan", "inf", "1e999")], refused(r"train\.lr: must be finite")),
+    ),
+    row(
+        "A5",
+        "a size that is none",
+        (typed("model.num_hiddens=0"), refused(r"model\.num_hiddens: must be finite and 1 to \d+, got 0")),
+        (typed("model.num_layers=0"), refused(r"model\.num_layers: must be finite and 1 to 64, got 0")),
+        (typed("model.dropout=1.5"), refused(r"model\.dropout: must be finite and 0 to 0\.999, got 1\.5")),
+        (typed("data.batch_size=0"), refused(r"data\.batch_size: must be finite and 1 to \d+, got 0")),
+        (typed("data.num_steps=0"), refused(r"data\.num_steps: must be finite and 1 to \d+, got 0")),
+        (typed("train.max_steps=-1"), refused(r"train\.max_steps: must be finite and 1 or more, got -1")),
+    ),
+    row(
+        "A6",
+        "dropout with one layer: has its effect here, on the last layer too",
+        tests=("test_model.py::test_dropout_thins_the_output_of_every_layer_and_keeps_its_mean",),
+    ),
+    row(
+        "A7",
+        "a reference to nothing",
+        (typed("data.path=${nope}"), refused(r"data\.path: refers to something that does not exist: .*nope")),
+    ),
+    row(
+        "A8",
+        "a model that no machine holds, or no checkpoint",
+        (
+            typed("model.num_hiddens=1048576"),
+            refused(r"model\.num_hiddens: .* need [\d,.]+ GB, this machine has [\d,.]+ GB"),
+        ),
+        (
+            typed("model.num_hiddens=8192"),
+            refused(r"model\.num_hiddens: a checkpoint of [\d,.]+ GB is more than may be read again"),
+        ),
+    ),
+    row(
+        "A9",
+        "a run directory that cannot be made",
+        (
+            typed("hydra.run.dir=file/run", given=(damage.file("file", b"in the way"),)),
+            ends(4, r"error: \S*file/run: ", untouched=True, recovers=False),
+        ),
+        (typed("hydra.run.dir=/proc/run"), ends(4, r"error: /proc/run: ", untouched=True, recovers=False)),
+    ),
+    row(
+        "A10",
+        "an unknown file of settings",
+        (typed("--config-name", "nope"), refused(r"settings: .*nope")),
+    ),
+    row(
+        "A11",
+        "a device that is not there",
+        (
+            typed("device=cuda", given=(strikes.no_gpu,)),
+            refused(r"device: no cuda device on this machine: use device=cpu or device=auto"),
+        ),
+    ),
+    # B. The text
+    row(
+        "B1",
+        "no such text, a folder, a pipe, which is not waited for",
+        (typed("data=file", "data.path=nothere.txt"), refused(r"data\.path: no such file: nothere\.txt")),
+        (typed("data=file", "data.path=."), refused(r"data\.path: the folder \. holds no files")),
+        (
+            typed("data=file", "data.path=pipe", given=(damage.pipe,)),
+            refused(r"data\.path: not a regular file: pipe"),
+        ),
+    ),
+    row(
+        "B2",
+        "nothing in it",
+        ([reading(b""), reading(b" \n\t ")], refused(r"data\.path: my\.txt is empty: give a text file")),
+        (
+            reading(b"1234 5678", "data.preprocess=d2l"),
+            refused(r"data\.path: my\.txt has nothing left after data\.preprocess=d2l"),
+        ),
+    ),
+    row(
+        "B3",
+        "too short for the batch, and for one lane",
+        (typed("data.max_tokens=64"), refused(r"data\.num_steps: the training text has 64 characters.*at least 65")),
+        tests=(
+            "test_streams.py::test_a_short_text_shrinks_the_batch_or_says_what_is_too_small",
+            ERRORS + "a_short_text_shrinks_the_batch_and_says_so",
+        ),
+    ),
+    row(
+        "B4",
+        "a validation part too short",
+        (
+            typed("data.split=[[0,90],[90,91],[91,100]]"),
+            refused(r"data\.split: the val part has 1 characters of 164017: it needs at least 2"),
+        ),
+        tests=("test_split.py::test_a_split_that_cannot_be_is_refused",),
+    ),
+    row(
+        "B5",
+        "not UTF-8: Latin-1, UTF-16, cut inside a character, a surrogate",
+        (reading("na\u00efve".encode("latin-1")), refused(r"data\.path: my\.txt is not UTF-8 at byte 2 \(0xEF\)")),
+        (reading("text".encode("utf-16")), refused(r"data\.path: my\.txt is not UTF-8 at byte 0 \(0xFF\)")),
+        (reading("caf\u00e9".encode()[:-1]), refused(r"data\.path: my\.txt is not UTF-8 at byte 3 \(0xC3\)")),
+        (reading(b"ab\xed\xa0\x80"), refused(r"data\.path: my\.txt is not UTF-8 at byte 2 \(0xED\)")),
+    ),
+    row("B6", "a byte-order mark", tests=(LINE_ENDS,)),
+    row(
+        "B7",
+        "line ends of other systems: read as line feeds",
+        tests=(LINE_ENDS, "test_sources.py::test_a_text_cut_anywhere_reads_as_the_whole"),
+    ),
+    row(
+        "B8",
+        "control characters",
+        (reading(b"a\0\0\x1bbc" * 100), goes_on(r"warning: train has 270 control characters", recovers=False)),
+    ),
+    row(
+        "B9",
+        "other characters that end a line: no line is split at them",
+        (
+            reading("the\u2028tide\u2029comes\x85in\x0band\x0cout\x1c".encode() * 40, "sample.length=200"),
+            goes_on(recovers=False, check=lambda scene: [row["step"] for row in scene.rows()] == [2, 4, 6, 6]),
+        ),
+        tests=("test_vocab.py::test_a_covered_text_comes_back",),
+    ),
+    row(
+        "B10",
+        "one character over and over",
+        (
+            reading(b"aaaa" * 100),
+            refused(r"data\.path: the train part has 1 distinct character: there is nothing to learn"),
+        ),
+    ),
+    row(
+        "B11",
+        "more than ten thousand different characters",
+        (
+            reading("".join(map(chr, range(0x4E00, 0x4E00 + 12_000))).encode()),
+            goes_on(r"warning: 10,801 symbols as one-hot inputs: consider model\.embedding_dim", recovers=False),
+        ),
+    ),
+    row(
+        "B12",
+        "a text larger than the memory: its ids lie in files; its clean-up does not",
+        (
+            typed("data.preprocess=d2l", given=(strikes.patched("lstmlm.corpus.IN_MEMORY", 1 << 40),)),
+            refused(r"data\.preprocess: a text of [\d,.]+ GB needs [\d,.]+ GB of memory"),
+        ),
+        tests=(CORPUS + "a_large_text_is_the_same_from_its_file_as_from_memory",),
+    ),
+    row(
+        "B13",
+        "the text changes between two commands",
+        tests=(
+            "test_resume.py::test_the_text_is_known_by_its_hash",
+            ERRORS + "a_text_that_changed_since_the_run_is_not_scored_in_silence",
+        ),
+    ),
+    row(
+        "B14",
+        "a character that the training text lacks",
+        (
+            typed("sample.prompt=Ω"),
+            refused(r"sample\.prompt: character '\\u03a9' \(U\+03A9\) at position 0 is not in the vocabulary"),
+        ),
+        tests=(
+            ERRORS + "held_out_characters_that_train_lacks_are_counted",
+            "test_checkpoint.py::test_characters_the_vocabulary_lacks_are_scored_and_counted",
+        ),
+    ),
+    row("B15", "a terminal of ASCII", tests=(ERRORS + "text_on_an_ascii_terminal_is_escaped",)),
+    # C. Downloads
+    row("C1", "no network", tests=(DOWNLOAD + "a_run_without_a_net_ends_in_one_line_and_writes_nothing",)),
+    row(
+        "C2",
+        "a page of an error in the text's place",
+        tests=(
+            DOWNLOAD + "what_the_server_answers_is_said",
+            DOWNLOAD + "a_page_in_the_place_of_the_text_is_not_the_text",
+            DOWNLOAD + "another_text_of_the_same_size_is_refused",
+        ),
+    ),
+    row(
+        "C3",
+        "a connection that is cut",
+        tests=(
+            DOWNLOAD + "a_cut_connection_is_gone_on_with",
+            DOWNLOAD + "a_connection_that_is_cut_again_and_again_leaves_the_part_for_the_next_run",
+            DOWNLOAD + "a_server_that_stalls_is_waited_for_so_long_and_no_longer",
+        ),
+    ),
+    row(
+        "C4",
+        "a server that does not go on where it was asked to",
+        tests=(
+            DOWNLOAD + "a_server_that_does_not_go_on_starts_again",
+            DOWNLOAD + "whatever_part_an_earlier_run_left_the_text_is_the_right_one",
+        ),
+    ),
+    row("C5", "a kill in the middle", tests=(DOWNLOAD + "a_kill_leaves_a_part_and_the_next_run_goes_on",)),
+    row(
+        "C6",
+        "more than was announced",
+        tests=(DOWNLOAD + "of_a_body_that_is_too_long_one_byte_too_many_is_read_and_none_is_kept",),
+    ),
+    row("C7", "a file name from elsewhere", tests=(DOWNLOAD + "a_text_is_fetched_once_under_our_own_name",)),
+    row(
+        "C8",
+        "a redirection to another protocol",
+        tests=(
+            DOWNLOAD + "a_redirect_away_from_https_is_refused",
+            DOWNLOAD + "http_is_refused",
+        ),
+    ),
+    row("C9", "a damaged file in the cache", tests=(DOWNLOAD + "a_damaged_text_is_named_and_fetched_again",)),
+    row(
+        "C10",
+        "an archive with paths of its own",
+        tests=("test_faults.py::test_nothing_is_unpickled_or_unpacked_but_behind_the_one_door_for_it",),
+    ),
+]
