@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from lstmlm import __version__
-from lstmlm.commands import check, convert, evaluate, generate, trace
+from lstmlm.commands import check, convert, evaluate, generate, lr_find, trace
 from lstmlm.compose import refuse, train
 from lstmlm.errors import exit_code_of, show_any_character
 
@@ -13,6 +13,7 @@ COMMANDS = {
     "generate": (generate, "write text from a checkpoint"),
     "evaluate": (evaluate, "score a checkpoint on held-out text"),
     "convert": (convert, "make a checkpoint from the weights of another program"),
+    "lr_find": (lr_find, "propose a learning rate, for settings of train.py"),
     "check": (check, "is every backend of every cell the same function on this machine?"),
     "trace": (trace, "follow the gates: of a worked example, or of a trained model"),
 }
