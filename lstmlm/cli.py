@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from lstmlm import __version__
-from lstmlm.commands import check, convert, evaluate, floors, generate, score, trace
+from lstmlm.commands import check, convert, evaluate, floors, generate, lr_find, score, trace
 from lstmlm.compose import refuse, train
 from lstmlm.errors import exit_code_of, show_any_character
 
@@ -15,6 +15,7 @@ COMMANDS = {
     "score": (score, "how probable a model finds a text"),
     "floors": (floors, "what held-out text costs without a network: n-grams, xz, bzip2"),
     "convert": (convert, "make a checkpoint from the weights of another program"),
+    "lr_find": (lr_find, "propose a learning rate, for settings of train.py"),
     "check": (check, "is every backend of every cell the same function on this machine?"),
     "trace": (trace, "follow the gates: of a worked example, or of a trained model"),
 }

@@ -14,6 +14,7 @@ from lstmlm.backends import Tensors, dense, layer_class, under
 from lstmlm.errors import BadInput
 from lstmlm.gates import open_gates
 from lstmlm.model import RNNModel
+from lstmlm.picture import pyplot
 
 COLUMNS = ("F", "I", "C~", "O", "C", "H")
 
@@ -151,13 +152,7 @@ def trace_picture(trace: Trace, path: Path, count: int = 24) -> None:
 
     Needs matplotlib (the extra [plots]); BadInput without it.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise BadInput("--png: drawing needs matplotlib: pip install matplotlib") from None
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plt = pyplot()
     units, length = trace.most_active(count), len(trace.text)
     figure, panels = plt.subplots(4, 1, figsize=(max(6, 0.16 * length + 2), 13), layout="constrained")
     titles = {"F": "forget gate", "I": "input gate", "O": "output gate", "C": "cell state"}

@@ -67,15 +67,10 @@ def judge(rows: list[tuple[int, float, float]], unigram: float) -> tuple[str, st
     if val[best] > unigram - 5 * LEVEL:
         known = f"{val[best]:.2f} nats, where the characters' frequencies alone give {unigram:.2f}"
         return "unigram", f"stuck at the unigram: {known}"
+    levelled = f"levelled off at {val[-1]:.2f} nats"
     if (gap := val[-1] - train[-1]) > GAP:
-        return (
-            "gap",
-            f"levelled off at {val[-1]:.2f} nats, {gap:.2f} above the training loss: it knows its text too well",
-        )
-    return (
-        "level",
-        f"levelled off at {val[-1]:.2f} nats, and no higher than on its own text: it has learned what it can",
-    )
+        return "gap", f"{levelled}, {gap:.2f} above the training loss: it knows its own text better than others"
+    return "level", f"{levelled}, no higher than on its own text: a larger model may learn more"
 
 
 # The curves

@@ -1,0 +1,59 @@
+"""`lr_find`: propose a learning rate for settings of train.py."""
+
+import argparse
+import json
+import shlex
+from pathlib import Path
+
+from lstmlm.commands import arguments
+from lstmlm.errors import BadInput
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    arguments.overrides(command)
+    command.add_argument("--steps", type=int, default=200, help="at most so many steps of training (default: 200)")
+    command.add_argument("--png", metavar="FILE", help="draw the loss against the rate")
+    arguments.as_json(command)
+
+
+def run(options: argparse.Namespace) -> None:
+    if options.steps < 100:
+        raise BadInput(f"--steps: must be 100 or more, got {options.steps}: the rate would rise too fast")
+    from lstmlm.compose import compose_settings
+
+    config = compose_settings(options.overrides)
+
+    import torch
+
+    from lstmlm.lr_find import picture, range_test
+    from lstmlm.optim import build_optimizer
+    from lstmlm.picture import pyplot
+    from lstmlm.prepare import prepare
+    from lstmlm.run import build_model, make_streams, seeded
+
+    if options.png:
+        pyplot()  # if it is missing, now and not after the test
+    torch.set_num_threads(config.threads)
+    prepared, train = prepare(config), config.train
+    model = build_model(config, len(prepared.corpus.vocab), prepared.device)
+    test = range_test(
+        model,
+        build_optimizer(model, train.optimizer, train.lr, train.weight_decay),
+        make_streams(prepared),
+        seeded(config.seed, "data order"),
+        train.grad_clip,
+        options.steps,
+    )
+    if options.png:
+        picture(test, Path(options.png))
+    words = [word for word in options.overrides if not word.startswith("train.lr=")]
+    command = shlex.join(["python", "-m", "lstmlm", "train", *words, f"train.lr={test.proposal:g}"])
+    lowest, steepest = test.rates[test.lowest], test.rates[test.steepest]
+    if options.json:
+        found = {"lr": test.proposal, "lowest": lowest, "steepest": steepest, "command": command}
+        print(json.dumps(found | {"rates": test.rates, "losses": test.losses}))
+        return
+    print(f"{len(test.rates)} steps of {train.optimizer} at rates from {test.rates[0]:g} to {test.rates[-1]:.2g}")
+    print(f"the loss falls fastest at {steepest:.2g}, and is lowest, {min(test.losses):.2f} nats, at {lowest:.2g}")
+    print(f"proposed: train.lr={test.proposal:g}, halfway between them by their logarithms; right to a few times")
+    print(f"next: {command}")
