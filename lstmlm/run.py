@@ -146,7 +146,7 @@ def go_on_from(trainer: Trainer, loaded: Checkpoint) -> None:
     """Put the trainer where the checkpoint is, and `best` where the checkpoint says that it is."""
     try:
         restore(trainer, loaded)
-    except (KeyError, RuntimeError) as error:  # of torch, on a state of another size
+    except (KeyError, RuntimeError) as error:
         raise BadInput(f"resume: the state of the loop does not fit its settings ({str(error)!a:.80})") from None
     best = trainer.directory / checkpoint.BEST
     if loaded.record["metrics"].get("step") == trainer.step:

@@ -35,13 +35,19 @@ def capture(trainer) -> tuple[Tensors, dict]:
 
 
 def restore(trainer, loaded: Checkpoint) -> None:
-    """Put the trainer, freshly made for the same settings on any backend, where the checkpoint was written."""
+    """Put the trainer, freshly made for the same settings on any backend, where the checkpoint was written.
+
+    KeyError or RuntimeError if the checkpoint's state is not that of such a trainer.
+    """
     tensors, loop = under("run.", loaded.tensors), loaded.record["loop"]
     device = trainer.streams.device
     trainer.model.load_book_weights(loaded.weights)
     moments_from_book(trainer.model, trainer.optimizer, loaded.optimizer)
     carried = under("carried.", tensors)
     trainer.state = tuple(carried[str(k)].to(device) for k in range(len(carried))) or None
+    zeros = trainer.model.begin_state(trainer.streams.batch_size, device)
+    if trainer.state is not None and [part.shape for part in trainer.state] != [zero.shape for zero in zeros]:
+        raise RuntimeError("the carried state is that of another model or batch")
     trainer.meter.sums.copy_(tensors["meter"])
     trainer.epoch_start = tensors["epoch_start"]
     if "dropout" in tensors and trainer.model.dropout_generator is not None:

@@ -141,7 +141,7 @@ def test_a_child_does_not_hold_the_lock(tmp_path):
 
 def test_a_full_or_closed_stdout_ends_no_run_and_is_told_in_one_line(kept, tmp_path):
     def shell(words: str) -> tuple[int, str]:
-        environment = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
+        environment = {**os.environ, "PYTHONPATH": str(TESTS.parent), "PYTHONUNBUFFERED": ""}
         done = subprocess.run(f"exec {sys.executable} {words}", shell=True, cwd=tmp_path, env=environment, stderr=-1)
         return done.returncode, done.stderr.decode()
 

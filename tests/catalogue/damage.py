@@ -9,7 +9,7 @@ import pytest
 from catalogue import strikes
 from catalogue.scene import SWEEP, Fault, Scene
 from lstmlm import checkpoint
-from lstmlm.checkpoint import BEST, LAST
+from lstmlm.checkpoint import BEST, LAST, Checkpoint
 
 
 def file(name: str, content: bytes) -> Fault:
@@ -59,12 +59,12 @@ def flip(data: bytes, share: float) -> bytes:
     return data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
 
 
-def recorded(change: Callable[[dict], object], name: str = LAST) -> Fault:
-    """A checkpoint of the run says something else, and is signed again."""
+def rewritten(change: Callable[[Checkpoint], object], name: str = LAST) -> Fault:
+    """A checkpoint of the run holds something else, and is signed again."""
 
     def rewrite(scene: Scene) -> None:
         loaded = checkpoint.load(scene.folder / "run" / name)
-        change(loaded.record)
+        change(loaded)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(checkpoint, "versions", lambda: loaded.record["versions"])
             checkpoint.save(scene.folder / "run" / name, loaded.tensors, loaded.record)
@@ -74,7 +74,7 @@ def recorded(change: Callable[[dict], object], name: str = LAST) -> Fault:
 
 def surrogate(scene: Scene) -> None:
     """Half a character in the vocabulary."""
-    recorded(lambda record: record["vocab"].__setitem__(1, "\ud800"), BEST)(scene)
+    rewritten(lambda loaded: loaded.record["vocab"].__setitem__(1, "\ud800"), BEST)(scene)
 
 
 def shuffled_times(scene: Scene) -> None:

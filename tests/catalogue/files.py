@@ -2,6 +2,8 @@
 
 import functools
 
+import torch
+
 from catalogue import damage, disk, strikes
 from catalogue.row import Expectation, asked, ends, goes_on, refused, resuming, row, running, typed
 
@@ -43,7 +45,7 @@ FILES = [
         "D11",
         "other threads, another torch or CPU: one line says that the bits may differ",
         (
-            resuming(damage.recorded(lambda record: record["versions"].update(torch="2.0.0", cpu="ABACUS"))),
+            resuming(damage.rewritten(lambda loaded: loaded.record["versions"].update(torch="2.0.0", cpu="ABACUS"))),
             goes_on(r"not bit for bit: torch is .*, was 2\.0\.0\n.*not bit for bit: cpu is .*, was ABACUS"),
         ),
         (
@@ -55,7 +57,7 @@ FILES = [
         "D12",
         "another vocabulary of the same size",
         (
-            resuming(damage.recorded(lambda record: record["vocab"].append(record["vocab"].pop(5)))),
+            resuming(damage.rewritten(lambda loaded: loaded.record["vocab"].append(loaded.record["vocab"].pop(5)))),
             refused(r"resume: the vocabulary in the checkpoint is not that of its text"),
         ),
         tests=(RESUME + "the_text_is_known_by_its_hash",),
@@ -93,7 +95,11 @@ FILES = [
     ),
     row(
         "E4",
-        "tensors that overlap, leave holes, lie",
+        "tensors that overlap, leave holes, lie, or hold the state of another batch",
+        (
+            resuming(damage.rewritten(lambda loaded: loaded.tensors.update({"run.carried.0": torch.zeros(1, 3, 8)}))),
+            ends(2, "error: resume: the state of the loop does not fit its settings", recovers=False),
+        ),
         tests=OPENED,
         files=("overlap", "negative offsets", "lying shape", "transposed", "one byte more", "one byte short"),
     ),
