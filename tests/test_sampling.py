@@ -16,7 +16,7 @@ from lstmlm.sampling import distribution, draw, min_p, penalized, probabilities,
 from lstmlm.sampling_settings import SamplingSettings
 from lstmlm.terminal import harmless
 from lstmlm.vocab import Vocab
-from lstmlm.writer import Writer, begun, first_character, generate, pieces
+from lstmlm.writer import begun, first_character, generate, pieces
 
 VOCAB = Vocab("aaabbc\nde")  # 6 characters and <unk>
 PROBS = np.array([0.0, 0.4, 0.3, 0.15, 0.1, 0.04, 0.01])
@@ -29,7 +29,7 @@ SETTINGS = {
     "top_k": SamplingSettings(temperature=1, top_k=3),
     "top_p": SamplingSettings(temperature=1, top_p=0.6),
     "min_p": SamplingSettings(temperature=1, min_p=0.5),
-    "penalty": SamplingSettings(temperature=1, repetition_penalty=3, penalty_window=3),
+    "penalty": SamplingSettings(temperature=1, repetition_penalty=20, penalty_window=4),
     "all": SamplingSettings(0.9, top_k=4, top_p=0.9, min_p=0.1, repetition_penalty=1.5, penalty_window=2),
 }
 every_setting = pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
@@ -98,6 +98,12 @@ def test_top_p_keeps_the_fewest_that_together_have_p(probs, p):
 @given(ANY_PROBS, st.floats(0, 0.999))
 def test_min_p_keeps_what_is_at_least_that_part_of_the_most_probable(probs, p):
     assert np.array_equal(min_p(probs, p) > 0, probs >= p * probs.max(-1, keepdims=True))
+
+
+def test_what_lies_on_the_edge_of_top_p_is_dropped_and_of_min_p_kept():
+    probs = np.array([[0.125, 0.5, 0.25, 0.125]])  # exact in binary
+    assert top_p(probs, 0.75).tolist() == [[0, 0.5, 0.25, 0]]
+    assert min_p(probs, 0.25).tolist() == probs.tolist() and min_p(probs, 0.5).tolist() == [[0, 0.5, 0.25, 0]]
 
 
 def test_a_penalty_divides_the_odds_of_what_was_seen_wherever_the_zero_of_the_logits_lies():
@@ -230,12 +236,6 @@ def test_the_surprisals_of_a_text_are_the_cross_entropy_of_the_model_alone():
         logits, _ = model(ids[None, :-1])
         expected = torch.nn.functional.cross_entropy(logits[1:], ids[2:], reduction="none").detach().numpy()
         np.testing.assert_allclose([one.surprisals()[k] for one in drawn], expected, rtol=1e-10)
-
-
-def test_sampling_leaves_training_as_it_was():
-    model = make_model("nn", dropout=0.5).train()
-    Writer(model, SamplingSettings(), [0], VOCAB.unk).read(VOCAB.encode("ab"))
-    assert model.training
 
 
 # (settings, what the line says)

@@ -51,6 +51,13 @@ def test_a_prompt_read_whole_is_the_same_stepped_and_from_a_state_it_goes_on(cel
             np.testing.assert_allclose(ours, one, atol=1e-12)
 
 
+def test_in_the_midst_of_training_nothing_is_dropped_and_training_goes_on():
+    model, ids = make_model("nn", dropout=0.5), np.arange(7)
+    expected, _ = Stepper(model.eval()).read(ids, None)
+    logits, _ = Stepper(model.train()).read(ids, None)
+    assert np.array_equal(logits, expected) and model.training
+
+
 def test_a_state_that_was_kept_is_not_changed_by_what_comes_after():
     stepper = Stepper(make_model("nn"))
     _, kept = stepper.read(np.array([1, 2]), None)
