@@ -88,7 +88,7 @@ class Conversation:
         writer = self.writer.copy()
         if writer.logits is None:
             writer.read(self.vocab.encode(first_character(self.vocab)))
-        probs = probabilities(writer.allowed(), 1)
+        probs = probabilities(writer.allowed())
         best = falling(probs)[0, :TOP]
         return "\n".join(f"{probs[0, id]:6.1%}  {harmless(repr(self.vocab.to_tokens(id)))}" for id in best)
 

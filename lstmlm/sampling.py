@@ -13,6 +13,8 @@ from numpy import ndarray as Array
 
 from lstmlm.sampling_settings import SamplingSettings
 
+TINY = 1e-200  # a temperature that is as good as 0, and by which one can divide
+
 
 def penalized(logits: Array, seen: Array, penalty: float) -> Array:
     """Divide the odds of each character in seen (W, N) by the penalty: logits (N, V) -> (N, V).
@@ -24,13 +26,17 @@ def penalized(logits: Array, seen: Array, penalty: float) -> Array:
     return logits - np.log(penalty) * mask
 
 
-def probabilities(logits: Array, temperature: float) -> Array:
-    """Softmax of logits (N, V) / temperature; temperature 0 is all on the largest."""
+def weights(logits: Array, temperature: float) -> Array:
+    """exp(logits / temperature), (N, V), up to a factor; temperature 0 is all on the largest."""
     if temperature == 0:
         return np.eye(logits.shape[1])[logits.argmax(-1)]
-    with np.errstate(over="ignore"):  # a tiny temperature: the division gives -inf, and that is right
-        weights = np.exp((logits - logits.max(-1, keepdims=True)) / temperature)
-    return weights / weights.sum(-1, keepdims=True)
+    return np.exp((logits - logits.max(-1, keepdims=True)) / max(temperature, TINY))
+
+
+def probabilities(logits: Array) -> Array:
+    """Softmax of logits (N, V)."""
+    exps = weights(logits, 1)
+    return exps / exps.sum(-1, keepdims=True)
 
 
 def falling(probs: Array) -> Array:
@@ -65,7 +71,7 @@ def distribution(logits: Array, seen: Sequence[Array], settings: SamplingSetting
     """What the next character is drawn from: logits (N, V), W ids (N,) seen -> probabilities (N, V), up to a factor."""
     if settings.repetition_penalty != 1:
         logits = penalized(logits, np.array(seen), settings.repetition_penalty)
-    probs = probabilities(logits, settings.temperature)
+    probs = weights(logits, settings.temperature)
     if settings.top_k is not None:
         probs = top_k(probs, settings.top_k)
     if settings.top_p < 1:
@@ -78,12 +84,14 @@ def distribution(logits: Array, seen: Sequence[Array], settings: SamplingSetting
 def draw(probs: Array, uniforms: Array) -> Array:
     """Invert the cumulative distribution: probs (N, V), up to a factor, and uniforms (N,) in [0, 1) -> ids (N,)."""
     cumulative = probs.cumsum(-1)
-    return (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(-1)
+    return (cumulative > uniforms[:, None] * cumulative[:, -1:]).argmax(-1)  # the first that exceeds it
 
 
-def uniforms(seed: int, start: int = 0) -> Iterator[float]:
-    """The float64 uniform numbers of one sample, from number `start` on."""
-    generator = torch.Generator().manual_seed(seed)
-    torch.rand(start, dtype=torch.float64, generator=generator)
+def uniforms(seeds: Sequence[int], start: int = 0) -> Iterator[Array]:
+    """Float64 uniform numbers, (N,) at a time: one from each sample's own generator; from number `start` on."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    for generator in generators:
+        torch.rand(start, dtype=torch.float64, generator=generator)
     while True:  # in blocks, which give the numbers that single calls would
-        yield from torch.rand(64, dtype=torch.float64, generator=generator).tolist()
+        blocks = [torch.rand(64, dtype=torch.float64, generator=generator) for generator in generators]
+        yield from torch.stack(blocks, 1).numpy()

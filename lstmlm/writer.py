@@ -47,10 +47,12 @@ class Writer:
     def read(self, ids: Array) -> None:
         """Ids (n,), n >= 1, into every sample, at first from the zero state: the book's warm-up."""
         logits, state = self.stepper.read(ids, self.state)
-        if self.state is None:
-            logits, *state = (part.repeat(len(self.seeds), axis=-2) for part in (logits, *state))
-        self.logits, self.state = logits, tuple(state)
-        self.seen.extend(np.full(len(self.seeds), id) for id in ids[-self.seen.maxlen :])
+        N = len(self.seeds)
+        if self.state is None:  # read once, for all
+            logits = logits.repeat(N, axis=0)
+            state = [tuple(part.repeat(N, axis=0) for part in layer_state) for layer_state in state]
+        self.logits, self.state = logits, state
+        self.seen.extend(np.full(N, id) for id in ids[-self.seen.maxlen :])
 
     def allowed(self) -> Array:
         """The logits of the next character, (N, V), float64, with `unk` out of reach."""
@@ -61,10 +63,9 @@ class Writer:
 
     def write(self) -> Iterator[Drawn]:
         """The characters that follow, without end. Each is read again before it is given out."""
-        sources = [uniforms(seed, self.count) for seed in self.seeds]
-        while True:
-            logits, probs = self.logits, distribution(self.allowed(), self.seen, self.settings)
-            ids = draw(probs, np.array([next(source) for source in sources]))
+        for numbers in uniforms(self.seeds, self.count):
+            logits = self.logits
+            ids = draw(distribution(self.allowed(), self.seen, self.settings), numbers)
             self.logits, self.state = self.stepper.step(ids, self.state)
             self.seen.append(ids)
             self.count += 1

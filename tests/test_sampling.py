@@ -1,5 +1,7 @@
 """The draw: what the settings leave unchanged, what they fix, and that a text is the model's own."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -10,11 +12,11 @@ from hypothesis.extra.numpy import arrays
 
 from lstmlm.backends import BACKENDS
 from lstmlm.errors import BadInput
-from lstmlm.sampling import distribution, draw, min_p, penalized, probabilities, top_k, top_p, uniforms
+from lstmlm.sampling import distribution, draw, min_p, penalized, probabilities, top_k, top_p, uniforms, weights
 from lstmlm.sampling_settings import SamplingSettings
 from lstmlm.terminal import harmless
 from lstmlm.vocab import Vocab
-from lstmlm.writer import Writer, begun, first_character, generate, pieces
+from lstmlm.writer import begun, first_character, generate, pieces
 
 VOCAB = Vocab("aaabbc\nde")  # 6 characters and <unk>
 PROBS = np.array([0.0, 0.4, 0.3, 0.15, 0.1, 0.04, 0.01])
@@ -27,7 +29,7 @@ SETTINGS = {
     "top_k": SamplingSettings(temperature=1, top_k=3),
     "top_p": SamplingSettings(temperature=1, top_p=0.6),
     "min_p": SamplingSettings(temperature=1, min_p=0.5),
-    "penalty": SamplingSettings(temperature=1, repetition_penalty=3, penalty_window=3),
+    "penalty": SamplingSettings(temperature=1, repetition_penalty=20, penalty_window=4),
     "all": SamplingSettings(0.9, top_k=4, top_p=0.9, min_p=0.1, repetition_penalty=1.5, penalty_window=2),
 }
 every_setting = pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
@@ -39,17 +41,22 @@ def texts(model, prompt: str, length: int, settings: SamplingSettings, seeds: li
     return ["".join(piece or "" for piece in sample) for sample in zip(*gained, strict=True)]
 
 
+def shares(weights: np.ndarray) -> np.ndarray:
+    return weights / weights.sum(-1, keepdims=True)
+
+
 # The distribution
 
 
 def test_what_changes_nothing_leaves_the_distribution_unchanged():
     plain = torch.softmax(torch.from_numpy(LOGITS), -1).numpy()
-    np.testing.assert_allclose(probabilities(LOGITS, 1), plain, rtol=1e-14)
+    np.testing.assert_allclose(probabilities(LOGITS), plain, rtol=1e-14)
     idle = SamplingSettings(temperature=1, top_k=9, top_p=1, min_p=0, repetition_penalty=1)
-    assert np.array_equal(distribution(LOGITS, [], idle), probabilities(LOGITS, 1))
+    assert np.array_equal(distribution(LOGITS, [], idle), weights(LOGITS, 1))
+    np.testing.assert_allclose(shares(weights(LOGITS, 1)), plain, rtol=1e-14)
 
 
-ANY_PROBS = arrays(np.float64, (2, 6), elements=st.floats(1e-30, 1)).map(lambda p: p / p.sum(-1, keepdims=True))
+ANY_PROBS = arrays(np.float64, (2, 6), elements=st.floats(1e-30, 1)).map(shares)
 
 
 @given(ANY_PROBS, st.integers(6, 99))
@@ -60,14 +67,16 @@ def test_top_k_of_all_and_top_p_of_1_and_min_p_of_0_keep_every_character(probs, 
 
 def test_temperature_zero_is_argmax_and_small_ones_approach_it():
     logits = np.stack([np.random.default_rng(k).permutation(9) for k in range(4)]).astype(np.float64)
-    assert np.array_equal(probabilities(logits, 0).argmax(-1), logits.argmax(-1))
-    assert (probabilities(logits, 0).max(-1) == 1).all()
+    logits[:, 0] = -np.inf  # what is masked
+    coldest = weights(logits, 0)
+    assert np.array_equal(coldest.argmax(-1), logits.argmax(-1)) and np.array_equal(coldest.sum(-1), [1] * 4)
     for temperature in (1e-2, 1e-45, 5e-324):
-        np.testing.assert_allclose(probabilities(logits, temperature), probabilities(logits, 0), atol=1e-40)
+        np.testing.assert_allclose(weights(logits, temperature), coldest, atol=1e-40)
 
 
 def test_a_high_temperature_is_uniform():
-    np.testing.assert_allclose(probabilities(LOGITS, 1e9), 1 / 9, rtol=1e-7)
+    for temperature in (1e9, 1e308):
+        np.testing.assert_allclose(weights(LOGITS, temperature), 1, rtol=1e-7)
 
 
 @given(ANY_PROBS, st.integers(1, 6))
@@ -91,11 +100,16 @@ def test_min_p_keeps_what_is_at_least_that_part_of_the_most_probable(probs, p):
     assert np.array_equal(min_p(probs, p) > 0, probs >= p * probs.max(-1, keepdims=True))
 
 
+def test_what_lies_on_the_edge_of_top_p_is_dropped_and_of_min_p_kept():
+    probs = np.array([[0.125, 0.5, 0.25, 0.125]])  # exact in binary
+    assert top_p(probs, 0.75).tolist() == [[0, 0.5, 0.25, 0]]
+    assert min_p(probs, 0.25).tolist() == probs.tolist() and min_p(probs, 0.5).tolist() == [[0, 0.5, 0.25, 0]]
+
+
 def test_a_penalty_divides_the_odds_of_what_was_seen_wherever_the_zero_of_the_logits_lies():
     seen = np.array([[1, 2, 3, 4], [1, 2, 5, 4]])  # of four samples; 1 twice counts once
     for shift in (-50, 0, 50):
-        after = probabilities(penalized(LOGITS + shift, seen, 4), 1)
-        ratio = after / probabilities(LOGITS, 1)
+        ratio = probabilities(penalized(LOGITS + shift, seen, 4)) / probabilities(LOGITS)
         np.testing.assert_allclose(ratio[0] / ratio[0, 0], [1, 1 / 4, 1, 1, 1, 1, 1, 1, 1], rtol=1e-9)
         np.testing.assert_allclose(ratio[2] / ratio[2, 0], [1, 1, 1, 1 / 4, 1, 1 / 4, 1, 1, 1], rtol=1e-9)
 
@@ -120,9 +134,9 @@ def test_draws_follow_the_filtered_distribution(settings, expected):
     count, seen = 20_000, [np.full(20_000, 1), np.full(20_000, 3)]
     with np.errstate(divide="ignore"):
         logits = np.log(PROBS)[None].repeat(count, 0)
-    source = uniforms(0)
-    drawn = draw(distribution(logits, seen, settings), np.array([next(source) for _ in range(count)]))
-    counts, expected = np.bincount(drawn, minlength=7), count * expected / expected.sum()
+    numbers = np.concatenate(list(itertools.islice(uniforms([0]), count)))
+    drawn = draw(distribution(logits, seen, settings), numbers)
+    counts, expected = np.bincount(drawn, minlength=7), count * shares(expected)
     possible = expected > 0
     assert not counts[~possible].any()
     chi_square = ((counts - expected)[possible] ** 2 / expected[possible]).sum()
@@ -135,12 +149,12 @@ def test_the_ends_of_the_uniform_draw_what_is_possible():
     assert draw(probs, np.array([1 - 2**-53])) == 3
 
 
-def test_the_uniform_numbers_are_those_of_single_calls_from_any_number_on():
-    generator = torch.Generator().manual_seed(5)
-    single = [torch.rand((), dtype=torch.float64, generator=generator).item() for _ in range(200)]
+def test_the_uniform_numbers_are_those_of_single_calls_to_each_generator_from_any_number_on():
+    generators = [torch.Generator().manual_seed(seed) for seed in (5, 6)]
+    single = [[torch.rand((), dtype=torch.float64, generator=one).item() for one in generators] for _ in range(200)]
     for start in (0, 1, 63, 64, 100):
-        source = uniforms(5, start)
-        assert [next(source) for _ in range(100)] == single[start : start + 100]
+        rows = itertools.islice(uniforms([5, 6], start), 100)
+        assert [row.tolist() for row in rows] == single[start : start + 100]
 
 
 # The text
@@ -152,15 +166,13 @@ def test_streamed_is_batched_is_one_full_forward(cell, backend, settings):
     model = make_model(backend, cell=cell, num_layers=2)
     batched = texts(model, "ab", 30, settings, [1, 2, 3, 4])
     assert [texts(model, "ab", 30, settings, [seed])[0] for seed in (1, 2, 3, 4)] == batched
-    text, source = "ab" + batched[2], uniforms(3)
+    text, source = "ab" + batched[2], uniforms([3])
     ids = VOCAB.encode(text)
     logits = model(torch.from_numpy(ids)[None, :-1])[0].detach().numpy()
     logits[:, VOCAB.unk] = -np.inf
     for at in range(2, len(text)):
         seen = [ids[k : k + 1] for k in range(max(0, at - settings.penalty_window), at)]
-        assert (
-            VOCAB.decode(draw(distribution(logits[at - 1 : at], seen, settings), np.array([next(source)]))) == text[at]
-        )
+        assert VOCAB.decode(draw(distribution(logits[at - 1 : at], seen, settings), next(source))) == text[at]
 
 
 @every_setting
@@ -224,12 +236,6 @@ def test_the_surprisals_of_a_text_are_the_cross_entropy_of_the_model_alone():
         logits, _ = model(ids[None, :-1])
         expected = torch.nn.functional.cross_entropy(logits[1:], ids[2:], reduction="none").detach().numpy()
         np.testing.assert_allclose([one.surprisals()[k] for one in drawn], expected, rtol=1e-10)
-
-
-def test_sampling_leaves_training_as_it_was():
-    model = make_model("nn", dropout=0.5).train()
-    Writer(model, SamplingSettings(), [0], VOCAB.unk).read(VOCAB.encode("ab"))
-    assert model.training
 
 
 # (settings, what the line says)
