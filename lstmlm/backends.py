@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lstmlm.errors import BadInput
+from lstmlm.fused import FusedLayer
 from lstmlm.lstm_cell import LSTMCell
 from lstmlm.scratch import init_lstm_state, lstm_layer
 from lstmlm.scratch_gru import gru_layer, gru_layer_reset_after, init_gru_state
@@ -206,8 +207,43 @@ class CellLSTM(nn.Module):
         return {name: book[name] for name in cls.names}
 
 
+# fused: the merged gates, the whole sequence at once
+
+
+class FusedLSTM(nn.Module):
+    """`FusedLayer`'s function: for each input, state and bias one matrix for all gates, in the book's order."""
+
+    names, init_state = LSTM, staticmethod(init_lstm_state)
+
+    def __init__(self, num_inputs: int, num_hiddens: int) -> None:
+        super().__init__()
+        self.num_inputs = num_inputs
+        self.W_x = nn.Parameter(torch.randn(num_inputs, 4 * num_hiddens) * 0.01)
+        self.W_h = nn.Parameter(torch.randn(num_hiddens, 4 * num_hiddens) * 0.01)
+        self.b = nn.Parameter(torch.zeros(4 * num_hiddens))
+
+    def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        Y, *state = FusedLayer.apply(X, self.W_x, self.W_h, self.b, *state)
+        return Y, tuple(state)
+
+    @staticmethod
+    def from_book(book: Tensors) -> Tensors:
+        return {own: torch.cat([book[name] for name in LSTM if name.startswith(kind)], -1) for own, kind in MERGED}
+
+    @staticmethod
+    def to_book(own: Tensors) -> Tensors:
+        parts = {merged: own[merged].chunk(4, -1) for merged, _ in MERGED}
+        return {
+            name: parts[merged][k]
+            for k in range(4)
+            for (merged, _), name in zip(MERGED, LSTM[3 * k : 3 * k + 3], strict=True)
+        }
+
+
+MERGED = (("W_x", "W_x"), ("W_h", "W_h"), ("b", "b_"))  # a tensor of FusedLSTM, and how its four in the book begin
+
 BACKENDS: dict[str, dict[str, type[nn.Module]]] = {
-    "lstm": {"scratch": ScratchLSTM, "nn": TorchLSTM, "cell": CellLSTM},
+    "lstm": {"scratch": ScratchLSTM, "nn": TorchLSTM, "cell": CellLSTM, "fused": FusedLSTM},
     "gru": {"scratch": ScratchGRU, "nn": TorchGRU},
     "gru_before": {"scratch": ScratchGRUBefore},
     "rnn": {"scratch": ScratchRNN, "nn": TorchRNN},

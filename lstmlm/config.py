@@ -106,7 +106,7 @@ def _typed(field: Field, value: Any) -> Any:
 
 
 CHOICES = {
-    "backend": ("scratch", "nn", "cell"),
+    "backend": ("scratch", "nn", "cell", "fused"),
     "device": ("auto", "cpu", "cuda", "mps"),
     "model.cell": ("lstm", "gru", "rnn"),
     "model.gru_reset": ("after", "before"),

@@ -59,7 +59,7 @@ def test_a_difference_ends_the_command_with_exit_code_4(monkeypatch, command):
     monkeypatch.setitem(BACKENDS["lstm"], "nn", WrongGates)
     code, out, err = command("check", "--device", "cpu")
     assert code == 4 and "FAIL" in out
-    assert err == "error: check: 2 of 16 rows differ by more than rounding: lstm on nn in float64 first\n"
+    assert err == "error: check: 2 of 18 rows differ by more than rounding: lstm on nn in float64 first\n"
 
 
 def test_not_a_number_does_not_pass(monkeypatch):

@@ -129,7 +129,7 @@ def test_help_and_import_do_not_import_torch():
 
 def test_completion_offers_the_backends():
     done = shell("train.py", "-sc", "query=bash", env={"COMP_LINE": "python train.py backend=", "COMP_POINT": "24"})
-    assert done.returncode == 0 and set(done.stdout.split()) == {"backend=cell", "backend=nn", "backend=scratch"}
+    assert done.returncode == 0 and set(done.stdout.split()) == {f"backend={name}" for name in CHOICES["backend"]}
 
 
 def test_the_python_of_this_test_is_one_that_the_project_names():

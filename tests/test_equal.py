@@ -192,5 +192,7 @@ def test_the_second_bias_of_nn_stays_zero_in_training_where_it_merges(cell):
 
 
 def test_a_form_that_does_not_exist_is_refused_with_those_that_do():
-    with pytest.raises(BadInput, match=r"no gru on cell: there are lstm on scratch, nn, cell; gru on scratch, nn;"):
+    with pytest.raises(
+        BadInput, match=r"no gru on cell: there are lstm on scratch, nn, cell, fused; gru on scratch, nn;"
+    ):
         RNNModel(7, 5, cell="gru", backend="cell")

@@ -18,13 +18,16 @@ def words_of(value) -> str:
 
 # (overrides, what the line says)
 SETTINGS = [
-    (["backend=foo"], r"backend=foo: no such option: choose one of cell, nn, scratch"),
+    (["backend=foo"], r"backend=foo: no such option: choose one of cell, fused, nn, scratch"),
     (
         ["data=poems"],
         r"data=poems: no such option: choose one of enwik8, file, ptb_char, text8, tide_clock, time_machine",
     ),
     (["experiment=foo"], r"experiment=foo: no such option: choose one of d2l"),
-    (["model.cell=gru", "backend=cell"], r"backend: there is no gru on cell: there are lstm on scratch, nn, cell; gru"),
+    (
+        ["model.cell=gru", "backend=cell"],
+        r"backend: there is no gru on cell: there are lstm on scratch, nn, cell, fused; gru",
+    ),
     (["model.cell=gru", "model.gru_reset=before", "backend=nn"], r"backend: there is no gru_before on nn: "),
     (["model.gru_reset=before"], r"model\.gru_reset: has no effect with model\.cell=lstm"),
     (["train.max_epochs=null"], r"train\.max_epochs: no limit is set: set train\.max_epochs, train\.max_steps"),

@@ -1,0 +1,83 @@
+"""One LSTM layer over all time steps as one function with its gradient written out, for `backend=fused`.
+
+T = num_steps, B = batch_size, D = width of the inputs, H = num_hiddens. The gates are merged, in the order I, F, O, C~:
+W_x (D, 4H), W_h (H, 4H), b (4H,).
+
+    [I, F, O, C~]_t = sigmoid, sigmoid, sigmoid, tanh of (X_t W_x + b + H_{t-1} W_h)
+
+What does not wait for the step before is done for all steps at once: X W_x + b before the loop, and after the loop back
+the gradients of W_x, W_h and X, from dG (T, B, 4H), the gradient of the sums in the brackets. One-hot inputs stay ids:
+times W_x they pick a row, and the gradient of W_x adds into that row.
+
+This page is the loops in PyTorch, for any device and dtype; `native.py` has the same three in C for float32 on a CPU.
+"""
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from lstmlm import native
+
+
+class FusedLayer(torch.autograd.Function):
+    """(X, W_x, W_h, b, H, C) -> hidden states (T, B, H) and the last H and C; X is dense (T, B, D) or ids (T, B)."""
+
+    @staticmethod
+    def forward(ctx, X: Tensor, W_x: Tensor, W_h: Tensor, b: Tensor, H: Tensor, C: Tensor):
+        T, B, num_hiddens = *X.shape[:2], len(W_h)
+        Hs, Cs = W_h.new_empty(2, T + 1, B, num_hiddens)  # from the state before the first step on
+        Hs[0], Cs[0] = H, C
+        ctx.steps = native if native.takes(W_h) else Loops
+        X = X.contiguous()
+        gates = ctx.steps.forward(X, W_x, W_h, b, Hs, Cs)
+        ctx.save_for_backward(X, W_x, W_h, gates, Hs, Cs)
+        return Hs[1:], Hs[-1].clone(), Cs[-1].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, dY: Tensor, dH: Tensor, dC: Tensor):
+        X, W_x, W_h, gates, Hs, Cs = ctx.saved_tensors
+        dG, dH, dC = ctx.steps.backward(W_h, gates, Cs, dY, dH, dC)
+        dX, dW_x, dW_h, db = ctx.steps.gradients(X, W_x, Hs[:-1], dG, ctx.needs_input_grad[0])
+        return dX, dW_x, dW_h, db, dH, dC
+
+
+class Loops:
+    """The steps in PyTorch: what `native` does too."""
+
+    @staticmethod
+    def forward(X: Tensor, W_x: Tensor, W_h: Tensor, b: Tensor, Hs: Tensor, Cs: Tensor) -> Tensor:
+        """Fill Hs and Cs (T+1, B, H) from their first on; the gates (T, B, 4H)."""
+        gates = X @ W_x + b if X.is_floating_point() else (W_x + b)[X]
+        for t, G in enumerate(gates):
+            G.addmm_(Hs[t], W_h)
+            IFO, C_tilda = G.split((3 * len(W_h), len(W_h)), 1)
+            I, F, O = IFO.sigmoid_().chunk(3, 1)
+            torch.addcmul(F * Cs[t], I, C_tilda.tanh_(), out=Cs[t + 1])
+            torch.mul(O, Cs[t + 1].tanh(), out=Hs[t + 1])
+        return gates
+
+    @staticmethod
+    def backward(W_h: Tensor, gates: Tensor, Cs: Tensor, dY: Tensor, dH: Tensor, dC: Tensor):
+        """dG (T, B, 4H), and dH, dC of the state before the first step, from those of the last."""
+        dG = torch.empty_like(gates)
+        for t in reversed(range(len(gates))):
+            I, F, O, C_tilda = gates[t].chunk(4, 1)
+            shown = Cs[t + 1].tanh()
+            dH = dH + dY[t]
+            dC = dC + dH * O * (1 - shown**2)
+            parts = (dC * C_tilda * I * (1 - I), dC * Cs[t] * F * (1 - F), dH * shown * O * (1 - O))
+            torch.cat((*parts, dC * I * (1 - C_tilda**2)), 1, out=dG[t])
+            dH, dC = dG[t] @ W_h.T, dC * F
+        return dG, dH, dC
+
+    @staticmethod
+    def gradients(X: Tensor, W_x: Tensor, Hs: Tensor, dG: Tensor, wants_dX: bool):
+        """dX (None if not wanted), dW_x, dW_h, db: products over all steps and rows at once."""
+        X, Hs, rows = X.flatten(0, 1), Hs.flatten(0, 1), dG.flatten(0, 1)  # (T*B, ...)
+        if X.is_floating_point():
+            dW_x, db = X.T @ rows, rows.sum(0)
+        else:
+            dW_x = torch.zeros_like(W_x).index_add_(0, X, rows)
+            db = dW_x.sum(0)  # every row of X has one 1
+        return dG @ W_x.T if wants_dX else None, dW_x, Hs.T @ rows, db

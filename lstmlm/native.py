@@ -1,0 +1,92 @@
+"""The steps of `fused.py` in C: kernel/lstm.c, built on first use. Float32 on a CPU.
+
+T = num_steps, B = batch_size, D = width of the inputs, H = num_hiddens.
+"""
+
+import ctypes
+import functools
+import logging
+import os
+
+import torch
+from torch import Tensor
+
+from lstmlm.compiler import NoCompiler, build
+from lstmlm.shipped import PACKAGE, cache
+
+KERNEL = PACKAGE / "kernel" / "lstm.c"
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The kernel, built now if it has not been; None, and one line in the log, if it cannot be had."""
+    if os.environ.get("LSTMLM_NATIVE") == "0":
+        return None
+    try:
+        return load(build(KERNEL, cache() / "kernels"))
+    except (NoCompiler, OSError, AttributeError) as error:
+        logging.getLogger("lstmlm").info(f"backend=fused runs in PyTorch, without its kernel in C: {error}")
+        return None
+
+
+def load(path: os.PathLike) -> ctypes.CDLL:
+    """The library, told which threads to use: those of PyTorch's own OpenMP (none: it runs on one)."""
+    kernel = ctypes.CDLL(path)
+    everything = ctypes.CDLL(None)
+    team = ("GOMP_parallel", "omp_get_num_threads", "omp_get_thread_num")
+    if all(hasattr(everything, name) for name in team):
+        kernel.use_team(*(ctypes.cast(getattr(everything, name), ctypes.c_void_p) for name in team))
+    return kernel
+
+
+def takes(W: Tensor) -> bool:
+    """Can the kernel work on tensors like this one?"""
+    return W.dtype == torch.float32 and W.device.type == "cpu" and library() is not None
+
+
+def at(tensor: Tensor | None) -> ctypes.c_void_p | None:
+    """The address of a dense tensor."""
+    assert tensor is None or tensor.is_contiguous()
+    return None if tensor is None else ctypes.c_void_p(tensor.data_ptr())
+
+
+def row_blocks(B: int, H: int, threads: int) -> int:
+    """How many blocks of the batch, for the rest of the threads to share the units."""
+    if "RB" in os.environ:
+        return int(os.environ["RB"])
+    return threads if 4 * threads <= B else 1
+
+
+def inputs(X: Tensor) -> tuple:
+    """X as the kernel takes it: dense, or ids."""
+    return (at(X), None) if X.is_floating_point() else (None, at(X))
+
+
+def forward(X: Tensor, W_x: Tensor, W_h: Tensor, b: Tensor, Hs: Tensor, Cs: Tensor) -> Tensor:
+    T, B, D, H, threads = *X.shape[:2], *W_x.shape[:1], *W_h.shape[:1], torch.get_num_threads()
+    gates = W_h.new_empty(T, B, library().gate_columns(H))
+    tensors = (*inputs(X), *map(at, (W_x, W_h, b, gates, Hs, Cs)))
+    enough(library().layer_forward(T, B, D, H, *tensors, row_blocks(B, H, threads), threads))
+    return gates
+
+
+def backward(W_h: Tensor, gates: Tensor, Cs: Tensor, dY: Tensor, dH: Tensor, dC: Tensor):
+    (T, B, _), H, threads = gates.shape, len(W_h), torch.get_num_threads()
+    dY, dH, dC, dG = dY.contiguous(), dH.clone(), dC.clone(), torch.empty_like(gates)
+    tensors = map(at, (W_h, gates, Cs, dY, dG, dH, dC))
+    enough(library().layer_backward(T, B, H, *tensors, 1, row_blocks(B, H, threads), threads))
+    return dG, dH, dC
+
+
+def gradients(X: Tensor, W_x: Tensor, Hs: Tensor, dG: Tensor, wants_dX: bool):
+    (T, B), (D, G) = X.shape[:2], W_x.shape
+    dX = torch.empty_like(X) if wants_dX else None
+    dW_x, dW_h, db = torch.empty_like(W_x), W_x.new_empty(G // 4, G), W_x.new_empty(G)
+    tensors = (*inputs(X), *map(at, (W_x, Hs, dG, dX, dW_x, dW_h, db)))
+    enough(library().layer_gradients(T, B, D, G // 4, *tensors, torch.get_num_threads()))
+    return dX, dW_x, dW_h, db
+
+
+def enough(memory: int) -> None:
+    if not memory:
+        raise MemoryError("the kernel of backend=fused found no memory for a copy of the weights")
