@@ -15,6 +15,7 @@ import itertools
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable
 from statistics import median
 
@@ -58,11 +59,11 @@ def stepping_nn(model: RNNModel) -> Callable[[int], None]:
 
 
 def without_onednn(write: Callable[[int], None]) -> Callable[[int], None]:
-    def slower_for_long_texts(n: int) -> None:
+    def write_without(n: int) -> None:
         with torch.backends.mkldnn.flags(enabled=False):
             write(n)
 
-    return slower_for_long_texts
+    return write_without
 
 
 def ours(model: RNNModel) -> Callable[[int], None]:
@@ -110,6 +111,7 @@ def main() -> None:
     options.add_argument("--json", action="store_true", help="print one JSON list")
     options = options.parse_args()
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", "TF32")  # said by mkldnn.flags, of other hardware
     sizes = "1x256,2x256" if options.quick else options.sizes
     rows = [row for size in sizes.split(",") for row in compare(*map(int, size.split("x")))]
     if options.json:

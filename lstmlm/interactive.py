@@ -1,6 +1,5 @@
 """A conversation with a model: each line is a turn, and the state is kept between them."""
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -79,7 +78,6 @@ class Conversation:
         seed = number(int, "/seed", given)
         if not 0 <= seed < 2**63:
             raise BadInput(f"/seed: must be 0 or more, got {seed}")
-        self.writer = copy.copy(self.writer)
         self.writer.seeds, self.writer.count = [seed], 0
         return f"seed {seed}"
 

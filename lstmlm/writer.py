@@ -5,6 +5,7 @@ N = samples drawn together, V = vocab_size.
 
 import copy
 import itertools
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -86,7 +87,7 @@ def pieces(
     """
     N, reach = len(writer.seeds), max(map(len, stop), default=0)
     decoders, ends, stopped = [vocab.decoder() for _ in range(N)], [""] * N, [False] * N
-    for drawn in itertools.islice(writer.write(), None if length == float("inf") else length):
+    for drawn in itertools.islice(writer.write(), None if length > sys.maxsize else length):
         gained = [None if stopped[k] else decoders[k](id) for k, id in enumerate(drawn.ids.tolist())]
         if stop:
             ends = [(end + (piece or ""))[-reach:] for end, piece in zip(ends, gained, strict=True)]

@@ -86,6 +86,16 @@ def test_the_text_ends_with_the_stop_string(generate):
     assert generate("--prompt", PROMPT, "--seed", "5", "--length", "inf", "--stop", stop) == cut
 
 
+def test_a_sample_that_has_ended_waits_for_the_others(generate):
+    words = ("--prompt", PROMPT, "--length", "60", "--stop", "e", "--jsonl")
+    single = [json.loads(generate(*words, "--seed", seed)) for seed in "567"]
+    together = [json.loads(line) for line in generate(*words, "--seed", "5", "--samples", "3").splitlines()]
+    assert [row["text"] for row in together] == [row["text"] for row in single]
+    assert len({len(row["text"]) for row in single}) > 1
+    for one, other in zip(together, single, strict=True):
+        assert math.isclose(one["log_probability"], other["log_probability"], rel_tol=1e-5)
+
+
 def test_out_writes_the_same_text_to_a_file(generate, tmp_path):
     assert generate("--prompt", PROMPT, *AS_USED, "--out", str(tmp_path / "out.txt")) == ""
     assert (tmp_path / "out.txt").read_text() == generate("--prompt", PROMPT, *AS_USED)

@@ -7,10 +7,17 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, make_model
+
+from lstmlm.interactive import Conversation
+from lstmlm.sampling_settings import SamplingSettings
+from lstmlm.vocab import Vocab
+from lstmlm.writer import Writer, generate
 
 LENGTH = 25
+VOCAB = Vocab("aaabbc\nde")
 AS_USED = ("--temperature", "0.8", "--seed", "5", "--length", str(LENGTH))
 
 
@@ -110,6 +117,28 @@ def test_quit_ends_it_and_help_says_every_command(talk):
 
 def test_a_prompt_given_is_the_first_turn(talk):
     assert talk("", options=("--prompt", "The tide")) == talk("The tide", "")
+
+
+# A model whose texts differ at once when anything differs
+
+
+def held(*lines: str, seed: int = 0) -> tuple[list[str], Conversation]:
+    """What each turn brought, and the conversation."""
+    settings = SamplingSettings(temperature=1)
+    writer = Writer(make_model("nn", num_layers=2), settings, [seed], VOCAB.unk)
+    conversation = Conversation(writer, VOCAB, 60, (), str)
+    return ["".join(piece for piece, _ in conversation.turn(line)) for line in lines], conversation
+
+
+def test_a_look_at_the_next_characters_before_the_first_turn_reads_nothing():
+    turns, conversation = held("/top", "ab", "/top")
+    plain, unseen = held("ab", "/top")
+    assert turns[1:] == plain and np.array_equal(conversation.writer.logits, unseen.writer.logits)
+
+
+def test_another_seed_is_that_seed_from_its_first_number_on():
+    turns, _ = held("ab", "/seed 7", "cd")
+    assert turns[2] == generate(make_model("nn", num_layers=2), VOCAB, turns[0] + "cd", 60, 1.0, 7)[len(turns[0]) :]
 
 
 # (line, what is said on stderr)
