@@ -20,18 +20,21 @@
    Nearly all time goes into products of rows with a matrix, and all of these go through `multiply`. Its blocking, from
    the inside out:
 
-       registers   a tile is ROWS rows by 4 vectors of WIDTH columns, 4 * ROWS accumulators: a number once loaded is used
-                   4 or ROWS times. In the products that give gates the 4 vectors are the 4 gates of WIDTH units, so that
-                   the sums end with all that a unit needs in registers, and its cell is finished there.
-       L1, L2      a panel is the part of the matrix that meets one tile: 4 vectors of each line, copied to lie in the
+       registers   a tile is ROWS rows by VECS vectors of WIDTH columns, in as many accumulators: a number once loaded is
+                   used VECS or ROWS times. Where the columns are gates, vectors 4k .. 4k + 3 are the four gates of the
+                   units k * WIDTH and on, and as soon as a tile has summed all four, it finishes these units' cells.
+       L1, L2      a panel is the part of the matrix that meets one tile, VECS vectors of each line, copied to lie in the
                    order in which they are read. All rows pass over a panel before the next.
        threads     the layer: blocks of the batch times blocks of units. Rows do not depend on each other, so threads with
                    rows of their own never wait. Units need all of Hs_t, so threads with units of their own meet after
                    each step, but each reads only its part of W_h: better when that outgrows a core's cache.
 
-   gates and dG are kept as the tiles leave them, (T, B, panels, 4, WIDTH), units filled up with zeros to whole vectors.
+   gates and dG are kept as the tiles leave them, (T, B, H / WIDTH, 4, WIDTH), with zeros to fill up the last units.
    Every sum runs in one order, whatever the blocks: a result depends neither on the threads nor on the rest of the batch. */
 
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
 #include <math.h>
 #include <sched.h>
 #include <stdint.h>
@@ -46,14 +49,16 @@
 #define WIDTH 4
 #endif
 #if defined(__AVX512F__) || defined(__aarch64__)
-#define ROWS 6 /* 32 registers */
+#define VECS 4 /* 32 registers */
 #else
-#define ROWS 3 /* 16 registers */
+#define VECS 2 /* 16 registers */
 #endif
+#define ROWS 6
+
 enum {
-    PANEL = 4 * WIDTH,  /* floats of a line */
-    STRIP = 4096 / PANEL, /* lines of 16 KB: a panel that is read once by many rows */
-    CHUNK = 16 * ROWS   /* rows that stay in L2 while all panels pass by */
+    PANEL = VECS * WIDTH, /* floats in a line of a panel */
+    STRIP = 4096 / PANEL, /* lines of a panel of 16 KB */
+    CHUNK = 16 * ROWS     /* rows that stay in L2 while all panels pass by */
 };
 
 /* Loaded once and kept: GCC would read it from memory again for each use, and loads are what there are too few of */
@@ -99,8 +104,14 @@ INLINE void store(float *to, vec v, int n) {
 }
 
 INLINE vec clamp(vec x, float low, float high) { /* NaN stays */
+#if defined(__AVX512F__)
+    return _mm512_min_ps(splat(high), _mm512_max_ps(splat(low), x));
+#elif defined(__AVX__)
+    return _mm256_min_ps(splat(high), _mm256_max_ps(splat(low), x));
+#else
     ints below = x < splat(low), above = x > splat(high);
     return (vec)((~below & ~above & (ints)x) | (below & (ints)splat(low)) | (above & (ints)splat(high)));
+#endif
 }
 
 /* e^x = 2^n + 2^n (e^r - 1), with |r| <= log(2) / 2: the two terms. e^r - 1 by its series to r^7 with the coefficients
@@ -133,70 +144,74 @@ INLINE vec hyperbolic(vec x) { /* tanh x = (e^2x - 1) / (e^2x + 1), right to the
 
 /* The products */
 
-/* acc[r] += sum over k of x[r * row + k * step] times line k of the panel; `rows` is a constant where this is inlined */
-INLINE void multiply(int rows, int depth, const float *x, int64_t row, int64_t step, const float *panel, vec acc[][4]) {
-    vec a[ROWS][4];
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < 4; j++) a[r][j] = acc[r][j];
-    for (int k = 0; k < depth; k++, x += step, panel += PANEL) {
-        vec s[ROWS];
-        UNROLL for (int r = 0; r < rows; r++) s[r] = splat(x[r * row]);
-        UNROLL for (int j = 0; j < 4; j++) {
-            vec w = *(const vec *)(panel + j * WIDTH);
-            HOLD(w);
-            UNROLL for (int r = 0; r < rows; r++) a[r][j] += s[r] * w;
+/* acc[r] += sum over k of x[r * ld + k] times line k of the panel; `rows` is a constant where this is inlined */
+INLINE void multiply(int rows, int depth, const float *x, int64_t ld, const float *panel, vec acc[][VECS]) {
+    vec a[ROWS][VECS];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) a[r][j] = acc[r][j];
+    for (int k = 0; k < depth; k++, panel += PANEL) {
+        vec w[VECS];
+        UNROLL for (int j = 0; j < VECS; j++) {
+            w[j] = *(const vec *)(panel + j * WIDTH);
+            HOLD(w[j]);
+        }
+        UNROLL for (int r = 0; r < rows; r++) {
+            vec s = splat(x[r * ld + k]);
+            UNROLL for (int j = 0; j < VECS; j++) a[r][j] += s * w[j];
         }
     }
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < 4; j++) acc[r][j] = a[r][j];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) acc[r][j] = a[r][j];
 }
 
 /* Rows first .. last in tiles: as few as there can be, of nearly equal height. tile(rows, row, ...) with constant rows. */
-#define TILES(first, last, tile, ...)                                                    \
+#define TILES(first, last, tile, ...)                                                        \
     for (int all = (last) - (first), tiles = (all + ROWS - 1) / ROWS, i = 0; i < tiles; i++) { \
-        int row = (first) + all * i / tiles;                                             \
-        switch ((first) + all * (i + 1) / tiles - row) {                                 \
-        case 1: tile(1, row, __VA_ARGS__); break;                                        \
-        case 2: tile(2, row, __VA_ARGS__); break;                                        \
-        case 3: tile(3, row, __VA_ARGS__); break;                                        \
-        MORE_ROWS(tile, __VA_ARGS__)                                                     \
-        }                                                                                \
+        int row = (first) + all * i / tiles;                                                 \
+        switch ((first) + all * (i + 1) / tiles - row) {                                     \
+        case 1: tile(1, row, __VA_ARGS__); break;                                            \
+        case 2: tile(2, row, __VA_ARGS__); break;                                            \
+        case 3: tile(3, row, __VA_ARGS__); break;                                            \
+        case 4: tile(4, row, __VA_ARGS__); break;                                            \
+        case 5: tile(5, row, __VA_ARGS__); break;                                            \
+        case 6: tile(6, row, __VA_ARGS__); break;                                            \
+        }                                                                                    \
     }
-#if ROWS == 6
-#define MORE_ROWS(tile, ...)                      \
-    case 4: tile(4, row, __VA_ARGS__); break;     \
-    case 5: tile(5, row, __VA_ARGS__); break;     \
-    case 6: tile(6, row, __VA_ARGS__); break;
-#else
-#define MORE_ROWS(tile, ...)
-#endif
 
-INLINE int panels_of(int columns, int width) { return (columns + width - 1) / width; }
+INLINE int blocks(int of, int size) { return (of + size - 1) / size; }
 INLINE int share(int of, int part, int parts) { return (int)((int64_t)of * part / parts); }
 
-/* Floats in a row of gates */
-int gate_columns(int hidden) { return panels_of(hidden, WIDTH) * PANEL; }
+/* Floats in a row of gates, and where in a row of 4H its vector v belongs: gate v % 4 of these units */
+int gate_columns(int hidden) { return blocks(hidden, WIDTH) * 4 * WIDTH; }
+INLINE int units_of(int v) { return v / 4 * WIDTH; }
 
-/* A panel of W (K, 4H): the four gates of units p * WIDTH and on */
-static void pack_gates(float *panel, const float *W, int K, int H, int p) {
-    for (int j = 0; j < 4; j++)
-        for (int k = 0; k < K; k++)
-            *(vec *)(panel + k * PANEL + j * WIDTH) = load(W + (int64_t)k * 4 * H + j * H + p * WIDTH, H - p * WIDTH);
+/* to[c * ldt + r] = from[r * ldf + c] */
+static void transpose(float *to, int64_t ldt, const float *from, int64_t ldf, int rows, int columns) {
+    for (int r = 0; r < rows; r += WIDTH)
+        for (int c = 0; c < columns; c += WIDTH)
+            if (r + WIDTH <= rows && c + WIDTH <= columns) {
+                for (int j = 0; j < WIDTH; j++)
+                    for (int i = 0; i < WIDTH; i++) to[(c + j) * ldt + r + i] = from[(r + i) * ldf + c + j];
+            } else {
+                for (int j = c; j < min(c + WIDTH, columns); j++)
+                    for (int i = r; i < min(r + WIDTH, rows); i++) to[j * ldt + i] = from[i * ldf + j];
+            }
 }
 
-/* A panel of the transpose of W (N, 4H): rows p * PANEL and on as columns, the lines in the order of gates */
-static void pack_transposed(float *panel, const float *W, int N, int H, int p) {
-    for (int line = 0; line < gate_columns(H); line += WIDTH) {
-        int gate = line / WIDTH % 4, unit = line / PANEL * WIDTH;
-        for (int c = 0; c < PANEL; c += WIDTH) {
-            const float *from = W + (int64_t)(p * PANEL + c) * 4 * H + gate * H + unit;
-            for (int u = 0; u < WIDTH; u++) {
-                vec v = {0};
-                if (unit + u < H)
-                    for (int i = 0; i < WIDTH; i++)
-                        if (p * PANEL + c + i < N) v[i] = from[(int64_t)i * 4 * H + u];
-                *(vec *)(panel + (line + u) * PANEL + c) = v;
-            }
-        }
+/* Panel p of W (K, 4H) in the order of gates */
+static void pack_gates(float *panel, const float *W, int K, int H, int p) {
+    for (int j = 0; j < VECS; j++) {
+        int v = p * VECS + j, n = H - units_of(v);
+        const float *from = W + v % 4 * H + units_of(v);
+        for (int k = 0; k < K; k++) *(vec *)(panel + k * PANEL + j * WIDTH) = load(from + (int64_t)k * 4 * H, n);
     }
+}
+
+/* Panel p of the transpose of W (N, 4H): rows p * PANEL and on as columns, the lines in the order of gates */
+static void pack_transposed(float *panel, const float *W, int N, int H, int p) {
+    int columns = gate_columns(H), rows = min(PANEL, N - p * PANEL);
+    if (rows < PANEL || H % WIDTH) memset(panel, 0, sizeof(float) * columns * PANEL);
+    for (int v = 0; v < columns / WIDTH; v++)
+        transpose(panel + v * WIDTH * PANEL, PANEL, W + ((int64_t)p * PANEL * 4 + v % 4) * H + units_of(v), 4 * H, rows,
+                  min(WIDTH, H - units_of(v)));
 }
 
 /* Threads: those of the pool that PyTorch has anyway, because a second pool would fight with it for the cores. */
@@ -244,68 +259,72 @@ typedef struct {
     float *panels, *input_panels, *table; /* W_h and W_x packed; b, or with ids each row of W_x + b, as a row of gates */
 } Layer;
 
-/* What a thread does of a step: rows first .. last, and panels begin .. end */
+/* What a thread does of a step: rows first .. last, and the blocks of units begin .. end */
 typedef struct { int first, last, begin, end, waits; } Part;
 
-static Part part_of(const Layer *layer, const Thread *me, int panels) {
+static Part part_of(const Layer *layer, const Thread *me, int units) {
     int rows = min(layer->row_blocks, me->size), columns = me->size / rows;
     int row = me->rank % rows, column = me->rank / rows;
     if (column >= columns) return (Part){0, 0, 0, 0, columns > 1}; /* one too many for this grid */
-    return (Part){share(layer->batch, row, rows), share(layer->batch, row + 1, rows), share(panels, column, columns),
-                  share(panels, column + 1, columns), columns > 1};
+    return (Part){share(layer->batch, row, rows), share(layer->batch, row + 1, rows), share(units, column, columns),
+                  share(units, column + 1, columns), columns > 1};
 }
 
-/* out (rows, 4 vectors) = start (4 vectors, or NULL: 0) + A (rows, K) times a panel */
-INLINE void product_tile(int rows, int row, const float *A, int64_t lda, int K, const float *panel, const float *start,
-                         float *out, int64_t ldo, int n) {
-    vec acc[ROWS][4];
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < 4; j++)
+/* out (rows, VECS vectors) = start (VECS vectors, or NULL: 0) + A (rows, K) times a panel */
+INLINE void product_tile(int rows, int row, const float *A, int K, const float *panel, const float *start, float *out,
+                         int64_t ldo, int n) {
+    vec acc[ROWS][VECS];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++)
         acc[r][j] = start ? *(const vec *)(start + j * WIDTH) : splat(0);
-    multiply(rows, K, A + row * lda, lda, 1, panel, acc);
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < 4; j++)
+    multiply(rows, K, A + (int64_t)row * K, K, panel, acc);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++)
         store(out + (row + r) * ldo + j * WIDTH, acc[r][j], n - j * WIDTH);
 }
 
-/* The gates of units p * WIDTH and on, for `rows` rows at step t */
-INLINE void forward_tile(int rows, int row, const Layer *layer, int t, int p, const float *panel) {
-    int H = layer->hidden, B = layer->batch, columns = gate_columns(H), u = p * WIDTH, n = H - u;
+/* Units u .. u + WIDTH of `rows` rows at step t; the panels of their gates */
+INLINE void forward_tile(int rows, int row, const Layer *layer, int t, int u, const float *panels) {
+    int H = layer->hidden, B = layer->batch, columns = gate_columns(H), n = H - u;
     int64_t at = (int64_t)t * B + row;
-    float *gates = layer->gates + at * columns + p * PANEL, *C = layer->Cs + at * H + u;
-    vec acc[ROWS][4], cell[ROWS];
+    float *gates = layer->gates + at * columns + u * 4, *C = layer->Cs + at * H + u;
+    vec acc[4 / VECS][ROWS][VECS], cell[ROWS];
+#define GATE(r, g) acc[g / VECS][r][g % VECS]
     UNROLL for (int r = 0; r < rows; r++) {
         const float *start = gates + (int64_t)r * columns;
-        if (layer->ids) start = layer->table + layer->ids[at + r] * columns + p * PANEL;
-        UNROLL for (int j = 0; j < 4; j++) {
-            acc[r][j] = *(const vec *)(start + j * WIDTH);
-            __builtin_prefetch(gates + (int64_t)r * columns + PANEL + j * WIDTH, 1); /* of the next panel */
+        if (layer->ids) start = layer->table + layer->ids[at + r] * columns + u * 4;
+        UNROLL for (int g = 0; g < 4; g++) GATE(r, g) = *(const vec *)(start + g * WIDTH);
+        UNROLL for (int next = 4 * WIDTH; next < 8 * WIDTH; next += 16) { /* a line of the cache each */
+            __builtin_prefetch(start + next);
+            __builtin_prefetch(gates + (int64_t)r * columns + next, 1);
         }
     }
-    multiply(rows, H, layer->Hs + at * H, H, 1, panel, acc);
+    UNROLL for (int i = 0; i < 4 / VECS; i++)
+        multiply(rows, H, layer->Hs + at * H, H, panels + (int64_t)i * H * PANEL, acc[i]);
     UNROLL for (int r = 0; r < rows; r++) {
-        vec I = sigmoid(acc[r][0]), F = sigmoid(acc[r][1]), C_tilda = hyperbolic(acc[r][3]);
-        acc[r][0] = I, acc[r][1] = F, acc[r][2] = sigmoid(acc[r][2]), acc[r][3] = C_tilda;
+        vec I = sigmoid(GATE(r, 0)), F = sigmoid(GATE(r, 1)), O = sigmoid(GATE(r, 2)), C_tilda = hyperbolic(GATE(r, 3));
+        vec *out = (vec *)(gates + (int64_t)r * columns);
         cell[r] = F * load(C + r * H, n) + I * C_tilda;
+        out[0] = I, out[1] = F, out[2] = GATE(r, 2) = O, out[3] = C_tilda;
         store(C + (B + r) * H, cell[r], n);
-        UNROLL for (int j = 0; j < 4; j++) *(vec *)(gates + (int64_t)r * columns + j * WIDTH) = acc[r][j];
     }
     UNROLL for (int r = 0; r < rows; r++)
-        store(layer->Hs + (at + B + r) * H + u, acc[r][2] * hyperbolic(cell[r]), n);
+        store(layer->Hs + (at + B + r) * H + u, GATE(r, 2) * hyperbolic(cell[r]), n);
+#undef GATE
 }
 
 static void forward(void *data) {
     Layer *layer = data;
     int H = layer->hidden, D = layer->inputs, columns = gate_columns(H), panels = columns / PANEL;
-    int64_t all = (int64_t)layer->steps * layer->batch;
+    int all = layer->steps * layer->batch;
     Thread me = this_thread();
     for (int p = share(panels, me.rank, me.size); p < share(panels, me.rank + 1, me.size); p++) {
         pack_gates(layer->panels + (int64_t)p * H * PANEL, layer->W_h, H, H, p);
         if (layer->X) pack_gates(layer->input_panels + (int64_t)p * D * PANEL, layer->W_x, D, H, p);
-        for (int d = 0; d < (layer->ids ? D : 1); d++)
-            for (int j = 0; j < 4; j++) {
-                int u = p * WIDTH;
-                vec v = load(layer->b + j * H + u, H - u);
-                if (layer->ids) v += load(layer->W_x + ((int64_t)d * 4 + j) * H + u, H - u);
-                *(vec *)(layer->table + (int64_t)d * columns + p * PANEL + j * WIDTH) = v;
+        for (int v = p * VECS; v < (p + 1) * VECS; v++)
+            for (int d = 0; d < (layer->ids ? D : 1); d++) {
+                int from = v % 4 * H + units_of(v), n = H - units_of(v);
+                vec sum = load(layer->b + from, n);
+                if (layer->ids) sum += load(layer->W_x + (int64_t)d * 4 * H + from, n);
+                *(vec *)(layer->table + (int64_t)d * columns + v * WIDTH) = sum;
             }
     }
     meet(&me, &layer->arrived);
@@ -313,42 +332,56 @@ static void forward(void *data) {
         int last = share(all, me.rank + 1, me.size);
         for (int first = share(all, me.rank, me.size); first < last; first += CHUNK)
             for (int p = 0; p < panels; p++)
-                TILES(first, min(first + CHUNK, last), product_tile, layer->X, D, D,
+                TILES(first, min(first + CHUNK, last), product_tile, layer->X, D,
                       layer->input_panels + (int64_t)p * D * PANEL, layer->table + p * PANEL, layer->gates + p * PANEL,
                       columns, PANEL)
         meet(&me, &layer->arrived);
     }
-    Part mine = part_of(layer, &me, panels);
+    Part mine = part_of(layer, &me, blocks(H, WIDTH));
     for (int t = 0; t < layer->steps; t++) {
-        for (int p = mine.begin; p < mine.end; p++)
-            TILES(mine.first, mine.last, forward_tile, layer, t, p, layer->panels + (int64_t)p * H * PANEL)
+        for (int u = mine.begin * WIDTH; u < mine.end * WIDTH; u += WIDTH)
+            TILES(mine.first, mine.last, forward_tile, layer, t, u, layer->panels + (int64_t)u * 4 * H)
         if (mine.waits) meet(&me, &layer->arrived);
     }
 }
 
-/* dG of units p * PANEL and on, for `rows` rows at step t; t = -1 is the state before the first step */
-INLINE void backward_tile(int rows, int row, const Layer *layer, int t, int p, const float *panel) {
-    int H = layer->hidden, B = layer->batch, columns = gate_columns(H), u = p * PANEL;
-    int64_t at = (int64_t)t * B + row;
+/* dG of units u .. u + PANEL of `rows` rows at step t; t = -1 is the state before the first step */
+INLINE void backward_tile(int rows, int row, const Layer *layer, int t, int u, const float *panel) {
+    int H = layer->hidden, B = layer->batch, columns = gate_columns(H), last = t == layer->steps - 1;
+    int64_t at = (int64_t)t * B + row, gates_at = at * columns + u * 4;
     float *dH = layer->dH + (int64_t)row * H + u, *dC = layer->dC + (int64_t)row * H + u;
-    const float *dY = layer->dY + at * H + u, *C = layer->Cs + at * H + u, *next = layer->dG + (at + B) * columns;
-    vec acc[ROWS][4];
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < 4; j++) {
-        acc[r][j] = t < layer->steps - 1 ? splat(0) : load(dH + r * H + j * WIDTH, H - u - j * WIDTH);
-        if (t >= 0) acc[r][j] += load(dY + r * H + j * WIDTH, H - u - j * WIDTH);
+    const float *dY = layer->dY + at * H + u, *C = layer->Cs + at * H + u;
+    vec acc[ROWS][VECS];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) {
+        int here = r * H + j * WIDTH, n = H - u - j * WIDTH;
+        acc[r][j] = last ? load(dH + here, n) : splat(0);
+        if (t >= 0) acc[r][j] += load(dY + here, n);
     }
-    if (t < layer->steps - 1) multiply(rows, columns, next, columns, 1, panel, acc);
+    if (!last) {
+        /* The sum in pieces, and before each a few lines of the next panel's units fetched: all at once would be waited for */
+        int lines = PANEL / 4, depth = blocks(columns, rows * lines);
+        for (int i = 0, k0 = 0; k0 < columns; i++, k0 += depth) {
+            int64_t r = i / lines, line = (i % lines + lines) * 16;
+            __builtin_prefetch(layer->gates + gates_at + r * columns + line);
+            __builtin_prefetch(layer->dG + gates_at + r * columns + line, 1);
+            if (i % lines == 0) {
+                __builtin_prefetch(dY + r * H + PANEL);
+                __builtin_prefetch(C + r * H + PANEL);
+                __builtin_prefetch(C + (B + r) * H + PANEL);
+            }
+            multiply(rows, min(depth, columns - k0), layer->dG + (at + B) * columns + k0, columns, panel + k0 * PANEL, acc);
+        }
+    }
     if (t < 0) {
-        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < 4; j++)
+        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++)
             store(dH + r * H + j * WIDTH, acc[r][j], H - u - j * WIDTH);
         return;
     }
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < 4; j++) {
-        int n = H - u - j * WIDTH, here = r * H + j * WIDTH;
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) {
+        int here = r * H + j * WIDTH, n = H - u - j * WIDTH;
         if (n <= 0) break;
-        int64_t panel_at = (at + r) * columns + (u + j * WIDTH) * 4;
-        const vec *gates = (const vec *)(layer->gates + panel_at);
-        vec *dG = (vec *)(layer->dG + panel_at);
+        const vec *gates = (const vec *)(layer->gates + gates_at + r * columns + j * 4 * WIDTH);
+        vec *dG = (vec *)(layer->dG + gates_at + r * columns + j * 4 * WIDTH);
         vec I = gates[0], F = gates[1], O = gates[2], C_tilda = gates[3];
         vec shown = hyperbolic(load(C + (int64_t)B * H + here, n));
         vec cell = load(dC + here, n) + acc[r][j] * O * (1 - shown * shown);
@@ -362,7 +395,7 @@ INLINE void backward_tile(int rows, int row, const Layer *layer, int t, int p, c
 
 static void backward(void *data) {
     Layer *layer = data;
-    int H = layer->hidden, columns = gate_columns(H), panels = panels_of(H, PANEL);
+    int H = layer->hidden, columns = gate_columns(H), panels = blocks(H, PANEL);
     Thread me = this_thread();
     for (int p = share(panels, me.rank, me.size); p < share(panels, me.rank + 1, me.size); p++)
         pack_transposed(layer->panels + (int64_t)p * columns * PANEL, layer->W_h, H, H, p);
@@ -370,63 +403,81 @@ static void backward(void *data) {
     Part mine = part_of(layer, &me, panels);
     for (int t = layer->steps - 1; t >= (layer->to_start ? -1 : 0); t--) {
         for (int p = mine.begin; p < mine.end; p++)
-            TILES(mine.first, mine.last, backward_tile, layer, t, p, layer->panels + (int64_t)p * columns * PANEL)
+            TILES(mine.first, mine.last, backward_tile, layer, t, p * PANEL, layer->panels + (int64_t)p * columns * PANEL)
         if (mine.waits) meet(&me, &layer->arrived);
     }
 }
 
-/* sums (rows, 4 vectors) += columns of A times a panel: A (K, any) is read across */
-INLINE void gradient_tile(int rows, int row, const float *A, int64_t lda, int K, const float *panel, float *sums) {
-    vec acc[ROWS][4], *to = (vec *)(sums + (int64_t)row * PANEL);
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < 4; j++) acc[r][j] = to[r * 4 + j];
-    multiply(rows, K, A + row, 1, lda, panel, acc);
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < 4; j++) to[r * 4 + j] = acc[r][j];
+/* sums (rows, VECS vectors) += A (rows, K) times a panel */
+INLINE void gradient_tile(int rows, int row, const float *A, int K, const float *panel, float *sums) {
+    vec acc[ROWS][VECS], *to = (vec *)(sums + (int64_t)row * PANEL);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) acc[r][j] = to[r * VECS + j];
+    multiply(rows, K, A + (int64_t)row * STRIP, STRIP, panel, acc);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) to[r * VECS + j] = acc[r][j];
 }
 
-/* Rows of gates back to W (rows, 4H), for panel p */
-static void unpack_gates(float *W, const float *sums, int rows, int H, int p) {
-    for (int r = 0; r < rows; r++)
-        for (int j = 0; j < 4; j++)
-            store(W + ((int64_t)r * 4 + j) * H + p * WIDTH, *(const vec *)(sums + r * PANEL + j * WIDTH), H - p * WIDTH);
+/* The inverse of pack_gates */
+static void unpack_gates(float *W, const float *panel, int K, int H, int p) {
+    for (int j = 0; j < VECS; j++) {
+        int v = p * VECS + j, n = H - units_of(v);
+        float *to = W + v % 4 * H + units_of(v);
+        for (int k = 0; k < K; k++) store(to + (int64_t)k * 4 * H, *(const vec *)(panel + k * PANEL + j * WIDTH), n);
+    }
 }
 
-/* One panel of dG after the other, in strips of steps: the gradients of its columns of W_h, W_x and b */
+/* dW_h, dW_x and db, in strips of steps, panel after panel, with Hs and X transposed */
 static void gradients(void *data) {
     Layer *layer = data;
     int H = layer->hidden, D = layer->inputs, columns = gate_columns(H), panels = columns / PANEL;
-    int64_t all = (int64_t)layer->steps * layer->batch;
+    int all = layer->steps * layer->batch, strips = blocks(all, STRIP), rows = H + (layer->X ? D : 0);
     Thread me = this_thread();
-    float *sums = layer->table + (int64_t)me.rank * (H + D + 1 + STRIP) * PANEL;
-    float *sums_x = sums + (int64_t)H * PANEL, *sums_b = sums_x + (int64_t)D * PANEL, *strip = sums_b + PANEL;
-    for (int p = share(panels, me.rank, me.size); p < share(panels, me.rank + 1, me.size); p++) {
-        memset(sums, 0, sizeof(float) * (H + D + 1) * PANEL);
-        for (int64_t k0 = 0; k0 < all; k0 += STRIP) {
-            int depth = min(STRIP, all - k0);
+    int begin = share(panels, me.rank, me.size), end = share(panels, me.rank + 1, me.size);
+    int64_t size = (int64_t)(H + D + 1) * PANEL; /* of the sums of a panel: H rows of W_h, D rows of W_x, b */
+    for (int s = share(strips, me.rank, me.size); s < share(strips, me.rank + 1, me.size); s++) {
+        float *to = layer->panels + (int64_t)s * rows * STRIP;
+        int depth = min(STRIP, all - s * STRIP);
+        transpose(to, STRIP, layer->Hs + (int64_t)s * STRIP * H, H, depth, H);
+        if (layer->X) transpose(to + (int64_t)H * STRIP, STRIP, layer->X + (int64_t)s * STRIP * D, D, depth, D);
+    }
+    memset(layer->table + begin * size, 0, sizeof(float) * (end - begin) * size);
+    meet(&me, &layer->arrived);
+    for (int s = 0; s < strips; s++) {
+        const float *turned = layer->panels + (int64_t)s * rows * STRIP;
+        const int64_t *ids = layer->ids ? layer->ids + s * STRIP : NULL;
+        int depth = min(STRIP, all - s * STRIP);
+        for (int p = begin; p < end; p++) {
+            float *sums = layer->table + p * size, *sums_x = sums + (int64_t)H * PANEL;
+            float strip[STRIP * PANEL] __attribute__((aligned(64)));
+            vec *b = (vec *)(sums_x + (int64_t)D * PANEL);
             for (int k = 0; k < depth; k++) {
-                const vec *from = (const vec *)(layer->dG + (k0 + k) * columns + p * PANEL);
-                vec *to = (vec *)(strip + k * PANEL), *b = (vec *)sums_b;
-                vec *row = layer->ids ? (vec *)(sums_x + layer->ids[k0 + k] * PANEL) : NULL;
-                for (int j = 0; j < 4; j++) {
-                    to[j] = from[j];
-                    b[j] += from[j];
-                    if (row) row[j] += from[j];
+                const vec *from = (const vec *)(layer->dG + (int64_t)(s * STRIP + k) * columns + p * PANEL);
+                vec *row = ids ? (vec *)(sums_x + ids[k] * PANEL) : NULL;
+                __builtin_prefetch(from + VECS); /* of the next panel */
+                UNROLL for (int j = 0; j < VECS; j++) {
+                    vec dG = from[j];
+                    *(vec *)(strip + k * PANEL + j * WIDTH) = dG;
+                    b[j] += dG;
+                    if (row) row[j] += dG;
                 }
             }
-            TILES(0, H, gradient_tile, layer->Hs + k0 * H, H, depth, strip, sums)
-            if (layer->X) TILES(0, D, gradient_tile, layer->X + k0 * D, D, depth, strip, sums_x)
+            TILES(0, H, gradient_tile, turned, depth, strip, sums)
+            if (layer->X) TILES(0, D, gradient_tile, turned + (int64_t)H * STRIP, depth, strip, sums_x)
         }
+    }
+    for (int p = begin; p < end; p++) {
+        const float *sums = layer->table + p * size;
         unpack_gates(layer->dW_h, sums, H, H, p);
-        unpack_gates(layer->dW_x, sums_x, D, H, p);
-        unpack_gates(layer->db, sums_b, 1, H, p);
+        unpack_gates(layer->dW_x, sums + (int64_t)H * PANEL, D, H, p);
+        unpack_gates(layer->db, sums + (int64_t)(H + D) * PANEL, 1, H, p);
     }
     if (!layer->dX) return;
-    int outputs = panels_of(D, PANEL), last = share(all, me.rank + 1, me.size);
+    int outputs = blocks(D, PANEL), last = share(all, me.rank + 1, me.size);
     for (int p = share(outputs, me.rank, me.size); p < share(outputs, me.rank + 1, me.size); p++)
         pack_transposed(layer->input_panels + (int64_t)p * columns * PANEL, layer->W_x, D, H, p);
     meet(&me, &layer->arrived);
     for (int first = share(all, me.rank, me.size); first < last; first += CHUNK)
         for (int p = 0; p < outputs; p++)
-            TILES(first, min(first + CHUNK, last), product_tile, layer->dG, columns, columns,
+            TILES(first, min(first + CHUNK, last), product_tile, layer->dG, columns,
                   layer->input_panels + (int64_t)p * columns * PANEL, NULL, layer->dX + p * PANEL, D, D - p * PANEL)
 }
 
@@ -457,7 +508,7 @@ int layer_backward(int steps, int batch, int hidden, const float *W_h, float *ga
                    float *dH, float *dC, int to_start, int row_blocks, int threads) {
     Layer layer = {.steps = steps, .batch = batch, .hidden = hidden, .W_h = W_h, .gates = gates, .Cs = Cs, .dY = dY,
                    .dG = dG, .dH = dH, .dC = dC, .to_start = to_start, .row_blocks = row_blocks};
-    return run_layer(layer, backward, threads, (int64_t)panels_of(hidden, PANEL) * PANEL * gate_columns(hidden), 0, 0);
+    return run_layer(layer, backward, threads, (int64_t)blocks(hidden, PANEL) * PANEL * gate_columns(hidden), 0, 0);
 }
 
 /* dX may be NULL: not wanted */
@@ -465,6 +516,7 @@ int layer_gradients(int steps, int batch, int inputs, int hidden, const float *X
                     float *Hs, float *dG, float *dX, float *dW_x, float *dW_h, float *db, int threads) {
     Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .X = X, .ids = ids, .W_x = W_x,
                    .Hs = Hs, .dG = dG, .dX = dX, .dW_x = dW_x, .dW_h = dW_h, .db = db};
-    int64_t packed = dX ? (int64_t)panels_of(inputs, PANEL) * PANEL * gate_columns(hidden) : 0;
-    return run_layer(layer, gradients, threads, 0, packed, (int64_t)threads * (hidden + inputs + 1 + STRIP) * PANEL);
+    int64_t turned = (int64_t)blocks(steps * batch, STRIP) * STRIP * (hidden + (X ? inputs : 0));
+    int64_t packed = dX ? (int64_t)blocks(inputs, PANEL) * PANEL * gate_columns(hidden) : 0;
+    return run_layer(layer, gradients, threads, turned, packed, (int64_t)(hidden + inputs + 1) * gate_columns(hidden));
 }
