@@ -30,7 +30,9 @@ def weights(logits: Array, temperature: float) -> Array:
     """exp(logits / temperature), (N, V), up to a factor; temperature 0 is all on the largest."""
     if temperature == 0:
         return np.eye(logits.shape[1])[logits.argmax(-1)]
-    return np.exp((logits - logits.max(-1, keepdims=True)) / max(temperature, TINY))
+    shifted = logits - logits.max(-1, keepdims=True)
+    shifted /= max(temperature, TINY)
+    return np.exp(shifted, out=shifted)
 
 
 def probabilities(logits: Array) -> Array:

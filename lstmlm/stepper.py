@@ -22,11 +22,16 @@ State = list[LayerState]  # of L layers
 CHUNK = 1000  # characters of a prompt at once: bounds the memory
 
 
-def opened(T: Array) -> Array:
-    """The sigmoid gates, of the tanh of half their sums; in place, for speed."""
-    T *= 0.5
-    T += 0.5
-    return T
+def gates(S: Array, sigmoids: int) -> Array:
+    """The gates of their sums S, (G, N, H): the first few are sigmoids, the others tanh.
+
+    In place: with arrays so small, making them is much of the time.
+    """
+    np.tanh(S, out=S)
+    first = S[:sigmoids]
+    first *= 0.5
+    first += 0.5
+    return S
 
 
 # A cell: what the input brings to the gates, A (G, N, H), and the state -> the next state
@@ -34,9 +39,9 @@ def opened(T: Array) -> Array:
 
 def lstm(A: Array, state: LayerState, W_h: Array) -> LayerState:
     H, C = state
-    T = np.tanh(A + H @ W_h)
-    I, F, O = opened(T[:3])
-    C_tilda = T[3]
+    S = H @ W_h
+    S += A
+    I, F, O, C_tilda = gates(S, sigmoids=3)
     C = F * C + I * C_tilda
     return O * np.tanh(C), C
 
@@ -44,14 +49,14 @@ def lstm(A: Array, state: LayerState, W_h: Array) -> LayerState:
 def gru(A: Array, state: LayerState, W_h: Array, b_hn: Array) -> LayerState:
     (H,) = state
     B = H @ W_h
-    Z, R = opened(np.tanh(A[:2] + B[:2]))
+    Z, R = gates(A[:2] + B[:2], sigmoids=2)
     H_tilda = np.tanh(A[2] + R * (B[2] + b_hn))
     return (Z * H + (1 - Z) * H_tilda,)
 
 
 def gru_before(A: Array, state: LayerState, W_h: Array) -> LayerState:
     (H,) = state
-    Z, R = opened(np.tanh(A[:2] + H @ W_h[:2]))
+    Z, R = gates(A[:2] + H @ W_h[:2], sigmoids=2)
     H_tilda = np.tanh(A[2] + (R * H) @ W_h[2])
     return (Z * H + (1 - Z) * H_tilda,)
 
