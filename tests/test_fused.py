@@ -1,0 +1,91 @@
+"""The fused layer is the book's, with a gradient that is right, in PyTorch and in C, whatever the sizes."""
+
+import logging
+
+import pytest
+import torch
+from conftest import relative_difference
+from torch.autograd import gradcheck
+
+from lstmlm import native
+from lstmlm.backends import LSTM, FusedLSTM, ScratchLSTM
+from lstmlm.compiler import NoCompiler, build, find_compiler
+from lstmlm.fused import FusedLayer
+
+
+def layers(D: int, H: int, dtype) -> tuple[ScratchLSTM, FusedLSTM]:
+    scratch, fused = ScratchLSTM(D, H).to(dtype), FusedLSTM(D, H).to(dtype)
+    # Recurrent weights of norm about 1: with larger ones the network is chaotic, and rounding grows from step to step
+    book = {name: torch.randn_like(getattr(scratch, name)) for name in LSTM}
+    book |= {name: tensor / H**0.5 for name, tensor in book.items() if name.startswith("W_h")}
+    scratch.load_state_dict(book)
+    fused.load_state_dict(fused.from_book(book))
+    return scratch, fused
+
+
+def outcome(layer, X, state) -> list[torch.Tensor]:
+    """Values, last state and all gradients, of the first state too."""
+    state = [part.clone().requires_grad_() for part in state]
+    X = X.clone().requires_grad_() if X.is_floating_point() else X
+    Y, after = layer(X, tuple(state))
+    ((Y * Y.detach().sin()).sum() + (after[0] * 0.3).sum() + (after[1] * 0.7).sum()).backward()
+    grads = layer.to_book({name: param.grad for name, param in layer.named_parameters()})
+    return [Y.detach(), *(part.detach() for part in after), *grads.values(), *(part.grad for part in state)]
+
+
+@pytest.mark.parametrize("ids", [True, False])
+def test_the_gradient_is_the_numerical_one(ids):
+    T, B, D, H = 3, 2, 4, 3
+    X = torch.randint(D, (T, B)) if ids else torch.randn(T, B, D, dtype=torch.float64, requires_grad=True)
+    shapes = ((D, 4 * H), (H, 4 * H), (4 * H,), (B, H), (B, H))
+    rest = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    assert gradcheck(FusedLayer.apply, (X, *rest))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("kernel", ["C", "PyTorch"])
+@pytest.mark.parametrize(("T", "B", "D", "H"), [(1, 1, 7, 5), (5, 3, 24, 24), (4, 11, 65, 64), (6, 50, 9, 100)])
+def test_it_is_the_books_layer_at_any_size_and_the_same_bits_each_time(monkeypatch, T, B, D, H, kernel, threads):
+    if kernel == "PyTorch":
+        monkeypatch.setattr(native, "takes", lambda W: False)
+    elif native.library() is None:
+        pytest.skip("there is no C compiler")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    scratch, fused = layers(D, H, torch.float32)
+    state = (torch.randn(B, H), torch.randn(B, H))
+    for X in (torch.randint(D, (T, B)), torch.randn(T, B, D)):
+        for layer in (scratch, fused):
+            layer.zero_grad()
+        expected, first = outcome(scratch, X, state), outcome(fused, X, state)
+        for ours, theirs in zip(first, expected, strict=True):
+            assert relative_difference(ours, theirs) < 1e-5
+        fused.zero_grad()
+        assert all(torch.equal(a, b) for a, b in zip(outcome(fused, X, state), first, strict=True))
+
+
+def test_without_a_compiler_it_says_so_once_and_runs_in_pytorch(monkeypatch, caplog):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CC", raising=False)
+    native.library.cache_clear()
+    monkeypatch.setattr(logging.getLogger("lstmlm"), "propagate", True)
+    try:
+        with caplog.at_level(logging.INFO, "lstmlm"):
+            assert native.library() is None and native.library() is None
+        assert [record.message for record in caplog.records] == [
+            "backend=fused runs in PyTorch, without its kernel in C: no C compiler (cc, gcc, clang)"
+        ]
+    finally:
+        native.library.cache_clear()
+
+
+def test_a_library_is_built_once_and_one_without_native_instructions_is_another(tmp_path):
+    try:
+        find_compiler()
+    except NoCompiler:
+        pytest.skip("there is no C compiler")
+    made = build(native.KERNEL, tmp_path)
+    written = made.stat().st_mtime_ns
+    assert build(native.KERNEL, tmp_path) == made and made.stat().st_mtime_ns == written
+    portable = build(native.KERNEL, tmp_path, native=False)
+    assert portable != made and {path.name for path in tmp_path.iterdir()} == {made.name, portable.name}
+    assert native.load(portable)
