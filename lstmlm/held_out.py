@@ -71,7 +71,10 @@ def own_corpus(loaded: Checkpoint) -> Corpus:
         raise BadInput(f"the run's own text: {error}") from None
     if origin.sha256 != loaded.record["data"]["sha256"]:
         raise BadInput(f"the run's own text: {origin.path} has changed since the run")
-    return read_corpus(data, stored_vocab(loaded.record["vocab"]), origin)
+    corpus = read_corpus(data, origin=origin)  # numbered as for the run, so that a large text is found in the cache
+    if corpus.vocab.idx_to_token != loaded.record["vocab"]:
+        raise BadInput("the run's own text: the vocabulary in the checkpoint is not that of its text")
+    return corpus
 
 
 def part_of(corpus: Corpus, which: str) -> Part:

@@ -129,9 +129,10 @@ def write(folder: Path, texts: Texts, divide: Callable, number: Callable, notes:
         facts = Facts(sum(sizes.values()), split, hashes, num_bytes, tokens, name, digests, notes())
         with synced(making / "facts.json") as file:
             file.write(json.dumps(asdict(facts)).encode())
-        shutil.rmtree(folder, ignore_errors=True)  # one that did not pass
-        os.replace(making, folder)
-        sync_directory(folder.parent)
+        if read_facts(folder) is None:  # no other process put it there while this one worked
+            shutil.rmtree(folder, ignore_errors=True)  # one that did not pass
+            os.replace(making, folder)
+            sync_directory(folder.parent)
     finally:
         shutil.rmtree(making, ignore_errors=True)
 

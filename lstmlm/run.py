@@ -5,6 +5,7 @@ import math
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -98,22 +99,20 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
         tracker.final(flatten(config), figures)
     finally:
         tracker.close()
-    judged = verdict(read_evaluations(tracker.metrics), unigram_of(corpus, val_pieces), config, str(directory))
+    unigram = unigram_nats(arrays(corpus.pieces("train")), arrays(val_pieces), len(vocab))
+    judged = verdict(read_evaluations(tracker.metrics), unigram, config, str(directory))
     report(prepared, scores, figures, sample()[len(prepared.prompt) :], judged, directory)
-
-
-def unigram_of(corpus: Corpus, val_pieces: list[Tensor]) -> float:
-    """The unigram's nats on the validation text."""
-    train, held_out = ([piece.numpy() for piece in part] for part in (corpus.pieces("train"), val_pieces))
-    return unigram_nats(train, held_out, len(corpus.vocab))
 
 
 def floor_of(corpus: Corpus, val_pieces: list[Tensor]) -> Floor:
     """The best n-gram on the validation text, announced."""
-    train, held_out = ([piece.numpy() for piece in part] for part in (corpus.pieces("train"), val_pieces))
-    floor = best_ngram(ngram_floors(train, held_out))
+    floor = best_ngram(ngram_floors(arrays(corpus.pieces("train")), arrays(val_pieces)))
     announce_floor(floor, len(corpus.ids["train"]), sum(len(piece) - 1 for piece in val_pieces))
     return floor
+
+
+def arrays(pieces: list[Tensor]) -> list[np.ndarray]:
+    return [piece.numpy() for piece in pieces]
 
 
 def judged_on(corpus: Corpus) -> dict:

@@ -237,3 +237,4 @@ def test_a_run_trains_on_ids_in_files_as_on_ids_in_memory(train, command, tmp_pa
             assert train(*words, f"data.sampling={sampling}", f"hydra.run.dir={run}")[0] == 0
             scores.append(command("evaluate", run, "--split", "test", "--json")[1])
     assert scores[:2] == scores[2:]
+    assert len(list(everything_is_large.iterdir())) == 1  # and evaluate has not numbered it again
