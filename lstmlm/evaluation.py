@@ -87,7 +87,9 @@ def windows(ids: Tensor, length: int, together: int = 64) -> Iterator[tuple[Tens
     """X and Y (B, length), B windows at a time, of ids (n,); then (1, what is left)."""
     X, Y = ids[:-1], ids[1:]
     whole = len(X) // length * length
-    yield from zip(X[:whole].view(-1, length).split(together), Y[:whole].view(-1, length).split(together), strict=True)
+    if whole:
+        rows = (part[:whole].view(-1, length).split(together) for part in (X, Y))
+        yield from zip(*rows, strict=True)
     if whole < len(X):
         yield X[None, whole:], Y[None, whole:]
 
