@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ SMALL_RUN = ["model.num_hiddens=24", "train.max_steps=40", "train.eval_every=20"
 WHOLE_SPLIT = ["data.split=[0.9,0.05,0.05]", "train.eval_chars=500"]
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
