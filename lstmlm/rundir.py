@@ -65,7 +65,7 @@ def logging_to(path: Path) -> Iterator[None]:
         log.debug("ended by a bug", exc_info=True)
         raise
     finally:
-        log.handlers = []
+        log.handlers, log.propagate = [], True
         with contextlib.suppress(OSError):
             file.close()
 

@@ -67,7 +67,6 @@ def test_without_a_compiler_it_says_so_once_and_runs_in_pytorch(monkeypatch, cap
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
     native.library.cache_clear()
-    monkeypatch.setattr(logging.getLogger("lstmlm"), "propagate", True)
     try:
         with caplog.at_level(logging.INFO, "lstmlm"):
             assert native.library() is None and native.library() is None
