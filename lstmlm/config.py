@@ -18,6 +18,10 @@ class Model:
     num_hiddens: int
     num_layers: int
     dropout: float
+    locked_input: float
+    locked_between: float
+    locked_output: float
+    weight_drop: float
     embedding_dim: int | None
     init: str
 
@@ -127,6 +131,10 @@ BOUNDS = {
     "model.num_layers": (1, 64, True),
     "model.embedding_dim": (1, 2**20, True),
     "model.dropout": (0, 0.999, True),
+    "model.locked_input": (0, 0.999, True),
+    "model.locked_between": (0, 0.999, True),
+    "model.locked_output": (0, 0.999, True),
+    "model.weight_drop": (0, 0.999, True),
     "data.min_freq": (1, math.inf, True),
     "data.max_tokens": (2, math.inf, True),
     "data.batch_size": (1, 2**20, True),
@@ -150,6 +158,7 @@ BOUNDS = {
 # What was done before there was such a setting: for files from then
 BEFORE = {"data.val_path": None, "data.test_path": None, "data.vocab": "char", "data.encoding": "utf-8"}
 BEFORE |= {"data.normalize": "none", "data.min_freq": 1, "train.floors": True}
+BEFORE |= dict.fromkeys(("model.locked_input", "model.locked_between", "model.locked_output", "model.weight_drop"), 0.0)
 
 # The settings that bytes do not need, as they must then stand
 AS_BYTES = {"data.encoding": "utf-8", "data.normalize": "none", "data.min_freq": 1, "data.preprocess": "raw"}
@@ -173,6 +182,10 @@ def check(config: Config) -> Config:
         raise BadInput("train.max_epochs: no limit is set: set train.max_epochs, train.max_steps or train.max_seconds")
     if config.model.gru_reset != "after" and config.model.cell != "gru":
         raise BadInput(f"model.gru_reset: has no effect with model.cell={config.model.cell}: leave it, or use gru")
+    if config.model.locked_between > 0 and config.model.num_layers == 1:
+        raise BadInput(
+            "model.locked_between: has no effect with model.num_layers=1: use model.locked_output, or more layers"
+        )
     for key, neutral in AS_BYTES.items():
         if config.data.vocab == "byte" and values[key] != neutral:
             raise BadInput(f"{key}: has no effect with data.vocab=byte, which takes every byte as it is: leave it out")

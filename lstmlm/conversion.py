@@ -17,7 +17,7 @@ from lstmlm.config import Config
 from lstmlm.corpus import sha256
 from lstmlm.errors import BadInput
 from lstmlm.exchange import layers_from_torch, num_layers
-from lstmlm.gate import read_regular
+from lstmlm.gate import RATES, read_regular
 from lstmlm.split import SPLITS
 from lstmlm.vocab import UNK
 
@@ -86,9 +86,9 @@ def model_arguments(weights: Tensors) -> dict:
         "vocab_size": len(weights["b_q"]),
         "num_hiddens": len(weights["W_hq"]),
         "num_layers": num_layers(weights),
-        "dropout": 0.0,
         "embedding_dim": weights["W_e"].shape[1] if "W_e" in weights else None,
         "cell": next(cell for cell, backends in BACKENDS.items() if set(backends["scratch"].names) == first),
+        **dict.fromkeys(RATES, 0.0),
     }
 
 

@@ -46,6 +46,9 @@ LOOP |= {"since_evaluation": list, "this_epoch": list}
 VERSIONS = {"lstmlm": str, "torch": str, "python": str, "cpu": str}
 # The model's arguments: smallest and largest; None is allowed for an embedding alone
 BOUNDS = {"vocab_size": (2, 1 << 21), "num_hiddens": (1, 1 << 20), "num_layers": (1, 64), "embedding_dim": (1, 1 << 20)}
+# and its rates of dropout, from 0 to below 1. A record from before the later ones has none of them: they were 0
+LATER_RATES = ("locked_input", "locked_between", "locked_output", "weight_drop")
+RATES = ("dropout", *LATER_RATES)
 
 
 class Refused(ValueError):
@@ -148,7 +151,11 @@ def check_tensor(name: str, tensor) -> None:
 
 
 def in_this_format(record: dict) -> dict:
-    """A record of an older format as one of this: format 1 knew splits of one piece a part."""
+    """A record of an older format, or from before an argument of the model, as one of today.
+
+    Format 1 knew splits of one piece a part.
+    """
+    record = record | {"model": dict.fromkeys(LATER_RATES, 0.0) | record["model"]}
     if record["format"] == FORMAT:
         return record
     if record["format"] != 1:
@@ -162,14 +169,15 @@ def in_this_format(record: dict) -> dict:
 def check_record(record) -> None:
     """The fields of the record, their types and bounds. The configuration is built as the settings' own types."""
     model, vocab = record["model"], record["vocab"]
-    if set(model) != {*BOUNDS, "dropout", "cell"} or model["cell"] not in BACKENDS:
+    if set(model) != {*BOUNDS, *RATES, "cell"} or model["cell"] not in BACKENDS:
         raise Refused("is damaged: the model's arguments")
     for key, (smallest, largest) in BOUNDS.items():
         value = model[key]
         if not (type(value) is int and smallest <= value <= largest) and not (key == "embedding_dim" and value is None):
             raise Refused(f"is damaged: model {key} is {ascii(value)[:40]}")
-    if type(model["dropout"]) not in (int, float) or not 0 <= model["dropout"] < 1:
-        raise Refused("is damaged: model dropout")
+    for key in RATES:
+        if type(model[key]) not in (int, float) or not 0 <= model[key] < 1:
+            raise Refused(f"is damaged: model {key} is {ascii(model[key])[:40]}")
     if not all(isinstance(token, str) for token in vocab) or len(set(vocab)) != len(vocab):
         raise Refused("is damaged: vocabulary: not a list of different characters")
     if len(vocab) != model["vocab_size"]:

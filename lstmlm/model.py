@@ -6,7 +6,8 @@ B = batch_size, T = num_steps, V = vocab_size, H = num_hiddens, L = num_layers, 
 import torch
 from torch import Tensor, nn
 
-from lstmlm.backends import Tensors, layer_class, under
+from lstmlm.backends import Tensors, dense, layer_class, under
+from lstmlm.dropout import elementwise, locked, weight_drop
 
 State = tuple[Tensor, ...]  # for an LSTM (H, C), for a GRU or an RNN (H,), each (L, B, H)
 
@@ -14,9 +15,12 @@ State = tuple[Tensor, ...]  # for an LSTM (H, C), for a GRU or an RNN (H,), each
 class RNNModel(nn.Module):
     """A stack of L recurrent layers of one cell on one backend, and all that these share.
 
-    That is: one-hot or embedded inputs, dropout on the output of every layer (the last too), the head, and
-    the weights under the book's names. `dropout_generator`, on the model's device, feeds all dropout (None:
-    torch's global one), so every backend drops the same units.
+    That is: one-hot or embedded inputs, all dropout, the head, and the weights under the book's names.
+
+    The rates of dropout (dropout.py), in training alone: `dropout` on the output of every layer, the last too; locked,
+    `locked_input` on what the first layer reads, `locked_between` on the output of every layer but the last,
+    `locked_output` on that of the last; `weight_drop` on the recurrent matrices. `dropout_generator`, on the model's
+    device, feeds all of it (None: torch's global one), so every backend drops the same units and weights.
     """
 
     def __init__(
@@ -28,10 +32,16 @@ class RNNModel(nn.Module):
         backend: str = "scratch",
         embedding_dim: int | None = None,
         cell: str = "lstm",
+        locked_input: float = 0.0,
+        locked_between: float = 0.0,
+        locked_output: float = 0.0,
+        weight_drop: float = 0.0,
     ) -> None:
         super().__init__()
         self.vocab_size, self.num_hiddens, self.num_layers = vocab_size, num_hiddens, num_layers
         self.dropout, self.backend, self.embedding_dim, self.cell = dropout, backend, embedding_dim, cell
+        self.locked_input, self.weight_drop = locked_input, weight_drop
+        self.locked = [locked_between] * (num_layers - 1) + [locked_output]  # of the output of each layer
         self.dropout_generator: torch.Generator | None = None
         self.W_e = None if embedding_dim is None else nn.Parameter(torch.randn(vocab_size, embedding_dim))
         widths = [embedding_dim or vocab_size] + [num_hiddens] * (num_layers - 1)
@@ -50,25 +60,31 @@ class RNNModel(nn.Module):
         return Y.flatten(0, 1) @ self.W_hq + self.b_q, state
 
     def inputs(self, ids: Tensor) -> Tensor:
-        """Ids (B, T) as the first layer takes them: (T, B), meaning one-hot rows, or embedded (T, B, E)."""
-        return ids.T if self.W_e is None else self.W_e[ids.T]
+        """Ids (B, T) as the first layer takes them: (T, B), meaning one-hot rows, or embedded (T, B, E).
+
+        Locked dropout thins the E features, or of one-hot rows, then dense (T, B, V), the V characters: a lane reads
+        nothing where a character stands that it has dropped.
+        """
+        X = ids.T if self.W_e is None else self.W_e[ids.T]
+        if (rate := self._rate(self.locked_input)) == 0:
+            return X  # ids stay ids
+        return locked(dense(X, self.vocab_size, self.W_hq.dtype), rate, self.dropout_generator)
 
     def hidden_states(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
         """The output of every layer after its dropout, each (T, B, H), and the next state."""
         state = self.begin_state(ids.shape[0], ids.device) if state is None else state
-        Y, outputs, states = self.inputs(ids), [], []
-        for layer, *layer_state in zip(self.layers, *state, strict=True):
-            Y, layer_state = layer(Y, tuple(layer_state))
-            Y = self._drop(Y)
+        Y, outputs, states, generator = self.inputs(ids), [], [], self.dropout_generator
+        for layer, locked_rate, *layer_state in zip(self.layers, self.locked, *state, strict=True):
+            thinned = weight_drop(layer, self._rate(self.weight_drop), generator)
+            Y, layer_state = thinned(Y, tuple(layer_state))
+            Y = elementwise(Y, self._rate(self.dropout), generator)
+            Y = locked(Y, self._rate(locked_rate), generator)
             outputs.append(Y)
             states.append(layer_state)
         return outputs, tuple(torch.stack(part) for part in zip(*states, strict=True))
 
-    def _drop(self, Y: Tensor) -> Tensor:
-        if not self.training or self.dropout == 0:
-            return Y
-        drawn = torch.rand(Y.shape, generator=self.dropout_generator, device=Y.device, dtype=Y.dtype)
-        return Y * (drawn >= self.dropout).to(Y.dtype).mul_(1 / (1 - self.dropout))
+    def _rate(self, rate: float) -> float:
+        return rate if self.training else 0.0
 
     # One weight format: the book's names
 

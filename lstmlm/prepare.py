@@ -10,7 +10,7 @@ from lstmlm.config import Config
 from lstmlm.corpus import Corpus, read_corpus
 from lstmlm.errors import BadInput
 from lstmlm.estimate import num_params
-from lstmlm.gate import MAX_FILE
+from lstmlm.gate import MAX_FILE, RATES
 from lstmlm.machine import memory
 from lstmlm.streams import fitting_batch_size
 from lstmlm.unknown import check_text
@@ -66,9 +66,9 @@ def model_arguments(config: Config, vocab_size: int) -> dict:
         "vocab_size": vocab_size,
         "num_hiddens": model.num_hiddens,
         "num_layers": model.num_layers,
-        "dropout": model.dropout,
         "embedding_dim": model.embedding_dim,
         "cell": cell_of(config),
+        **{rate: getattr(model, rate) for rate in RATES},
     }
 
 

@@ -129,6 +129,7 @@ def hostile(good: bytes, folder: Path) -> dict[str, bytes]:
         "unknown cell": with_record(good, put("model", "cell", "os.system")),
         "extra argument": with_record(good, put("model", "_target_", "os.system")),
         "dropout of NaN as text": with_record(good, put("model", "dropout", "nan")),
+        "weight drop of all weights": with_record(good, put("model", "weight_drop", 1)),
         "unknown setting": with_record(good, put("config", "_target_", "os.system")),
         "setting to resolve": with_record(good, put("config", "data", "batch_size", "${oc.env:HOME}")),
         "setting out of bounds": with_record(good, put("config", "train", "lr", -1)),

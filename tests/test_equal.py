@@ -16,6 +16,7 @@ from lstmlm.scratch_rnn import init_rnn_state, rnn
 
 every_pair = pytest.mark.parametrize(("cell", "pair"), [(cell, pair) for cell, *pair in PAIRS], ids=str)
 SHAPES = [{"num_layers": 1}, {"num_layers": 2}, {"num_layers": 2, "embedding_dim": 3}]
+EVERY_DROPOUT = {"locked_input": 0.3, "locked_between": 0.2, "locked_output": 0.4, "weight_drop": 0.5, "dropout": 0.1}
 RATE = {"sgd": 1.0, "adamw": 0.1}
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
@@ -39,12 +40,12 @@ def forward_backward(model, ids):
     return {"logits": logits.detach()} | {f"state {k}": s.detach() for k, s in enumerate(state)} | gradients
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.4])
+@pytest.mark.parametrize("dropout", [{}, {"dropout": 0.4}, EVERY_DROPOUT], ids=["none", "elementwise", "every"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @every_pair
 def test_same_weights_give_the_same_logits_states_and_gradients(cell, pair, dtype, shape, dropout):
-    models = (make_model(backend, dtype, cell=cell, dropout=dropout, **shape) for backend in pair)
+    models = (make_model(backend, dtype, cell=cell, **dropout, **shape) for backend in pair)
     a, b = (forward_backward(model, random_ids(1)) for model in models)
     assert a.keys() == b.keys()
     for name in a:
@@ -64,12 +65,14 @@ def test_a_text_in_chunks_is_the_text_whole(cell, backend, shape):
     assert all(relative_difference(a, b) < 1e-10 for a, b in zip(state, whole_state, strict=True))
 
 
+@pytest.mark.parametrize("dropout", [{}, EVERY_DROPOUT], ids=["none", "every"])
 @every_form
-def test_gradients_are_those_of_finite_differences(cell, backend):
-    model, ids = make_model(backend, cell=cell, num_layers=2, num_hiddens=3), random_ids(3, num_steps=4)
+def test_gradients_are_those_of_finite_differences(cell, backend, dropout):
+    model, ids = make_model(backend, cell=cell, num_layers=2, num_hiddens=3, **dropout), random_ids(3, num_steps=4)
     own = model.trained()
 
     def logits(*params):
+        model.dropout_generator = torch.Generator().manual_seed(5)
         return torch.func.functional_call(model, dict(zip(own, params, strict=True)), (ids,))[0]
 
     assert torch.autograd.gradcheck(logits, tuple(param.detach().clone().requires_grad_() for param in own.values()))
@@ -113,12 +116,14 @@ def steps(model, optimizer, ids, first: int, last: int) -> list[float]:
     return losses
 
 
+@pytest.mark.parametrize("dropout", [{}, EVERY_DROPOUT], ids=["none", "every"])
 @pytest.mark.parametrize("name", RATE)
 @every_pair
-def test_twenty_steps_follow_the_same_curve(cell, pair, name):
+def test_twenty_steps_follow_the_same_curve(cell, pair, name, dropout):
     curves = []
     for backend in pair:
-        model = make_model(backend, cell=cell, num_layers=2)
+        model = make_model(backend, cell=cell, num_layers=2, **dropout)
+        model.dropout_generator = torch.Generator().manual_seed(5)
         curves.append(steps(model, build_optimizer(model, name, RATE[name], 0.01), counting_ids(), 0, 20))
     a, b = map(torch.tensor, curves)
     assert a[-1] < a[0]
