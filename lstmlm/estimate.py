@@ -17,11 +17,12 @@ def training_memory(arguments: dict, batch_size: int, num_steps: int) -> int:
     """Bytes of a training step, about: weights, gradients, AdamW's two moments, and what lies between loss and inputs.
 
     The last is 8 numbers for each gate of each unit and 10 for each symbol, at each of B*T places: peaks measured on a
-    CPU, over three backends and three sizes, were 0.5 to 1.1 of that.
+    CPU, over three backends and three sizes, were 0.5 to 1.1 of that. Weight drop adds masks, and weights without some.
     """
     gates = len(layer_class(arguments["cell"], "scratch").names) // 3
     between = 8 * gates * arguments["num_hiddens"] * arguments["num_layers"] + 10 * arguments["vocab_size"]
-    return 4 * (4 * num_params(arguments) + batch_size * num_steps * between)
+    copies = 6 if arguments["weight_drop"] else 4
+    return 4 * (copies * num_params(arguments) + batch_size * num_steps * between)
 
 
 def in_words(seconds: float) -> str:

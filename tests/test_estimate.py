@@ -9,7 +9,8 @@ from lstmlm.estimate import in_words, num_params, training_memory
 
 
 def arguments(cell: str, **changed) -> dict:
-    return {"vocab_size": 40, "num_hiddens": 48, "num_layers": 2, "embedding_dim": None, "cell": cell} | changed
+    sizes = {"vocab_size": 40, "num_hiddens": 48, "num_layers": 2, "embedding_dim": None}
+    return sizes | {"cell": cell, "weight_drop": 0.0} | changed
 
 
 @pytest.mark.parametrize("embedding_dim", [None, 3])
@@ -23,9 +24,10 @@ def test_the_parameters_counted_are_those_trained(cell, backend, embedding_dim):
     assert num_params(size) == sum(numbers.values())
 
 
+@pytest.mark.parametrize(("weight_drop", "H", "B", "T"), [(0.0, 48, 8, 32), (0.5, 48, 8, 32), (0.5, 256, 4, 8)])
 @every_form
-def test_the_memory_holds_what_a_step_keeps_and_is_no_more_than_a_few_times_that(cell, backend):
-    size, B, T = arguments(cell), 8, 32
+def test_the_memory_holds_what_a_step_keeps_and_is_no_more_than_a_few_times_that(cell, backend, weight_drop, H, B, T):
+    size = arguments(cell, num_hiddens=H, weight_drop=weight_drop)
     model, kept = make_model(backend, torch.float32, **size), {}
 
     def keep(tensor):
