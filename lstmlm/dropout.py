@@ -1,6 +1,6 @@
-"""Dropout, four kinds: numbers, or weights, that a training step does without, drawn anew for each window.
+"""Dropout of three kinds: the numbers, or the weights, that a training step does without, drawn for each window.
 
-T = num_steps, B = batch_size, F = width of what is thinned, H = num_hiddens.
+T = num_steps, B = batch_size, F = width of what is read or put out, H = num_hiddens.
 
 `rate` is the probability with which a number is dropped; what is kept is divided by 1 - rate, so that means stay. At
 rate 0 everything stays as it is and nothing is drawn. Draws come from `generator` (None: torch's global one).

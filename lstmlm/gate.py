@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 
 from lstmlm.backends import BACKENDS, layer_class
-from lstmlm.config import Config, flatten
+from lstmlm.config import BEFORE, Config, flatten, under
 from lstmlm.errors import BadInput
 from lstmlm.split import SPLITS
 from lstmlm.vocab import UNK, ByteVocab
@@ -46,9 +46,8 @@ LOOP |= {"since_evaluation": list, "this_epoch": list}
 VERSIONS = {"lstmlm": str, "torch": str, "python": str, "cpu": str}
 # The model's arguments: smallest and largest; None is allowed for an embedding alone
 BOUNDS = {"vocab_size": (2, 1 << 21), "num_hiddens": (1, 1 << 20), "num_layers": (1, 64), "embedding_dim": (1, 1 << 20)}
-# and its rates of dropout, from 0 to below 1. A record from before the later ones has none of them: they were 0
-LATER_RATES = ("locked_input", "locked_between", "locked_output", "weight_drop")
-RATES = ("dropout", *LATER_RATES)
+# and its rates of dropout, from 0 to below 1
+RATES = ("dropout", "locked_input", "locked_between", "locked_output", "weight_drop")
 
 
 class Refused(ValueError):
@@ -151,11 +150,12 @@ def check_tensor(name: str, tensor) -> None:
 
 
 def in_this_format(record: dict) -> dict:
-    """A record of an older format, or from before an argument of the model, as one of today.
+    """A record from before an argument of the model, or of format 1, as one of today.
 
     Format 1 knew splits of one piece a part.
     """
-    record = record | {"model": dict.fromkeys(LATER_RATES, 0.0) | record["model"]}
+    before = {key: value for key, value in under("model.", BEFORE).items() if key in RATES}
+    record = record | {"model": before | record["model"]}
     if record["format"] == FORMAT:
         return record
     if record["format"] != 1:

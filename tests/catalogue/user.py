@@ -41,7 +41,8 @@ USER = [
     ),
     row(
         "A6",
-        "dropout with one layer: has its effect here, on the last layer too",
+        "dropout with one layer: has its effect here, on the last layer too; between layers it has none",
+        (typed("model.locked_between=0.1"), refused(r"model\.locked_between: has no effect with model\.num_layers=1")),
         tests=("test_model.py::test_dropout_thins_the_output_of_every_layer_and_keeps_its_mean",),
     ),
     row(
