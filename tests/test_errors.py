@@ -113,12 +113,6 @@ def test_two_runs_in_the_same_second_have_two_directories(train, tmp_path):
     assert {path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()} == {"one", "one_2"}
 
 
-def test_a_sweep_goes_on_past_a_job_that_fails_and_keeps_the_worst_code(train, tmp_path):
-    code, _, err = train(*SMALL_RUN, "-m", "train.lr=0.01,-1,0.02", "train.max_steps=2", "hydra.sweep.dir=sweep")
-    assert code == 2 and err.count("error: ") == 1
-    assert [len(list((tmp_path / "sweep").glob(f"{k}_*/best.safetensors"))) for k in range(3)] == [1, 0, 1]
-
-
 # (words after the checkpoint, what the line says)
 SAMPLING = [
     (["--length", "many"], r"lstmlm generate: argument --length: 'many' is neither a number nor inf"),
