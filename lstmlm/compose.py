@@ -199,6 +199,8 @@ def user_error_of(error: Exception) -> Exception:
 
     from lstmlm.config import unknown_key
 
+    if isinstance(error, ValueError) and str(error).startswith("Only one of --run, --multirun"):
+        return BadInput("-m: has no effect where nothing is run: leave it out, or leave out --cfg, --info and -sc")
     if not isinstance(error, (HydraException, OmegaConfBaseException)):
         return error
     text = f"{error}\n{error.__cause__}"
@@ -212,6 +214,9 @@ def user_error_of(error: Exception) -> Exception:
         key, equals, value = error.override.partition("=")
         hint = f"\"{key}='{value}'\"" if equals else f"{key}=VALUE"
         return BadInput(f"{error.override}: cannot be read as a setting: type {hint}")
+    if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        key, _, values = match[1].partition("=")
+        return BadInput(f"{match[1]}: several values are a sweep, python train.py -m; for a list type {key}=[{values}]")
     if match := re.search(r"Could not override '([^']+)'", text):
         return unknown_key(match[1])
     if match := re.search(r"(Value .*)\n\s*full_key: (\S+)", text):

@@ -209,10 +209,15 @@ def differing(runs: Iterable[Run]) -> list[str]:
 
 
 def label(run: Run, keys: list[str]) -> str:
-    """What a run has of its own: seed=1 lr=0.01. A key goes by its last part, where that is enough."""
+    """What a run has of its own: lr=0.01 split=[0.8,0.1,0.1]. A key goes by its last part, where that is enough."""
     parts = [key.rpartition(".")[2] for key in keys]
     short = {key: part if parts.count(part) == 1 else key for key, part in zip(keys, parts, strict=True)}
-    return " ".join(f"{short[key]}={str(run.settings.get(key)).replace(' ', '')}" for key in keys if run.settings)
+    return " ".join(f"{short[key]}={brief(run.settings.get(key))}" for key in keys if run.settings)
+
+
+def brief(value: Any, width: int = 40) -> str:
+    text = " ".join(str(value).replace(", ", ",").split())
+    return text if len(text) <= width else text[: width - 3] + "..."
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """A sweep: its jobs are told apart in what they say, and at the end those that failed are named."""
 
+import contextlib
 import json
 import shlex
 import sys
@@ -57,6 +58,7 @@ class Sweep:
         outcomes = [Outcome(**json.loads(path.read_text())) for path in sorted(self.outcomes.iterdir())]
         self.kept.cleanup()
         if outcomes:
+            remove_if_unused(Path(outcomes[0].directory))
             good = all(outcome.code == 0 for outcome in outcomes)
             print(account(outcomes), file=sys.stdout if good else sys.stderr)
         return [outcome.code for outcome in outcomes]
@@ -75,3 +77,11 @@ def account(outcomes: list[Outcome]) -> str:
         parts[-1] += f": go on with the same command and resume=auto hydra.sweep.dir={directory}"
     compare = f"\nnext:  python -m lstmlm compare {directory}" if finished else ""
     return f"sweep: {'; '.join(parts)}{compare}"
+
+
+def remove_if_unused(directory: Path) -> None:
+    """Remove the directory of a sweep that came to nothing, in which there is only what Hydra wrote."""
+    with contextlib.suppress(OSError):
+        if [path.name for path in directory.iterdir()] == ["multirun.yaml"]:
+            (directory / "multirun.yaml").unlink()
+            directory.rmdir()

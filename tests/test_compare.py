@@ -197,6 +197,8 @@ def test_settings_that_older_runs_did_not_have_are_known(standing):
 def test_a_setting_goes_by_its_last_part_where_that_is_enough(standing):
     run = read_run(made(standing / "a", [2.0], "train.lr=0.5", "data.split=[0.8,0.1,0.1]"))
     assert label(run, ["train.lr", "data.split"]) == "lr=0.5 split=[0.8,0.1,0.1]"
+    long = read_run(made(standing / "b", [2.0], f"sample.prompt='{'to be ' * 50}'"))
+    assert label(long, ["sample.prompt"]) == "prompt=" + ("to be " * 7)[:37] + "..."
     assert label(run, ["data.path", "sample.path"]).startswith("data.path=None sample.path=")
 
 

@@ -42,6 +42,8 @@ SETTINGS = [
     (["data.split=thirds"], r"data\.split: 'thirds': give fractions"),
     (["train.lr"], r"train\.lr: cannot be read as a setting: type train\.lr=VALUE"),
     (["model.init=Ω"], r"model\.init=Ω: cannot be read as a setting: type \"model\.init='Ω'\""),
+    (["seed=1,2"], r"seed=1,2: several values are a sweep, python train.py -m; for a list type seed=\[1,2\]"),
+    (["-m", "--cfg", "job"], r"-m: has no effect where nothing is run: leave it out"),
     (["--foo"], r"\S+: unrecognized arguments: --foo"),
 ]
 

@@ -34,7 +34,7 @@ def state_of_the_process() -> dict:
         "anomalies": (torch.is_anomaly_enabled(), torch.is_inference_mode_enabled(), sys.getrecursionlimit()),
         "warnings": list(warnings.filters),
         "place": (os.getcwd(), {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}),
-        "streams": (sys.stdout.isatty, sys.gettrace(), sys.excepthook),
+        "hooks": (sys.gettrace(), sys.excepthook, list(sys.path)),
     }
 
 
@@ -90,6 +90,14 @@ def test_a_value_of_the_wrong_type_is_refused_before_any_job_runs(train, tmp_pat
     code, out, err = train(*TINY, "-m", "seed=1,x,2", "hydra.sweep.dir=sweep")
     assert (code, out) == (2, "") and re.fullmatch(r"error: seed: value 'x' of type 'str' .*\n", err)
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_sweep_that_came_to_nothing_leaves_nothing(train, tmp_path):
+    code, _, err = train(*TINY, "-m", "train.lr=-1,-2", "hydra.sweep.dir=sweep")
+    assert code == 2 and err.endswith(
+        "\nsweep: 0 finished; 2 failed: job 0 (train.lr=-1) with exit code 2, job 1 (train.lr=-2) with exit code 2\n"
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_jobs_of_a_sweep_do_not_share_the_directory_of_a_run_that_they_go_on_with(train, tmp_path):
