@@ -1,73 +1,273 @@
-"""A table of runs from their metrics.jsonl: python benchmarks/quality.py RUN_DIR ... [--json]
+"""How good the models are, beside others: python benchmarks/quality.py RUN ... > benchmarks/quality.md
 
-Runs that differ in the seed alone are one row: mean, and the range over the seeds in brackets.
+RUN: directories of finished runs, or folders of them. Runs that differ in the seed alone are one row: mean, and range
+over the seeds in brackets. What is shown is the loss of the last weights, or of their average, on the whole validation
+text: never that of the best ones, which the same text has chosen. The rows of other programs are in others.json, with
+where they are from; which command makes our rows, and how many settings were tried before, is in recipes.json.
+
+  --evaluate   also score the last weights in windows of 64, as transformers are scored
+  --adaptive   also let them go on learning from what they have been scored on
+               (the answers are kept beside the run, in evaluated.json, and found there without these options)
 """
 
 import argparse
 import json
-from collections import defaultdict
+import math
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
-from statistics import mean
+from statistics import fmean
 
-import yaml
 from machine import machine
 
-COLUMNS = {
-    "ppl/book": "the book's line",
-    "ppl/val_best": "val ppl, best weights",
-    "ppl/test_best": "test ppl, best weights",
-    "ppl/val_last": "val ppl, last weights",
-    "ppl/test_last": "test ppl, last weights",
-    "best_epoch": "best epoch",
-    "seconds": "seconds",
-    "chars_per_s": "chars/s",
+from lstmlm.commit import write_durably
+from lstmlm.compose import compose_settings
+from lstmlm.config import Config, flatten, to_words
+from lstmlm.errors import LstmlmError
+from lstmlm.leaderboard import IMMATERIAL, Group, Run, differing, find_runs, grouped, header, label, ranked, read_run
+
+HERE = Path(__file__).resolve().parent
+WINDOW, SEEDS = 64, 3  # characters; fewer seeds are no result
+NAMES = {"tiny_shakespeare": "Tiny Shakespeare", "time_machine": "The Time Machine", "tide_clock": "The Tide Clock"}
+NAMES |= {"ptb_char": "Penn Treebank by characters", "text8": "text8", "enwik8": "enwik8"}
+COLUMNS = ["system", "split", "protocol", "parameters", "CPU-seconds", "nats", "bits", "source"]
+KINDS = {
+    "frozen": "Frozen: the weights, or counts, stay as they were after training.",
+    "adaptive": "Adaptive: each character is scored first, and then learnt from. Not comparable with the table above.",
 }
 
 
-def read_run(directory: Path) -> tuple[str, dict]:
-    """(its settings but the seed, its final figures)."""
-    settings = yaml.safe_load((directory / "config.yaml").read_text())
-    final = json.loads((directory / "metrics.jsonl").read_text().splitlines()[-1])
-    if not final.get("final"):
-        raise SystemExit(f"error: {directory}: the run has not finished")
-    settings.pop("seed")
-    return json.dumps(settings), final
+# What is known of a run
 
 
-def row(settings: str, finals: list[dict]) -> dict:
-    """One line of the table: mean, smallest, largest of each figure."""
-    config = json.loads(settings)
-    name = {"text": config["data"]["name"], "backend": config["backend"], "epochs": config["train"]["max_epochs"]}
-    figures = {key: [final[key] for final in finals] for key in COLUMNS if key in finals[0]}
-    return name | {"seeds": len(finals)} | {key: [mean(v), min(v), max(v)] for key, v in figures.items()}
+def finished(given: list[Path]) -> list[Run]:
+    runs = ranked(map(read_run, find_runs(given)))
+    for run in runs:
+        if run.state != "finished":
+            raise SystemExit(f"error: {run.name}: {run.state}: give finished runs alone")
+    return runs
 
 
-def shown(figure: list[float]) -> str:
-    digits = 0 if figure[0] >= 100 else 1 if figure[0] >= 20 else 3
-    average, smallest, largest = (f"{value:,.{digits}f}" for value in figure)
-    return average if smallest == largest else f"{average} [{smallest}, {largest}]"
+def record_of(run: Run) -> dict:
+    """What the run's last checkpoint says of itself."""
+    return json.loads(header(Path(run.name) / "last.safetensors")["__metadata__"]["lstmlm"])
+
+
+class Evaluated:
+    """What `lstmlm evaluate` says of a run's last weights, kept beside the run under the checkpoint's SHA-256."""
+
+    def __init__(self, run: Run) -> None:
+        self.path, self.checkpoint = Path(run.name) / "evaluated.json", Path(run.name) / "last.safetensors"
+        self.digest = record_of(run)["sha256"]
+        kept = json.loads(self.path.read_text()) if self.path.exists() else {}
+        self.answers = kept.get(self.digest, {})
+
+    def ask(self, *options: str) -> None:
+        """Unless it was asked before."""
+        key = " ".join(options)
+        if key in self.answers:
+            return
+        words = [sys.executable, "-m", "lstmlm", "evaluate", str(self.checkpoint), *options, "--json"]
+        done = subprocess.run(words, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{done.stderr.strip() or 'error'}: in {shlex.join(words[1:])}")
+        self.answers[key] = json.loads(done.stdout)
+        write_durably(self.path, json.dumps({self.digest: self.answers}).encode())
+
+    def figure(self, ema: bool, option: str, *path: str) -> float | None:
+        """One of the answers to this option: of the last weights, or of their average."""
+        for key, answer in self.answers.items():
+            if option in key and ("--ema" in key) == ema:
+                for name in path:
+                    answer = answer[name]
+                return float(answer)
+        return None
+
+
+# Rows
+
+
+def own_rows(group: Group, system: str, evaluated: dict[str, Evaluated]) -> Iterable[dict]:
+    """A row for each kind of weights, protocol, and way of learning that is known of all runs of the group."""
+    run = group.runs[0]
+    answers = [evaluated[one.name] for one in group.runs]
+    last = [one.val_last for one in group.runs]
+    if None in last:
+        last = [answer.figure(False, "--windows", "nats_per_char") for answer in answers]
+    averaged = run.settings.get("train.ema")
+    figures = {("frozen", "one stream", "last weights"): last}
+    figures["frozen", "one stream", f"EMA {averaged}"] = [one.val_ema for one in group.runs]
+    for ema, weights in ((False, "last weights"), (True, f"EMA {averaged}")):
+        in_windows = [answer.figure(ema, "--windows", "windowed_nats_per_char") for answer in answers]
+        adaptive = [answer.figure(ema, "--adaptive", "adaptive", "nats_per_char") for answer in answers]
+        figures["frozen", f"windows of {WINDOW}", weights] = in_windows
+        figures["adaptive", "one stream", weights] = adaptive
+    if None in last:
+        print(f"note: {run.name}: nothing is known of its last weights: --evaluate scores them", file=sys.stderr)
+    count = len(group.runs)
+    source = f"ours, seeds {', '.join(str(one.seed) for one in group.runs)}"
+    for (kind, protocol, weights), nats in figures.items():
+        if None not in nats:
+            yield {
+                "text": run.settings["data.name"],
+                "kind": kind,
+                "system": f"{system}, {run.settings['backend']}, {weights}",
+                "split": f"{run.split} ({run.split_hash[:8]})",
+                "protocol": protocol,
+                "parameters": run.params,
+                "CPU-seconds": spread([one.cpu_seconds for one in group.runs], 0),
+                "value": fmean(nats),
+                "nats": spread(nats, 4),
+                "source": source if count >= SEEDS else f"{source}: {count} of {SEEDS} seeds, not yet a result",
+            }
+
+
+def systems(groups: list[Group], recipes: list[dict]) -> list[dict]:
+    """For each group its recipe, known by its settings, or the name of its model and the command with all it sets."""
+    apart = IMMATERIAL | {"seed", "backend", "threads", "device"}
+    known = [(recipe, settings_of(recipe["command"])) for recipe in recipes]
+    firsts = [group.runs[0] for group in groups]
+    found = []
+    for run in firsts:
+        own = [recipe for recipe, settings in known if equal(run.settings, settings, apart)]
+        keys = [key for key in differing(firsts) if key not in apart]
+        model = run.settings["model.cell"].upper() + " {} x {}".format(
+            *(run.settings[f"model.{key}"] for key in ("num_layers", "num_hiddens"))
+        )
+        words = [word for word in to_words(Config.from_flat(run.settings)) if word.partition("=")[0] not in apart]
+        unknown = {
+            "system": f"{model} {label(run, keys)}".strip(),
+            "command": shlex.join(["python", "train.py", *words]),
+        }
+        found.append(own[0] if own else unknown | {"tried": None})
+    return found
+
+
+def settings_of(command: str) -> dict:
+    """Of python train.py ..."""
+    return flatten(compose_settings(shlex.split(command)[2:]))
+
+
+def equal(settings: dict, others: dict, apart: set[str]) -> bool:
+    return all(settings.get(key) == value for key, value in others.items() if key not in apart)
+
+
+def others_rows(others: list[dict]) -> Iterable[dict]:
+    for other in others:
+        nats = other["nats"] if "nats" in other else other["bits"] * math.log(2)
+        source = f"[{other['source']}]({other['url']})" if "url" in other else other["source"]
+        yield {
+            "text": other["text"],
+            "kind": other["kind"],
+            "system": other["system"],
+            "split": other["split"],
+            "protocol": other["protocol"],
+            "parameters": other.get("parameters"),
+            "CPU-seconds": other.get("cost", ""),
+            "value": nats,
+            "nats": f"{nats:.{3 if 'bits' in other else len(str(other['nats']).partition('.')[2])}f}",
+            "source": f"{source}, {other['status']}",
+        }
+
+
+def spread(values: list[float | None], digits: int) -> str:
+    """Mean and range, as far as they are known."""
+    if None in values:
+        return ""
+    mean, smallest, largest = (f"{value:,.{digits}f}" for value in (fmean(values), min(values), max(values)))
+    return mean if smallest == largest else f"{mean} [{smallest}, {largest}]"
+
+
+# The page
+
+
+def page(groups: list[Group], rows: list[dict], recipes: list[dict]) -> str:
+    """`recipes` has one for each group."""
+    texts = sorted({row["text"] for row in rows}, key=lambda text: [*NAMES, text].index(text))
+    return "\n\n".join([HEAD, made(groups), commands(recipes), *(section(text, rows) for text in texts)])
+
+
+HEAD = """# Quality
+
+Made by `python benchmarks/quality.py RUN ...` from what the runs left behind; not written by hand. Nats and bits per
+character of the validation text, whole: the mean, and in brackets the range over the seeds. Our rows are of the last
+weights, or of their average at the end (EMA), never of those that were best on this very text. *One stream*: the state
+is carried from the first character to the last. *Windows of 64*: from an empty state each, as transformers are scored.
+Only rows of one split and one protocol can be compared. *Claimed*: as the source says; *re-run*: measured here."""
+
+
+def made(groups: list[Group]) -> str:
+    """When, and on what."""
+    runs = [run for group in groups for run in group.runs]
+    days = sorted({day_of(run) for run in runs})
+    versions = [record_of(run)["versions"] for run in runs]
+    on = sorted({f"{one['cpu']}, torch {one['torch']}, Python {one['python']}" for one in versions})
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return f"The runs ended {when}, on {'; '.join(on)}. This page was made on {machine()}."
+
+
+def day_of(run: Run) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime((Path(run.name) / "metrics.jsonl").stat().st_mtime))
+
+
+def commands(recipes: list[dict]) -> str:
+    """The command behind each of our rows, and what was tried before it was found."""
+    lines = ["| system | made by, with `backend=... seed=...` | settings tried before |", "|---|---|---|"]
+    for recipe in recipes:
+        tried = "not said" if recipe["tried"] is None else recipe["tried"]
+        lines.append(f"| {recipe['system']} | `{recipe['command']}` | {tried} |")
+    return "\n".join(dict.fromkeys(lines))
+
+
+def section(text: str, rows: list[dict]) -> str:
+    parts = [f"## {NAMES.get(text, text)}"]
+    for kind, what in KINDS.items():
+        chosen = [row for row in rows if (row["text"], row["kind"]) == (text, kind)]
+        if chosen:
+            lines = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
+            ordered = sorted(chosen, key=lambda row: (row["split"].partition(" (")[0], row["protocol"], row["value"]))
+            parts += [what, "\n".join(lines + [line(row) for row in ordered])]
+    return "\n\n".join(parts)
+
+
+def line(row: dict) -> str:
+    shown = {**row, "bits": f"{row['value'] / math.log(2):.3f}"}
+    if row["parameters"] is None:
+        shown["parameters"] = ""
+    elif not isinstance(row["parameters"], str):
+        shown["parameters"] = f"{row['parameters']:,}"
+    return "| " + " | ".join(shown[column] for column in COLUMNS) + " |"
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("runs", nargs="+", type=Path)
-    options.add_argument("--json", action="store_true")
-    chosen = options.parse_args()
-    groups = defaultdict(list)
-    for directory in chosen.runs:
-        settings, final = read_run(directory)
-        groups[settings].append(final)
-    rows = [row(settings, finals) for settings, finals in groups.items()]
-    if chosen.json:
-        print(json.dumps(rows))
-        return
-    print(machine() + "\n")
-    keys = [key for key in COLUMNS if any(key in one for one in rows)]
-    print("| text | backend | epochs | seeds | " + " | ".join(COLUMNS[key] for key in keys) + " |")
-    print("|" + "---|" * (4 + len(keys)))
-    for one in rows:
-        cells = [str(one[key]) for key in ("text", "backend", "epochs", "seeds")]
-        print("| " + " | ".join(cells + [shown(one[key]) if key in one else "" for key in keys]) + " |")
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    options.add_argument("--evaluate", action="store_true")
+    options.add_argument("--adaptive", action="store_true")
+    options.add_argument("--json", action="store_true", help="the rows, as JSON")
+    options = options.parse_args()
+    others, recipes = (json.loads((HERE / name).read_text()) for name in ("others.json", "recipes.json"))
+    try:
+        runs = finished(options.runs)
+        evaluated = {run.name: Evaluated(run) for run in runs}
+        for run in runs:
+            for weights in ([], ["--ema"])[: 1 + (run.settings.get("train.ema") is not None)]:
+                if options.evaluate:
+                    evaluated[run.name].ask(*weights, "--windows", str(WINDOW))
+                if options.adaptive:
+                    evaluated[run.name].ask(*weights, "--adaptive")
+        groups = grouped(runs)
+        recipes = systems(groups, recipes)
+        pairs = zip(groups, recipes, strict=True)
+        rows = [row for group, recipe in pairs for row in own_rows(group, recipe["system"], evaluated)]
+    except LstmlmError as error:
+        raise SystemExit(f"error: {error}") from None
+    texts = {run.settings["data.name"] for run in runs}
+    rows += others_rows(other for other in others if other["text"] in texts)
+    print(json.dumps(rows) if options.json else page(groups, rows, recipes))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from lstmlm import __version__
-from lstmlm.commands import check, convert, evaluate, floors, generate, lr_find, score, trace
+from lstmlm.commands import check, compare, convert, evaluate, floors, generate, lr_find, score, trace
 from lstmlm.compose import refuse, train
 from lstmlm.errors import exit_code_of, show_any_character
 
@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": (evaluate, "score a checkpoint on held-out text"),
     "score": (score, "how probable a model finds a text"),
     "floors": (floors, "what held-out text costs without a network: n-grams, xz, bzip2"),
+    "compare": (compare, "put runs beside each other: the lowest validation loss first"),
     "convert": (convert, "make a checkpoint from the weights of another program"),
     "lr_find": (lr_find, "propose a learning rate, for settings of train.py"),
     "check": (check, "is every backend of every cell the same function on this machine?"),

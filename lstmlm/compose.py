@@ -13,6 +13,7 @@ from pathlib import Path
 from lstmlm.config import Config, hydra_value, is_hydra_value, parse, register_schema
 from lstmlm.errors import BadInput, exit_code_of, show_any_character
 from lstmlm.shipped import shipped
+from lstmlm.sweep import STOPPED, Sweep
 
 FREE_TEXT = (
     "data.path",
@@ -31,6 +32,7 @@ def train(argv: list[str]) -> int:
     In a sweep every job runs, whatever becomes of the others, and the worst code is returned.
     """
     import hydra
+    from hydra.core.hydra_config import HydraConfig
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the line is ours
     if sys.version_info >= (3, 14):  # Hydra 1.3 gives argparse a help that is not a str (hydra#3121)
@@ -38,13 +40,25 @@ def train(argv: list[str]) -> int:
     argparse.ArgumentParser.error = refuse  # Hydra's parser too complains in one line, without its usage
     register_schema()
     show_any_character()
+    # Argparse takes overrides in one stretch, so the one flag that people put among them goes first
+    flags = [word for word in argv if word in ("-m", "--multirun")][:1]
+    sweeps = bool(flags) or "hydra.mode=MULTIRUN" in argv
+    words = quoted([word for word in argv if word not in flags], sweeps)
+    sys.argv[1:] = flags + words
     codes = [0]
+    sweep = Sweep() if sweeps else None
 
     @hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")
     def job(composed) -> None:
-        codes.append(exit_code_of(lambda: train_job(composed)))
-        if codes[-1] in (130, 143):
-            sys.exit(codes[-1])  # a signal ends a sweep; anything else lets it go on
+        if sweep is None:
+            codes.append(exit_code_of(lambda: train_job(composed)))
+            return
+        settings = HydraConfig.get()
+        directory = as_typed(Path(settings.sweep.dir))
+        own = [word for word in settings.overrides.task if word.partition("=")[0] in swept_keys(words)]
+        code = sweep.run(lambda: train_job(composed), settings.job.num, own, directory)
+        if code in STOPPED and not sweep.is_elsewhere():
+            sys.exit(code)  # a signal ends a sweep; anything else lets it go on
 
     def compose_and_run() -> None:
         try:
@@ -54,11 +68,23 @@ def train(argv: list[str]) -> int:
         except Exception as error:
             raise user_error_of(error) from error
 
-    # Argparse takes overrides in one stretch, so the one flag that people put among them goes first
-    sweep = [word for word in argv if word in ("-m", "--multirun")]
-    sys.argv[1:] = sweep[:1] + quoted([word for word in argv if word not in sweep], bool(sweep))
     codes.append(exit_code_of(compose_and_run))
+    if sweep is not None:
+        codes.append(exit_code_of(lambda: codes.extend(sweep.close())))
     return max(codes)
+
+
+def swept_keys(words: list[str]) -> set[str]:
+    """The settings that were given several values."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    overrides = OverridesParser.create().parse_overrides([word for word in words if word[:1] != "-"])
+    return {override.get_key_element() for override in overrides if override.is_sweep_override()}
+
+
+def as_typed(path: Path) -> Path:
+    """A path as the user would type it: from where the user stands, if it is below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def train_job(composed) -> None:
@@ -67,14 +93,18 @@ def train_job(composed) -> None:
     from hydra.types import RunMode
 
     settings = HydraConfig.get()
-    chosen = Path(settings.runtime.output_dir)
-    if chosen.is_relative_to(Path.cwd()):
-        chosen = chosen.relative_to(Path.cwd())  # as the user would type it
+    chosen = as_typed(Path(settings.runtime.output_dir))
     typed = {override.partition("=")[0] for override in settings.overrides.hydra}
     try:
         config = parse(composed)
         # The jobs of a sweep are numbered: when it is started again, each looks for its own directory
-        again = settings.mode == RunMode.MULTIRUN and config.resume == "auto"
+        swept = settings.mode == RunMode.MULTIRUN
+        again = swept and config.resume == "auto"
+        if swept and not again and config.resume is not None and Path(config.resume).is_dir():
+            raise BadInput(
+                f"resume: {config.resume}: the jobs of a sweep have directories of their own: leave out -m, or give a "
+                f"file, resume={Path(config.resume) / 'last.safetensors'}"
+            )
         named = ("hydra.sweep.dir" if again else "hydra.run.dir") in typed
         # Torch is imported here, after all that needs no torch was checked
         if config.resume is None:
@@ -169,16 +199,24 @@ def user_error_of(error: Exception) -> Exception:
 
     from lstmlm.config import unknown_key
 
+    if isinstance(error, ValueError) and str(error).startswith("Only one of --run, --multirun"):
+        return BadInput("-m: has no effect where nothing is run: leave it out, or leave out --cfg, --info and -sc")
     if not isinstance(error, (HydraException, OmegaConfBaseException)):
         return error
     text = f"{error}\n{error.__cause__}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, _, name = error.missing_cfg_file.partition("/")
+        if group == "hydra" and name.startswith("launcher/"):
+            group, name = "hydra/launcher", name.removeprefix("launcher/")
+            return BadInput(f"{group}={name}: is not installed: pip install hydra-{name}-launcher, or leave it out")
         return BadInput(f"{group}={name}: no such option: choose one of {', '.join(error.options)}")
     if isinstance(error, OverrideParseException):
         key, equals, value = error.override.partition("=")
         hint = f"\"{key}='{value}'\"" if equals else f"{key}=VALUE"
         return BadInput(f"{error.override}: cannot be read as a setting: type {hint}")
+    if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        key, _, values = match[1].partition("=")
+        return BadInput(f"{match[1]}: several values are a sweep, python train.py -m; for a list type {key}=[{values}]")
     if match := re.search(r"Could not override '([^']+)'", text):
         return unknown_key(match[1])
     if match := re.search(r"(Value .*)\n\s*full_key: (\S+)", text):

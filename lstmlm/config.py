@@ -262,6 +262,21 @@ def to_yaml(config: Config) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(asdict(config)))
 
 
+def from_yaml(text: str) -> dict[str, Any]:
+    """The settings of a config.yaml, of an older version too, under their dotted names. BadInput if there are none."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        plain = OmegaConf.to_container(OmegaConf.create(text))
+    except (OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
+        raise BadInput(f"config.yaml: {_first_line(error)}") from None
+    if not isinstance(plain, dict) or "seed" not in plain:
+        raise BadInput("config.yaml: has no settings of a run")
+    return BEFORE | flatten(plain)
+
+
 def to_words(config: Config) -> list[str]:
     """The overrides that give these settings to `python train.py`: what differs from conf/config.yaml."""
     from omegaconf import OmegaConf

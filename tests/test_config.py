@@ -71,7 +71,7 @@ def test_the_books_run_has_the_books_settings():
     [
         (["train.lrr=1"], "train.lrr: no such setting: did you mean train.lr?"),
         (["train.lr=-1"], "train.lr: must be finite and more than 0"),
-        (["train.lr=1,2"], "settings: Ambiguous value"),
+        (["train.lr=1,2"], "train.lr=1,2: several values are a sweep"),
         (["backend=foo"], "backend=foo: no such option"),
         (["--foo"], "--foo: cannot be read as a setting"),
         (["resume=auto"], "resume: has no effect here"),

@@ -11,7 +11,8 @@ from catalogue.row import Expectation, ends, goes_on, refused, resuming, row, ru
 from catalogue.scene import SMALL, SWEEP
 
 ERRORS, RESUME, TRAINING = "test_errors.py::test_", "test_resume.py::test_", "test_training.py::test_"
-SWEPT = (ERRORS + "a_sweep_goes_on_past_a_job_that_fails_and_keeps_the_worst_code",)
+SWEEPS = "test_sweep.py::test_"
+SWEPT = (SWEEPS + "a_job_that_fails_is_named_and_stops_no_other_and_the_worst_code_is_kept",)
 KILLED = (RESUME + "a_kill_at_every_point_of_a_save_changes_nothing", RESUME + "fifty_random_kills_change_nothing")
 TERMINAL = ("test_faults.py::test_a_run_outlives_a_stop_and_its_terminal",)
 NO_SPACE = "No space left on device"
@@ -229,7 +230,8 @@ MACHINE = [
             typed(*SWEEP, "seed=1,0,2", given=(strikes.stop_second_job,)),
             Expectation(
                 130,
-                r"stopped at step 3: saved sweep/1_nn_s0/last\.safetensors: go on with resume=sweep/1_nn_s0\n",
+                r"job 1 \(seed=0\): stopped at step 3: saved sweep/1_nn_s0/last\.safetensors: go on with \S+\n"
+                r"sweep: 1 finished; stopped in job 1 \(seed=0\): go on with .* and resume=auto .*\n.*\n",
                 check=lambda scene: scene.finished_jobs() == ["0_nn_s1"],
             ),
         ),
@@ -273,10 +275,17 @@ MACHINE = [
                 check=lambda scene: outcome(scene.folder / "sweep" / "1_nn_s0") == outcome(scene.kept / "whole"),
             ),
         ),
+        tests=(SWEEPS + "no_job_leaves_anything_behind_in_the_process",),
     ),
     row(
         "L8",
         "all jobs fail",
-        (typed(*SWEEP, "train.lr=-1,-2"), Expectation(2, r"(error: train\.lr: must be finite and more than 0.*\n){2}")),
+        (
+            typed(*SWEEP, "train.lr=-1,-2"),
+            Expectation(
+                2,
+                r"(error: job \d \(train\.lr=-\d\): train\.lr: must be finite.*\n){2}sweep: 0 finished; 2 failed: .*\n",
+            ),
+        ),
     ),
 ]

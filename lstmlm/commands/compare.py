@@ -1,0 +1,121 @@
+"""`compare`: runs beside each other, the lowest validation loss first."""
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+from lstmlm.commands import arguments
+from lstmlm.errors import BadInput
+from lstmlm.terminal import harmless
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    command.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories, or folders of them")
+    command.add_argument("--by-split", action="store_true", help="runs of several splits: a table for each")
+    command.add_argument("--png", type=Path, metavar="FILE", help="draw the validation losses against the steps")
+    arguments.as_json(command)
+
+
+def run(options: argparse.Namespace) -> None:
+    from lstmlm import leaderboard
+    from lstmlm.picture import pyplot
+
+    if options.png:
+        pyplot()  # if it is missing, now and not after the tables
+    runs = leaderboard.ranked(map(leaderboard.read_run, leaderboard.find_runs(options.runs)))
+    tables = leaderboard.by_split(runs)
+    if not options.by_split:
+        leaderboard.refuse_to_mix(tables)
+    if options.png and len(tables) > 1:
+        raise BadInput("--png: draws runs of one split: give those alone")
+    if options.json:
+        rows = [as_row(run) for table in tables for run in table]
+        groups = [as_group(group) for table in tables for group in leaderboard.grouped(table)]
+        print(json.dumps({"runs": rows, "groups": groups}))
+    else:
+        print("\n\n".join(map(account, tables)))
+    if options.png:
+        leaderboard.picture(runs, options.png)
+
+
+def as_row(run) -> dict:
+    """A run for --json; what is not known, or no finite number, is null."""
+    figures = {"nats_per_char": run.val, **converted(run.val), "nats_per_char_last": run.val_last}
+    figures |= {"nats_per_char_ema": run.val_ema, "num_params": run.params, "steps": run.steps}
+    figures |= {"seconds": run.seconds, "cpu_seconds": run.cpu_seconds}
+    finite = {key: value if value is not None and math.isfinite(value) else None for key, value in figures.items()}
+    about = {"name": run.name, "state": run.state, "split_name": run.split, "split_hash": run.split_hash}
+    return about | {"judged_whole": run.judged_whole, "seed": run.seed} | finite | {"settings": run.settings}
+
+
+def converted(nats: float | None) -> dict[str, float | None]:
+    """Bits and perplexity of nats."""
+    if nats is None:
+        return {"bits_per_char": None, "perplexity": None}
+    return {"bits_per_char": nats / math.log(2), "perplexity": math.exp(min(nats, 700.0))}
+
+
+def as_group(group) -> dict:
+    return {
+        "runs": [run.name for run in group.runs],
+        "seeds": [run.seed for run in group.runs],
+        "nats_per_char_mean": group.mean,
+        "nats_per_char_min": min(group.losses),
+        "nats_per_char_max": max(group.losses),
+        "nats_per_char_sd": group.deviation if len(group.runs) > 1 else None,
+        "split_hash": group.runs[0].split_hash,
+    }
+
+
+def account(runs: list) -> str:
+    """The table of runs that can be compared, a line for each group that differs in the seed alone, and the broken."""
+    from lstmlm.leaderboard import differing, grouped, label
+
+    whole = [run for run in runs if not run.state.startswith("broken")]
+    broken = [f"{run.name}: {run.state}" for run in runs if run.state.startswith("broken")]
+    keys = [key for key in differing(whole) if key != "seed"]
+    judged = next((run for run in whole if run.val is not None), None)
+    lines = []
+    if judged is not None:
+        lines += [
+            f"val of split {judged.split}, hash {(judged.split_hash or '?')[:12]}: best weights, lowest loss first"
+        ]
+    if whole:
+        lines += table(HEAD, [cells(run, label(run, keys)) for run in whole])
+    for group in (group for group in grouped(whole) if len(group.runs) > 1):
+        seeds = ", ".join(str(run.seed) for run in group.runs)
+        spread = f"{group.mean:.4f} [{min(group.losses):.4f}, {max(group.losses):.4f}], sd {group.deviation:.4f}"
+        lines += [f"mean over seeds {seeds}: {spread} nats  {label(group.runs[0], keys)}".rstrip()]
+    return harmless("\n".join(lines + broken))
+
+
+HEAD = ["run", "nats", "bits", "perplexity", "last", "ema", "parameters", "seconds", "cpu s", "seed", "steps", "", ""]
+NUMBERS = range(1, 11)  # columns that are aligned at the right
+
+
+def cells(run, own: str) -> list[str]:
+    bits, perplexity = converted(run.val).values()
+    state = {"finished": ""}.get(run.state, run.state)
+    if not run.judged_whole:
+        state += f", judged on {run.settings['train.eval_chars']:,} characters"
+    return [
+        run.name,
+        *(shown(value, digits) for value, digits in ((run.val, 4), (bits, 3), (perplexity, 3))),
+        *(shown(value, 4) for value in (run.val_last, run.val_ema)),
+        *(shown(value, 0) for value in (run.params, run.seconds, run.cpu_seconds)),
+        *("" if value is None else str(value) for value in (run.seed, run.steps)),
+        *(state, own),
+    ]
+
+
+def shown(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """The lines of a table without the columns that have nothing in them."""
+    columns = [k for k in range(len(head)) if any(row[k] for row in rows)]
+    widths = {k: max(len(row[k]) for row in [head, *rows]) for k in columns}
+    sides = {k: ">" if k in NUMBERS else "<" for k in columns}
+    return ["  ".join(f"{row[k]:{sides[k]}{widths[k]}}" for k in columns).rstrip() for row in [head, *rows]]
