@@ -37,9 +37,15 @@ class FusedLayer(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, dY: Tensor, dH: Tensor, dC: Tensor):
         X, W_x, W_h, gates, Hs, Cs = ctx.saved_tensors
-        dG, dH, dC = ctx.steps.backward(W_h, gates, Cs, dY, dH, dC)
-        dX, dW_x, dW_h, db = ctx.steps.gradients(X, W_x, Hs[:-1], dG, ctx.needs_input_grad[0])
+        if graph_is_kept():
+            gates = gates.clone()  # dG will take their place
+        dG, dH, dC, dX = ctx.steps.backward(W_x, W_h, gates, Cs, dY, dH, dC, ctx.needs_input_grad[0])
+        dW_x, dW_h, db = ctx.steps.gradients(X, Hs[:-1], dG, W_x)
         return dX, dW_x, dW_h, db, dH, dC
+
+
+# retain_graph of this backward(); where PyTorch does not tell, it may be
+graph_is_kept = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
 
 
 class Loops:
@@ -58,26 +64,26 @@ class Loops:
         return gates
 
     @staticmethod
-    def backward(W_h: Tensor, gates: Tensor, Cs: Tensor, dY: Tensor, dH: Tensor, dC: Tensor):
-        """dG (T, B, 4H), and dH, dC of the state before the first step, from those of the last."""
-        dG = torch.empty_like(gates)
+    def backward(W_x: Tensor, W_h: Tensor, gates: Tensor, Cs: Tensor, dY: Tensor, dH: Tensor, dC: Tensor, wants_dX: bool):
+        """dG (T, B, 4H), in the place of the gates; dH, dC of the state before the first step; dX (None: not wanted)."""
         for t in reversed(range(len(gates))):
             I, F, O, C_tilda = gates[t].chunk(4, 1)
             shown = Cs[t + 1].tanh()
             dH = dH + dY[t]
             dC = dC + dH * O * (1 - shown**2)
             parts = (dC * C_tilda * I * (1 - I), dC * Cs[t] * F * (1 - F), dH * shown * O * (1 - O))
-            torch.cat((*parts, dC * I * (1 - C_tilda**2)), 1, out=dG[t])
-            dH, dC = dG[t] @ W_h.T, dC * F
-        return dG, dH, dC
+            dC, dG = dC * F, torch.cat((*parts, dC * I * (1 - C_tilda**2)), 1)
+            gates[t] = dG
+            dH = dG @ W_h.T
+        return gates, dH, dC, gates @ W_x.T if wants_dX else None
 
     @staticmethod
-    def gradients(X: Tensor, W_x: Tensor, Hs: Tensor, dG: Tensor, wants_dX: bool):
-        """dX (None if not wanted), dW_x, dW_h, db: products over all steps and rows at once."""
+    def gradients(X: Tensor, Hs: Tensor, dG: Tensor, W_x: Tensor):
+        """dW_x, dW_h, db: products over all steps and rows at once."""
         X, Hs, rows = X.flatten(0, 1), Hs.flatten(0, 1), dG.flatten(0, 1)  # (T*B, ...)
         if X.is_floating_point():
             dW_x, db = X.T @ rows, rows.sum(0)
         else:
             dW_x = torch.zeros_like(W_x).index_add_(0, X, rows)
             db = dW_x.sum(0)  # every row of X has one 1
-        return dG @ W_x.T if wants_dX else None, dW_x, Hs.T @ rows, db
+        return dW_x, Hs.T @ rows, db

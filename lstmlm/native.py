@@ -70,21 +70,22 @@ def forward(X: Tensor, W_x: Tensor, W_h: Tensor, b: Tensor, Hs: Tensor, Cs: Tens
     return gates
 
 
-def backward(W_h: Tensor, gates: Tensor, Cs: Tensor, dY: Tensor, dH: Tensor, dC: Tensor):
-    (T, B, _), H, threads = gates.shape, len(W_h), torch.get_num_threads()
-    dY, dH, dC, dG = dY.contiguous(), dH.clone(), dC.clone(), torch.empty_like(gates)
-    tensors = map(at, (W_h, gates, Cs, dY, dG, dH, dC))
-    enough(library().layer_backward(T, B, H, *tensors, 1, row_blocks(B, H, threads), threads))
-    return dG, dH, dC
+def backward(W_x: Tensor, W_h: Tensor, gates: Tensor, Cs: Tensor, dY: Tensor, dH: Tensor, dC: Tensor, wants_dX: bool):
+    (T, B, _), (D, G), H, threads = gates.shape, W_x.shape, len(W_h), torch.get_num_threads()
+    dX = gates.new_empty(T, B, D) if wants_dX else None
+    dY, dH, dC = dY.contiguous(), dH.clone(), dC.clone()
+    tensors = map(at, (W_x, W_h, gates, Cs, dY, dH, dC, dX))
+    enough(library().layer_backward(T, B, D, H, *tensors, 1, row_blocks(B, H, threads), threads))
+    torch.autograd.graph.increment_version(gates)
+    return gates, dH, dC, dX
 
 
-def gradients(X: Tensor, W_x: Tensor, Hs: Tensor, dG: Tensor, wants_dX: bool):
+def gradients(X: Tensor, Hs: Tensor, dG: Tensor, W_x: Tensor):
     (T, B), (D, G) = X.shape[:2], W_x.shape
-    dX = torch.empty_like(X) if wants_dX else None
     dW_x, dW_h, db = torch.empty_like(W_x), W_x.new_empty(G // 4, G), W_x.new_empty(G)
-    tensors = (*inputs(X), *map(at, (W_x, Hs, dG, dX, dW_x, dW_h, db)))
+    tensors = (*inputs(X), *map(at, (Hs, dG, dW_x, dW_h, db)))
     enough(library().layer_gradients(T, B, D, G // 4, *tensors, torch.get_num_threads()))
-    return dX, dW_x, dW_h, db
+    return dW_x, dW_h, db
 
 
 def enough(memory: int) -> None:

@@ -24,12 +24,15 @@
                    used VECS or ROWS times. Where the columns are gates, vectors 4k .. 4k + 3 are the four gates of the
                    units k * WIDTH and on, and as soon as a tile has summed all four, it finishes these units' cells.
        L1, L2      a panel is the part of the matrix that meets one tile, VECS vectors of each line, copied to lie in the
-                   order in which they are read. All rows pass over a panel before the next.
+                   order in which they are read, and fetched ahead of its use. All rows pass over a panel before the
+                   next. Products of many steps are done in chunks of CHUNK rows, just before (X W_x) or after (dX) the
+                   steps themselves, while what they share is still near.
        threads     the layer: blocks of the batch times blocks of units. Rows do not depend on each other, so threads with
                    rows of their own never wait. Units need all of Hs_t, so threads with units of their own meet after
                    each step, but each reads only its part of W_h: better when that outgrows a core's cache.
 
-   gates and dG are kept as the tiles leave them, (T, B, H / WIDTH, 4, WIDTH), with zeros to fill up the last units.
+   gates are kept as the tiles leave them, (T, panel, B, PANEL), with zeros to fill up the last units: what a tile or a
+   strip takes lies together. Backward puts dG in their place.
    Every sum runs in one order, whatever the blocks: a result depends neither on the threads nor on the rest of the batch. */
 
 #if defined(__AVX__)
@@ -57,8 +60,9 @@
 
 enum {
     PANEL = VECS * WIDTH, /* floats in a line of a panel */
-    STRIP = 4096 / PANEL, /* lines of a panel of 16 KB */
-    CHUNK = 16 * ROWS     /* rows that stay in L2 while all panels pass by */
+    STRIP = 6144 / PANEL, /* lines of a panel of 24 KB */
+    CHUNK = 16 * ROWS,    /* rows that stay in L2 while all panels pass by */
+    AHEAD = 2048          /* floats from what is read of a panel to what is fetched */
 };
 
 /* Loaded once and kept: GCC would read it from memory again for each use, and loads are what there are too few of */
@@ -82,6 +86,7 @@ typedef int32_t ints __attribute__((vector_size(4 * WIDTH)));
 /* Vectors. The last of a row may be short: n of its WIDTH numbers are there. */
 
 INLINE int min(int a, int b) { return a < b ? a : b; }
+INLINE int max(int a, int b) { return a > b ? a : b; }
 INLINE vec splat(float x) { return x - (vec){0}; }
 
 static __attribute__((noinline)) vec load_short(const float *from, int n) {
@@ -129,36 +134,49 @@ INLINE void power(vec x, vec *whole, vec *rest) {
     *rest = *whole * (p * r * r + r);
 }
 
+INLINE vec reciprocal(vec x) {
+#if defined(__AVX512F__) /* a quarter of the time of a division, right to the last bit or two: 14 bits, doubled by Newton */
+    vec r = _mm512_rcp14_ps(x);
+    return r + r * (1 - x * r);
+#else
+    return 1 / x;
+#endif
+}
+
 INLINE vec sigmoid(vec x) {
     vec whole, rest;
     power(clamp(-x, -87, 87), &whole, &rest);
-    return 1 / (1 + whole + rest);
+    return reciprocal(1 + whole + rest);
 }
 
 INLINE vec hyperbolic(vec x) { /* tanh x = (e^2x - 1) / (e^2x + 1), right to the last bits near 0 too */
     vec whole, rest;
     power(clamp(x + x, -20, 20), &whole, &rest);
     vec m = (whole - 1) + rest;
-    return m / (m + 2);
+    return m * reciprocal(m + 2);
 }
 
 /* The products */
 
-/* acc[r] += sum over k of x[r * ld + k] times line k of the panel; `rows` is a constant where this is inlined */
-INLINE void multiply(int rows, int depth, const float *x, int64_t ld, const float *panel, vec acc[][VECS]) {
+/* acc[r] += sum over k of x[r * ld + k] times line k of the panel, for `pieces` of depth lines, each `step` further on in
+   x; `rows` is a constant where this is inlined */
+INLINE void multiply(int rows, int pieces, int depth, const float *x, int64_t ld, int64_t step, const float *panel,
+                     vec acc[][VECS]) {
     vec a[ROWS][VECS];
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) a[r][j] = acc[r][j];
-    for (int k = 0; k < depth; k++, panel += PANEL) {
-        vec w[VECS];
-        UNROLL for (int j = 0; j < VECS; j++) {
-            w[j] = *(const vec *)(panel + j * WIDTH);
-            HOLD(w[j]);
+    for (int piece = 0; piece < pieces; piece++, x += step)
+        for (int k = 0; k < depth; k++, panel += PANEL) {
+            vec w[VECS];
+            UNROLL for (int j = 0; j < VECS; j++) {
+                w[j] = *(const vec *)(panel + j * WIDTH);
+                HOLD(w[j]);
+            }
+            UNROLL for (int j = 0; j < PANEL; j += 16) __builtin_prefetch(panel + AHEAD + j);
+            UNROLL for (int r = 0; r < rows; r++) {
+                vec s = splat(x[r * ld + k]);
+                UNROLL for (int j = 0; j < VECS; j++) a[r][j] += s * w[j];
+            }
         }
-        UNROLL for (int r = 0; r < rows; r++) {
-            vec s = splat(x[r * ld + k]);
-            UNROLL for (int j = 0; j < VECS; j++) a[r][j] += s * w[j];
-        }
-    }
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) acc[r][j] = a[r][j];
 }
 
@@ -179,8 +197,9 @@ INLINE void multiply(int rows, int depth, const float *x, int64_t ld, const floa
 INLINE int blocks(int of, int size) { return (of + size - 1) / size; }
 INLINE int share(int of, int part, int parts) { return (int)((int64_t)of * part / parts); }
 
-/* Floats in a row of gates, and where in a row of 4H its vector v belongs: gate v % 4 of these units */
+/* Gates of a row in floats, panels that they are in, and what vector v of them is: gate v % 4 of the units from here on */
 int gate_columns(int hidden) { return blocks(hidden, WIDTH) * 4 * WIDTH; }
+INLINE int gate_panels(int hidden) { return blocks(hidden, WIDTH) * 4 / VECS; }
 INLINE int units_of(int v) { return v / 4 * WIDTH; }
 
 /* to[c * ldt + r] = from[r * ldf + c] */
@@ -255,57 +274,69 @@ typedef struct {
     int steps, batch, inputs, hidden, row_blocks, to_start, arrived;
     const int64_t *ids;
     const float *X, *W_x, *W_h, *b, *dY;
-    float *gates, *Hs, *Cs, *dG, *dH, *dC, *dX, *dW_x, *dW_h, *db;
+    float *gates, *Hs, *Cs, *dH, *dC, *dX, *dW_x, *dW_h, *db;
     float *panels, *input_panels, *table; /* W_h and W_x packed; b, or with ids each row of W_x + b, as a row of gates */
 } Layer;
 
-/* What a thread does of a step: rows first .. last, and the blocks of units begin .. end */
-typedef struct { int first, last, begin, end, waits; } Part;
+/* What a thread does of a step: rows first .. last, and the part `column` of `columns` of the units */
+typedef struct { int first, last, column, columns; } Part;
 
-static Part part_of(const Layer *layer, const Thread *me, int units) {
+static Part part_of(const Layer *layer, const Thread *me) {
     int rows = min(layer->row_blocks, me->size), columns = me->size / rows;
     int row = me->rank % rows, column = me->rank / rows;
-    if (column >= columns) return (Part){0, 0, 0, 0, columns > 1}; /* one too many for this grid */
-    return (Part){share(layer->batch, row, rows), share(layer->batch, row + 1, rows), share(units, column, columns),
-                  share(units, column + 1, columns), columns > 1};
+    if (column >= columns) return (Part){0, 0, 0, columns}; /* one too many for this grid */
+    return (Part){share(layer->batch, row, rows), share(layer->batch, row + 1, rows), column, columns};
 }
 
-/* out (rows, VECS vectors) = start (VECS vectors, or NULL: 0) + A (rows, K) times a panel */
-INLINE void product_tile(int rows, int row, const float *A, int K, const float *panel, const float *start, float *out,
-                         int64_t ldo, int n) {
+INLINE int begin(const Part *part, int units) { return share(units, part->column, part->columns); }
+INLINE int end(const Part *part, int units) { return share(units, part->column + 1, part->columns); }
+INLINE int steps_at_once(const Part *part) { return max(1, CHUNK / max(1, part->last - part->first)); }
+
+/* The rows of panel p of the gates of step t */
+INLINE float *gates_of(const Layer *layer, int t, int p) {
+    return layer->gates + ((int64_t)t * gate_panels(layer->hidden) + p) * layer->batch * PANEL;
+}
+
+/* out (rows, VECS vectors) = start (VECS vectors, or NULL: 0) + A, in pieces as `multiply` has them, times a panel */
+INLINE void product_tile(int rows, int row, int pieces, int depth, const float *A, int64_t ld, int64_t step,
+                         const float *panel, const float *start, float *out, int64_t ldo, int n) {
     vec acc[ROWS][VECS];
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++)
         acc[r][j] = start ? *(const vec *)(start + j * WIDTH) : splat(0);
-    multiply(rows, K, A + (int64_t)row * K, K, panel, acc);
+    multiply(rows, pieces, depth, A + row * ld, ld, step, panel, acc);
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++)
         store(out + (row + r) * ldo + j * WIDTH, acc[r][j], n - j * WIDTH);
 }
 
 /* Units u .. u + WIDTH of `rows` rows at step t; the panels of their gates */
 INLINE void forward_tile(int rows, int row, const Layer *layer, int t, int u, const float *panels) {
-    int H = layer->hidden, B = layer->batch, columns = gate_columns(H), n = H - u;
+    int H = layer->hidden, B = layer->batch, n = H - u, p = u * 4 / PANEL;
     int64_t at = (int64_t)t * B + row;
-    float *gates = layer->gates + at * columns + u * 4, *C = layer->Cs + at * H + u;
+    float *C = layer->Cs + at * H + u;
     vec acc[4 / VECS][ROWS][VECS], cell[ROWS];
 #define GATE(r, g) acc[g / VECS][r][g % VECS]
-    UNROLL for (int r = 0; r < rows; r++) {
-        const float *start = gates + (int64_t)r * columns;
-        if (layer->ids) start = layer->table + layer->ids[at + r] * columns + u * 4;
-        UNROLL for (int g = 0; g < 4; g++) GATE(r, g) = *(const vec *)(start + g * WIDTH);
-        UNROLL for (int next = 4 * WIDTH; next < 8 * WIDTH; next += 16) { /* a line of the cache each */
-            __builtin_prefetch(start + next);
-            __builtin_prefetch(gates + (int64_t)r * columns + next, 1);
+    UNROLL for (int i = 0; i < 4 / VECS; i++) UNROLL for (int r = 0; r < rows; r++) {
+        const float *start = gates_of(layer, t, p + i) + (row + r) * PANEL;
+        if (layer->ids) {
+            UNROLL for (int j = 0; j < PANEL; j += 16) __builtin_prefetch(start + j, 1);
+            start = layer->table + layer->ids[at + r] * gate_columns(H) + u * 4 + i * PANEL;
         }
+        UNROLL for (int j = 0; j < VECS; j++) acc[i][r][j] = *(const vec *)(start + j * WIDTH);
+    }
+    UNROLL for (int r = 0; r < rows; r++) {
+        __builtin_prefetch(C + (B + r) * H, 1);
+        __builtin_prefetch(layer->Hs + (at + B + r) * H + u, 1);
     }
     UNROLL for (int i = 0; i < 4 / VECS; i++)
-        multiply(rows, H, layer->Hs + at * H, H, panels + (int64_t)i * H * PANEL, acc[i]);
+        multiply(rows, 1, H, layer->Hs + at * H, H, 0, panels + (int64_t)i * H * PANEL, acc[i]);
     UNROLL for (int r = 0; r < rows; r++) {
         vec I = sigmoid(GATE(r, 0)), F = sigmoid(GATE(r, 1)), O = sigmoid(GATE(r, 2)), C_tilda = hyperbolic(GATE(r, 3));
-        vec *out = (vec *)(gates + (int64_t)r * columns);
         cell[r] = F * load(C + r * H, n) + I * C_tilda;
-        out[0] = I, out[1] = F, out[2] = GATE(r, 2) = O, out[3] = C_tilda;
+        GATE(r, 0) = I, GATE(r, 1) = F, GATE(r, 2) = O, GATE(r, 3) = C_tilda;
         store(C + (B + r) * H, cell[r], n);
     }
+    UNROLL for (int i = 0; i < 4 / VECS; i++) UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++)
+        *(vec *)(gates_of(layer, t, p + i) + (row + r) * PANEL + j * WIDTH) = acc[i][r][j];
     UNROLL for (int r = 0; r < rows; r++)
         store(layer->Hs + (at + B + r) * H + u, GATE(r, 2) * hyperbolic(cell[r]), n);
 #undef GATE
@@ -313,8 +344,7 @@ INLINE void forward_tile(int rows, int row, const Layer *layer, int t, int u, co
 
 static void forward(void *data) {
     Layer *layer = data;
-    int H = layer->hidden, D = layer->inputs, columns = gate_columns(H), panels = columns / PANEL;
-    int all = layer->steps * layer->batch;
+    int H = layer->hidden, D = layer->inputs, B = layer->batch, columns = gate_columns(H), panels = gate_panels(H);
     Thread me = this_thread();
     for (int p = share(panels, me.rank, me.size); p < share(panels, me.rank + 1, me.size); p++) {
         pack_gates(layer->panels + (int64_t)p * H * PANEL, layer->W_h, H, H, p);
@@ -328,27 +358,25 @@ static void forward(void *data) {
             }
     }
     meet(&me, &layer->arrived);
-    if (layer->X) {
-        int last = share(all, me.rank + 1, me.size);
-        for (int first = share(all, me.rank, me.size); first < last; first += CHUNK)
-            for (int p = 0; p < panels; p++)
-                TILES(first, min(first + CHUNK, last), product_tile, layer->X, D,
-                      layer->input_panels + (int64_t)p * D * PANEL, layer->table + p * PANEL, layer->gates + p * PANEL,
-                      columns, PANEL)
-        meet(&me, &layer->arrived);
-    }
-    Part mine = part_of(layer, &me, blocks(H, WIDTH));
+    Part mine = part_of(layer, &me);
+    int first = mine.first, last = mine.last, steps = steps_at_once(&mine), units = blocks(H, WIDTH);
     for (int t = 0; t < layer->steps; t++) {
-        for (int u = mine.begin * WIDTH; u < mine.end * WIDTH; u += WIDTH)
-            TILES(mine.first, mine.last, forward_tile, layer, t, u, layer->panels + (int64_t)u * 4 * H)
-        if (mine.waits) meet(&me, &layer->arrived);
+        if (layer->X && t % steps == 0)
+            for (int p = begin(&mine, units) * 4 / VECS; p < end(&mine, units) * 4 / VECS; p++)
+                for (int s = t; s < min(t + steps, layer->steps); s++)
+                    TILES(first, last, product_tile, 1, D, layer->X + (int64_t)s * B * D, D, 0,
+                          layer->input_panels + (int64_t)p * D * PANEL, layer->table + p * PANEL, gates_of(layer, s, p), PANEL,
+                          PANEL)
+        for (int u = begin(&mine, units) * WIDTH; u < end(&mine, units) * WIDTH; u += WIDTH)
+            TILES(first, last, forward_tile, layer, t, u, layer->panels + (int64_t)u * 4 * H)
+        if (mine.columns > 1) meet(&me, &layer->arrived);
     }
 }
 
-/* dG of units u .. u + PANEL of `rows` rows at step t; t = -1 is the state before the first step */
+/* The gates of units u .. u + PANEL of `rows` rows at step t become dG; t = -1 is the state before the first step */
 INLINE void backward_tile(int rows, int row, const Layer *layer, int t, int u, const float *panel) {
-    int H = layer->hidden, B = layer->batch, columns = gate_columns(H), last = t == layer->steps - 1;
-    int64_t at = (int64_t)t * B + row, gates_at = at * columns + u * 4;
+    int H = layer->hidden, B = layer->batch, panels = gate_panels(H), last = t == layer->steps - 1;
+    int64_t at = (int64_t)t * B + row;
     float *dH = layer->dH + (int64_t)row * H + u, *dC = layer->dC + (int64_t)row * H + u;
     const float *dY = layer->dY + at * H + u, *C = layer->Cs + at * H + u;
     vec acc[ROWS][VECS];
@@ -357,54 +385,64 @@ INLINE void backward_tile(int rows, int row, const Layer *layer, int t, int u, c
         acc[r][j] = last ? load(dH + here, n) : splat(0);
         if (t >= 0) acc[r][j] += load(dY + here, n);
     }
-    if (!last) {
-        /* The sum in pieces, and before each a few lines of the next panel's units fetched: all at once would be waited for */
-        int lines = PANEL / 4, depth = blocks(columns, rows * lines);
-        for (int i = 0, k0 = 0; k0 < columns; i++, k0 += depth) {
-            int64_t r = i / lines, line = (i % lines + lines) * 16;
-            __builtin_prefetch(layer->gates + gates_at + r * columns + line);
-            __builtin_prefetch(layer->dG + gates_at + r * columns + line, 1);
-            if (i % lines == 0) {
-                __builtin_prefetch(dY + r * H + PANEL);
-                __builtin_prefetch(C + r * H + PANEL);
-                __builtin_prefetch(C + (B + r) * H + PANEL);
+    if (!last)
+        for (int i = 0; i < 4; i++) {
+            int q = share(panels, i, 4);
+            const float *own = t < 0 ? layer->gates : gates_of(layer, t, u * 4 / PANEL + i) + row * PANEL;
+            UNROLL for (int j = 0; j < rows * PANEL; j += 16) __builtin_prefetch(own + j, 1);
+            UNROLL for (int r = 0; r < rows; r++) {
+                __builtin_prefetch(dY + r * H + i * WIDTH);
+                __builtin_prefetch(C + r * H + i * WIDTH);
             }
-            multiply(rows, min(depth, columns - k0), layer->dG + (at + B) * columns + k0, columns, panel + k0 * PANEL, acc);
+            multiply(rows, share(panels, i + 1, 4) - q, PANEL, gates_of(layer, t + 1, q) + row * PANEL, PANEL,
+                     (int64_t)B * PANEL, panel + (int64_t)q * PANEL * PANEL, acc);
         }
-    }
     if (t < 0) {
         UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++)
             store(dH + r * H + j * WIDTH, acc[r][j], H - u - j * WIDTH);
         return;
     }
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) {
+    UNROLL for (int j = 0; j < VECS; j++) UNROLL for (int r = 0; r < rows; r++) {
         int here = r * H + j * WIDTH, n = H - u - j * WIDTH;
         if (n <= 0) break;
-        const vec *gates = (const vec *)(layer->gates + gates_at + r * columns + j * 4 * WIDTH);
-        vec *dG = (vec *)(layer->dG + gates_at + r * columns + j * 4 * WIDTH);
-        vec I = gates[0], F = gates[1], O = gates[2], C_tilda = gates[3];
+        vec *at_gate[4];
+        UNROLL for (int g = 0; g < 4; g++) {
+            int v = (u / WIDTH + j) * 4 + g;
+            at_gate[g] = (vec *)(gates_of(layer, t, v / VECS) + (row + r) * PANEL + v % VECS * WIDTH);
+        }
+        vec I = *at_gate[0], F = *at_gate[1], O = *at_gate[2], C_tilda = *at_gate[3];
         vec shown = hyperbolic(load(C + (int64_t)B * H + here, n));
         vec cell = load(dC + here, n) + acc[r][j] * O * (1 - shown * shown);
-        dG[0] = cell * C_tilda * I * (1 - I);
-        dG[1] = cell * load(C + here, n) * F * (1 - F);
-        dG[2] = acc[r][j] * shown * O * (1 - O);
-        dG[3] = cell * I * (1 - C_tilda * C_tilda);
+        *at_gate[0] = cell * C_tilda * I * (1 - I);
+        *at_gate[1] = cell * load(C + here, n) * F * (1 - F);
+        *at_gate[2] = acc[r][j] * shown * O * (1 - O);
+        *at_gate[3] = cell * I * (1 - C_tilda * C_tilda);
         store(dC + here, cell * F, n);
     }
 }
 
 static void backward(void *data) {
     Layer *layer = data;
-    int H = layer->hidden, columns = gate_columns(H), panels = blocks(H, PANEL);
+    int H = layer->hidden, B = layer->batch, D = layer->inputs, columns = gate_columns(H), panels = gate_panels(H);
+    int units = blocks(H, PANEL), inputs = layer->dX ? blocks(D, PANEL) : 0;
     Thread me = this_thread();
-    for (int p = share(panels, me.rank, me.size); p < share(panels, me.rank + 1, me.size); p++)
+    for (int p = share(units, me.rank, me.size); p < share(units, me.rank + 1, me.size); p++)
         pack_transposed(layer->panels + (int64_t)p * columns * PANEL, layer->W_h, H, H, p);
+    for (int p = share(inputs, me.rank, me.size); p < share(inputs, me.rank + 1, me.size); p++)
+        pack_transposed(layer->input_panels + (int64_t)p * columns * PANEL, layer->W_x, D, H, p);
     meet(&me, &layer->arrived);
-    Part mine = part_of(layer, &me, panels);
+    Part mine = part_of(layer, &me);
+    int first = mine.first, last = mine.last, steps = steps_at_once(&mine);
     for (int t = layer->steps - 1; t >= (layer->to_start ? -1 : 0); t--) {
-        for (int p = mine.begin; p < mine.end; p++)
-            TILES(mine.first, mine.last, backward_tile, layer, t, p * PANEL, layer->panels + (int64_t)p * columns * PANEL)
-        if (mine.waits) meet(&me, &layer->arrived);
+        for (int p = begin(&mine, units); p < end(&mine, units); p++)
+            TILES(first, last, backward_tile, layer, t, p * PANEL, layer->panels + (int64_t)p * columns * PANEL)
+        if (mine.columns > 1) meet(&me, &layer->arrived);
+        if (t >= 0 && t % steps == 0)
+            for (int p = begin(&mine, inputs); p < end(&mine, inputs); p++)
+                for (int s = t; s < min(t + steps, layer->steps); s++)
+                    TILES(first, last, product_tile, panels, PANEL, gates_of(layer, s, 0), PANEL, (int64_t)B * PANEL,
+                          layer->input_panels + (int64_t)p * columns * PANEL, NULL, layer->dX + (int64_t)s * B * D + p * PANEL,
+                          D, D - p * PANEL)
     }
 }
 
@@ -412,7 +450,7 @@ static void backward(void *data) {
 INLINE void gradient_tile(int rows, int row, const float *A, int K, const float *panel, float *sums) {
     vec acc[ROWS][VECS], *to = (vec *)(sums + (int64_t)row * PANEL);
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) acc[r][j] = to[r * VECS + j];
-    multiply(rows, K, A + (int64_t)row * STRIP, STRIP, panel, acc);
+    multiply(rows, 1, K, A + (int64_t)row * STRIP, STRIP, 0, panel, acc);
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) to[r * VECS + j] = acc[r][j];
 }
 
@@ -428,8 +466,8 @@ static void unpack_gates(float *W, const float *panel, int K, int H, int p) {
 /* dW_h, dW_x and db, in strips of steps, panel after panel, with Hs and X transposed */
 static void gradients(void *data) {
     Layer *layer = data;
-    int H = layer->hidden, D = layer->inputs, columns = gate_columns(H), panels = columns / PANEL;
-    int all = layer->steps * layer->batch, strips = blocks(all, STRIP), rows = H + (layer->X ? D : 0);
+    int H = layer->hidden, D = layer->inputs, B = layer->batch, panels = gate_panels(H);
+    int all = layer->steps * B, strips = blocks(all, STRIP), rows = H + (layer->X ? D : 0);
     Thread me = this_thread();
     int begin = share(panels, me.rank, me.size), end = share(panels, me.rank + 1, me.size);
     int64_t size = (int64_t)(H + D + 1) * PANEL; /* of the sums of a panel: H rows of W_h, D rows of W_x, b */
@@ -450,9 +488,9 @@ static void gradients(void *data) {
             float strip[STRIP * PANEL] __attribute__((aligned(64)));
             vec *b = (vec *)(sums_x + (int64_t)D * PANEL);
             for (int k = 0; k < depth; k++) {
-                const vec *from = (const vec *)(layer->dG + (int64_t)(s * STRIP + k) * columns + p * PANEL);
+                int t = (s * STRIP + k) / B, r = (s * STRIP + k) % B;
+                const vec *from = (const vec *)(gates_of(layer, t, p) + r * PANEL);
                 vec *row = ids ? (vec *)(sums_x + ids[k] * PANEL) : NULL;
-                __builtin_prefetch(from + VECS); /* of the next panel */
                 UNROLL for (int j = 0; j < VECS; j++) {
                     vec dG = from[j];
                     *(vec *)(strip + k * PANEL + j * WIDTH) = dG;
@@ -470,15 +508,6 @@ static void gradients(void *data) {
         unpack_gates(layer->dW_x, sums + (int64_t)H * PANEL, D, H, p);
         unpack_gates(layer->db, sums + (int64_t)(H + D) * PANEL, 1, H, p);
     }
-    if (!layer->dX) return;
-    int outputs = blocks(D, PANEL), last = share(all, me.rank + 1, me.size);
-    for (int p = share(outputs, me.rank, me.size); p < share(outputs, me.rank + 1, me.size); p++)
-        pack_transposed(layer->input_panels + (int64_t)p * columns * PANEL, layer->W_x, D, H, p);
-    meet(&me, &layer->arrived);
-    for (int first = share(all, me.rank, me.size); first < last; first += CHUNK)
-        for (int p = 0; p < outputs; p++)
-            TILES(first, min(first + CHUNK, last), product_tile, layer->dG, columns,
-                  layer->input_panels + (int64_t)p * columns * PANEL, NULL, layer->dX + p * PANEL, D, D - p * PANEL)
 }
 
 /* The three calls; 0 if there is no memory for what is packed. row_blocks is how many of the threads the batch is split
@@ -503,20 +532,21 @@ int layer_forward(int steps, int batch, int inputs, int hidden, const float *X, 
     return run_layer(layer, forward, threads, hidden * columns, X ? inputs * columns : 0, ids ? inputs * columns : columns);
 }
 
-/* dH and dC come in as the gradients of the last state and go out as those of the first (dH only if to_start) */
-int layer_backward(int steps, int batch, int hidden, const float *W_h, float *gates, float *Cs, const float *dY, float *dG,
-                   float *dH, float *dC, int to_start, int row_blocks, int threads) {
-    Layer layer = {.steps = steps, .batch = batch, .hidden = hidden, .W_h = W_h, .gates = gates, .Cs = Cs, .dY = dY,
-                   .dG = dG, .dH = dH, .dC = dC, .to_start = to_start, .row_blocks = row_blocks};
-    return run_layer(layer, backward, threads, (int64_t)blocks(hidden, PANEL) * PANEL * gate_columns(hidden), 0, 0);
+/* The gates become dG. dH and dC come in as the gradients of the last state and go out as those of the first (dH only if
+   to_start); dX may be NULL: not wanted */
+int layer_backward(int steps, int batch, int inputs, int hidden, const float *W_x, const float *W_h, float *gates, float *Cs,
+                   const float *dY, float *dH, float *dC, float *dX, int to_start, int row_blocks, int threads) {
+    Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .W_x = W_x, .W_h = W_h, .gates = gates,
+                   .Cs = Cs, .dY = dY, .dH = dH, .dC = dC, .dX = dX, .to_start = to_start, .row_blocks = row_blocks};
+    int64_t panel = (int64_t)PANEL * gate_columns(hidden);
+    return run_layer(layer, backward, threads, blocks(hidden, PANEL) * panel, dX ? blocks(inputs, PANEL) * panel : 0, 0);
 }
 
-/* dX may be NULL: not wanted */
-int layer_gradients(int steps, int batch, int inputs, int hidden, const float *X, const int64_t *ids, const float *W_x,
-                    float *Hs, float *dG, float *dX, float *dW_x, float *dW_h, float *db, int threads) {
-    Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .X = X, .ids = ids, .W_x = W_x,
-                   .Hs = Hs, .dG = dG, .dX = dX, .dW_x = dW_x, .dW_h = dW_h, .db = db};
+/* From dG */
+int layer_gradients(int steps, int batch, int inputs, int hidden, const float *X, const int64_t *ids, float *Hs, float *dG,
+                    float *dW_x, float *dW_h, float *db, int threads) {
+    Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .X = X, .ids = ids, .Hs = Hs,
+                   .gates = dG, .dW_x = dW_x, .dW_h = dW_h, .db = db};
     int64_t turned = (int64_t)blocks(steps * batch, STRIP) * STRIP * (hidden + (X ? inputs : 0));
-    int64_t packed = dX ? (int64_t)blocks(inputs, PANEL) * PANEL * gate_columns(hidden) : 0;
-    return run_layer(layer, gradients, threads, turned, packed, (int64_t)(hidden + inputs + 1) * gate_columns(hidden));
+    return run_layer(layer, gradients, threads, turned, 0, (int64_t)(hidden + inputs + 1) * gate_columns(hidden));
 }
