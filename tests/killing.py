@@ -26,7 +26,7 @@ TEXT = "the tide comes in and goes out. " * 24 + "".join(random.Random(0).choice
 SETTINGS = ["backend=nn", "data=file", "model.num_hiddens=8", "model.num_layers=2", "model.dropout=0.3", "train.lr=0.1"]
 SETTINGS += ["data.batch_size=4", "data.num_steps=8", "data.split=[0.6,0.2,0.2]", "train.max_epochs=3", "seed=3"]
 SETTINGS += ["train.log_every=4", "train.eval_every=13", "train.save_every=7", "sample.length=20"]
-CLOCK = ("seconds", "chars_per_s", "speed/")
+CLOCK = ("seconds", "cpu_seconds", "chars_per_s", "speed/")
 
 
 def go(directory: Path) -> None:

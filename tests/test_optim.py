@@ -7,7 +7,7 @@ import torch
 from conftest import make_model
 
 from lstmlm.optim import build_optimizer, grad_clipping, lr_factor
-from lstmlm.training import Limits
+from lstmlm.plan import Limits
 
 
 def test_warm_up_rises_and_cosine_falls_to_zero():

@@ -1,0 +1,21 @@
+"""torch.nn's recurrent modules under torch.autocast.
+
+T = num_steps, B = batch_size, D = width of the inputs, H = num_hiddens.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+def cast_module(rnn: nn.RNNBase, X: Tensor, state: Tensor | tuple[Tensor, ...]):
+    """`rnn(X, state)`, X (T, B, D) and each part of the state (1, B, H), with all in the type that autocast was told.
+
+    Autocast itself gives cuDNN float16, whatever type it was told (PyTorch, aten/src/ATen/cudnn/AutocastRNN.cpp), and
+    in float16 small gradients vanish.
+    """
+    device = X.device.type
+    dtype = torch.get_autocast_dtype(device)
+    weights = {name: param.to(dtype) for name, param in rnn.named_parameters()}
+    state = tuple(part.to(dtype) for part in state) if isinstance(state, tuple) else state.to(dtype)
+    with torch.autocast(device, enabled=False):
+        return torch.func.functional_call(rnn, weights, (X.to(dtype), state))
