@@ -221,10 +221,12 @@ def expected_shapes(model: dict) -> dict[str, list[int]]:
 
 
 def check_names(tensors: dict[str, dict], record: dict) -> None:
-    """Exactly the weights of the model, their average if its settings have one (train.ema), and nothing else but the
-    optimizer's and the loop's tensors of known shape."""
+    """Exactly the weights of the model, and nothing else but the optimizer's and the loop's tensors of known shape.
+
+    And where the settings have an average of the weights (train.ema), exactly that.
+    """
     weights = expected_shapes(record["model"])
-    averaged = record["config"]["train"].get("ema") is not None
+    averaged = flatten(record["config"]).get("train.ema") is not None
     expected = weights | ({f"ema.{name}": shape for name, shape in weights.items()} if averaged else {})
     for name, shape in expected.items():
         if name not in tensors or tensors[name]["shape"] != shape or tensors[name]["dtype"] != "F32":

@@ -108,13 +108,12 @@ def report(
                 *(which, in_all_units(score, corpus.bytes_per_char(which)), f"{score.num_chars:,}"),
                 *(corpus.split.name, corpus.hashes[which][:12]),
             )
-    others = {} if last_is_best else {"last weights": "val_last"}
-    others |= (
-        {f"average of the weights (train.ema={prepared.config.train.ema:g})": "val_ema"} if "val_ema" in scores else {}
-    )
-    for weights, name in others.items():
-        figures_of = in_all_units(scores[name], corpus.bytes_per_char("val"))
-        log.info("%s, step %d: val %s", weights, figures["step"], figures_of)
+    others = [] if last_is_best else [("last weights", "val_last")]
+    if "val_ema" in scores:
+        others.append((f"average of the weights (train.ema={prepared.config.train.ema:g})", "val_ema"))
+    for weights, name in others:
+        words = in_all_units(scores[name], corpus.bytes_per_char("val"))
+        log.info("%s, step %d: val %s", weights, figures["step"], words)
     log.info("sample: %s", one_line(sample))
     if corpus.split.size("train") <= INDEXED:
         for line in index_of(corpus.vocab.decode(corpus.ids["train"])).novelty(sample).account():

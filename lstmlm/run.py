@@ -135,7 +135,7 @@ def measured_pace(prepared: Prepared, streams: Streams, threads: int) -> float:
     config = prepared.config
     thrown_away = build_model(config, len(prepared.corpus.vocab), prepared.device)
     X, Y = next(iter(streams.epoch(torch.Generator().manual_seed(0))))
-    return seconds_per_step(thrown_away, X, Y, config.train.optimizer, threads)
+    return seconds_per_step(thrown_away, X, Y, config.train.optimizer, recipe_of(config), threads)
 
 
 def limits_of(config: Config) -> Limits:

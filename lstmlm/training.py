@@ -89,11 +89,9 @@ class Trainer:
         ended = self.has_ended(self.progress())
         while not ended:
             ended = self.epoch(stop)
-        if self.limits.out_of_patience(self.evaluations_since_best):
-            count, since = self.evaluations_since_best, self.best["step"]
-            log.info(
-                "ends early: %d evaluations without a better one than that of step %d (train.patience)", count, since
-            )
+        if self.limits.out_of_patience(self.evaluations_since_best) and self.progress() < 1:
+            found = (self.evaluations_since_best, self.best["step"])
+            log.info("ends early: %d evaluations without a better one than that of step %d (train.patience)", *found)
 
     def epoch(self, stop: StopRequest) -> bool:
         """What is left of an epoch: all of it, or after a resume what comes after the batches already seen.

@@ -73,6 +73,15 @@ def test_a_run_in_bfloat16_learns_says_that_it_is_slower_here_and_keeps_float32(
     assert last.record["metrics"]["ppl/val"] < 30
 
 
+@every_form
+def test_every_backend_hands_on_float32_so_that_dropout_draws_the_same_for_all(cell, backend):
+    layer = make_model(backend, torch.float32, cell=cell).layers[0]
+    zeros = tuple(torch.zeros(2, 5) for _ in layer.init_state(2, 5, "cpu"))
+    with torch.autocast("cpu", torch.bfloat16):
+        Y, state = layer(torch.arange(6).view(3, 2), zeros)
+    assert {Y.dtype, *(part.dtype for part in state)} == {torch.float32}
+
+
 def test_in_float32_there_is_no_autocast(monkeypatch):
     monkeypatch.setattr(torch, "autocast", None)
     result(make_model("scratch"), 1)
