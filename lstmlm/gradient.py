@@ -20,12 +20,22 @@ def back_propagate(
     `micro_batches` equal parts, one after the other: the mean of the parts' means is the mean of all, so it is the
     gradient of the whole batch, with the memory of one part. (Dropout is drawn for each part: other units fall.)
     """
-    losses, states = [], []
+    if micro_batches == 1:
+        return back_propagate_whole(model, X, Y, state, precision)
     lanes = (X.chunk(micro_batches), Y.chunk(micro_batches), *(part.chunk(micro_batches, 1) for part in state))
-    for X_part, Y_part, *state_part in zip(*lanes, strict=True):
-        logits, after = forward(model, X_part, tuple(state_part), precision)
-        loss = functional.cross_entropy(logits, Y_part.T.flatten()) / micro_batches  # logits (T*B, V) are time-major
-        loss.backward()
-        losses.append(loss.detach())
-        states.append([part.detach() for part in after])
+    share = 1 / micro_batches
+    done = [back_propagate_whole(model, X, Y, state, precision, share) for X, Y, *state in zip(*lanes, strict=True)]
+    losses, states = zip(*done, strict=True)
     return torch.stack(losses).sum(), tuple(torch.cat(parts, 1) for parts in zip(*states, strict=True))
+
+
+def back_propagate_whole(
+    model: RNNModel, X: Tensor, Y: Tensor, state: State, precision: str, share: float | None = None
+) -> tuple[Tensor, State]:
+    """`back_propagate` in one part, whose loss counts by its share of the whole."""
+    logits, state = forward(model, X, tuple(state), precision)
+    loss = functional.cross_entropy(logits, Y.T.flatten())  # logits (T*B, V) are time-major
+    if share is not None:
+        loss = loss * share
+    loss.backward()
+    return loss.detach(), tuple(part.detach() for part in state)
