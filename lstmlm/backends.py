@@ -10,8 +10,9 @@ A layer class is named in BACKENDS, and nowhere else: every test of equality and
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, is_autocast_enabled, nn
 
+from lstmlm.autocast import cast_module
 from lstmlm.errors import BadInput
 from lstmlm.fused import FusedLayer
 from lstmlm.lstm_cell import LSTMCell
@@ -117,7 +118,8 @@ class TorchLayer(nn.Module):
 
     def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         H, *C = (part[None] for part in state)  # torch.nn has an axis for layers
-        Y, after = self.rnn(dense(X, self.num_inputs, H.dtype), (H, *C) if C else H)
+        X, before = dense(X, self.num_inputs, H.dtype), (H, *C) if C else H
+        Y, after = cast_module(self.rnn, X, before) if is_autocast_enabled(X.device.type) else self.rnn(X, before)
         return Y, tuple(part[0] for part in (after if C else (after,)))
 
     @classmethod

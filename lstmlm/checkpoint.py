@@ -1,9 +1,9 @@
 """What is in a checkpoint: one safetensors file, dense tensors and one JSON record with a SHA-256.
 
-The tensors are the weights under the book's names (`layers.0.W_xi`, ..., `W_hq`, `b_q`), the optimizer's state under
-`optimizer.`, and under `run.` what else the loop holds (snapshot.py). The record holds the rest: vocabulary, model
-arguments, configuration, step, metrics, the text's and its splits' hashes, versions, format. One file is the whole run:
-enough to generate, and to go on. Nothing here unpickles.
+The tensors are the weights under the book's names (`layers.0.W_xi`, ..., `W_hq`, `b_q`), their average, if one is kept,
+under `ema.`, the optimizer's state under `optimizer.`, and under `run.` what else the loop holds (snapshot.py). The
+record holds the rest: vocabulary, model arguments, configuration, step, metrics, the text's and its splits' hashes,
+versions, format. One file is the whole run: enough to generate, and to go on. Nothing here unpickles.
 """
 
 import json
@@ -26,6 +26,7 @@ from lstmlm.vocab import Vocab, stored_vocab
 
 LARGEST_WEIGHT = 1e15  # a sum of 2^20 products of two such is finite in float32
 BEST, LAST, PREVIOUS = "best.safetensors", "last.safetensors", "previous.safetensors"
+APART = ("optimizer.", "ema.", "run.")  # how the tensors begin that are not the model's weights
 CONVERTED = "converted"  # in place of a text's name, where there was no run (conversion.py)
 
 
@@ -36,11 +37,18 @@ class Checkpoint:
 
     @property
     def weights(self) -> Tensors:
-        return {name: t for name, t in self.tensors.items() if not name.startswith(("optimizer.", "run."))}
+        return {name: t for name, t in self.tensors.items() if not name.startswith(APART)}
 
     @property
     def optimizer(self) -> Tensors:
         return under("optimizer.", self.tensors)
+
+    def averaged(self) -> "Checkpoint":
+        """The same with the average of the weights (train.ema) as the weights; BadInput if none was kept."""
+        average = under("ema.", self.tensors)
+        if not average:
+            raise BadInput("--ema: the checkpoint has no averaged weights: its run had train.ema=null: leave --ema out")
+        return Checkpoint(self.tensors | average, self.record)
 
     def build(self, backend: str | None = None, device: str = "cpu") -> tuple[RNNModel, Vocab]:
         """The model, on the backend that trained it or another, ready to use, and its vocabulary."""
@@ -69,14 +77,14 @@ def save_last(directory: Path, tensors: Tensors, record: dict) -> None:
     save(directory / LAST, tensors, record, keep=directory / PREVIOUS)
 
 
-def find(run_or_checkpoint: str) -> Path:
-    """The file meant by RUN_OR_CHECKPOINT: the best one of a run directory, or the file itself."""
+def find(run_or_checkpoint: str, which: str = BEST) -> Path:
+    """The file meant by RUN_OR_CHECKPOINT: the best one (or `which`) of a run directory, or the file itself."""
     path = Path(run_or_checkpoint)
     if not path.is_dir():
         return path
-    if not (path / BEST).exists():
-        raise BadInput(f"checkpoint: {path} has no {BEST}: give a run directory or a .safetensors file")
-    return path / BEST
+    if not (path / which).exists():
+        raise BadInput(f"checkpoint: {path} has no {which}: give a run directory or a .safetensors file")
+    return path / which
 
 
 def load(path: Path) -> Checkpoint:

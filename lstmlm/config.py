@@ -49,12 +49,16 @@ class Train:
     max_epochs: int | None
     max_steps: int | None
     max_seconds: float | None
+    patience: int | None
     optimizer: str
     lr: float
     schedule: str
     warmup: float
     weight_decay: float
     grad_clip: float | None
+    ema: float | None
+    micro_batches: int
+    precision: str
     log_every: int
     eval_every: int | None
     eval_chars: int | None
@@ -120,7 +124,8 @@ CHOICES = {
     "data.preprocess": ("raw", "d2l_classic", "d2l", "ptb"),
     "data.sampling": ("sequential", "random"),
     "train.optimizer": ("sgd", "adamw"),
-    "train.schedule": ("constant", "cosine"),
+    "train.schedule": ("constant", "cosine", "linear"),
+    "train.precision": ("float32", "bf16"),
 }
 
 # key: (smallest, largest, are the ends allowed?); null passes where the type allows it
@@ -142,10 +147,13 @@ BOUNDS = {
     "train.max_epochs": (1, math.inf, True),
     "train.max_steps": (1, math.inf, True),
     "train.max_seconds": (0, math.inf, False),
+    "train.patience": (1, math.inf, True),
     "train.lr": (0, math.inf, False),
     "train.warmup": (0, 0.999, True),
     "train.weight_decay": (0, math.inf, True),
     "train.grad_clip": (0, math.inf, False),
+    "train.ema": (0, 0.999999, True),
+    "train.micro_batches": (1, 2**20, True),
     "train.log_every": (1, math.inf, True),
     "train.eval_every": (1, math.inf, True),
     "train.eval_chars": (1, math.inf, True),
@@ -159,6 +167,7 @@ BOUNDS = {
 BEFORE = {"data.val_path": None, "data.test_path": None, "data.vocab": "char", "data.encoding": "utf-8"}
 BEFORE |= {"data.normalize": "none", "data.min_freq": 1, "train.floors": True}
 BEFORE |= dict.fromkeys(("model.locked_input", "model.locked_between", "model.locked_output", "model.weight_drop"), 0.0)
+BEFORE |= {"train.patience": None, "train.ema": None, "train.micro_batches": 1, "train.precision": "float32"}
 
 # The settings that bytes do not need, as they must then stand
 AS_BYTES = {"data.encoding": "utf-8", "data.normalize": "none", "data.min_freq": 1, "data.preprocess": "raw"}

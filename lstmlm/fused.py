@@ -9,6 +9,9 @@ What does not wait for the step before is done for all steps at once: X W_x + b 
 the gradients of W_x, W_h and X, from dG (T, B, 4H), the gradient of the sums in the brackets. One-hot inputs stay ids:
 times W_x they pick a row, and the gradient of W_x adds into that row.
 
+Under torch.autocast (train.precision=bf16) all this stays float32, but for X W_x of dense inputs where the loops are
+PyTorch's: the sums of the gates, which are kept and added to in place, come out in float32.
+
 This page is the loops in PyTorch, for any device and dtype; `native.py` has the same three in C for float32 on a CPU.
 """
 

@@ -43,6 +43,7 @@ DATA = {"name": str, "path": str, "sha256": str, "split": str, "pieces": dict, "
 DATA_1 = {"name": str, "path": str, "sha256": str, "preprocess": str, "split": str, "ranges": dict, "hashes": dict}
 LOOP = {"batch": int, "chars": int, "meter_chars": int, "meter_steps": int, "seconds": float, "training_seconds": float}
 LOOP |= {"since_evaluation": list, "this_epoch": list}
+LOOP_LATER = {"evaluations_since_best": int, "cpu_seconds": float}  # which a file may lack
 VERSIONS = {"lstmlm": str, "torch": str, "python": str, "cpu": str}
 # The model's arguments: smallest and largest; None is allowed for an embedding alone
 BOUNDS = {"vocab_size": (2, 1 << 21), "num_hiddens": (1, 1 << 20), "num_layers": (1, 64), "embedding_dim": (1, 1 << 20)}
@@ -185,7 +186,8 @@ def check_record(record) -> None:
     if vocab != ByteVocab().idx_to_token and (vocab[0] != UNK or any(len(token) != 1 for token in vocab[1:])):
         raise Refused("is damaged: vocabulary: neither <unk> and then one character each, nor the 256 bytes")
     fields(record["data"], DATA, "data")
-    fields(record["loop"], LOOP, "loop")
+    later = {key: kind for key, kind in LOOP_LATER.items() if key in record["loop"]}
+    fields(record["loop"], LOOP | later, "loop")
     fields(record["versions"], VERSIONS, "versions")
     for reading in (record["loop"]["since_evaluation"], record["loop"]["this_epoch"]):
         if len(reading) != 5 or not all(type(value) in (int, float) for value in reading):
@@ -227,8 +229,13 @@ def expected_shapes(model: dict) -> dict[str, list[int]]:
 
 
 def check_names(tensors: dict[str, dict], record: dict) -> None:
-    """Exactly the weights of the model, and nothing else but the optimizer's and the loop's tensors of known shape."""
-    expected = expected_shapes(record["model"])
+    """Exactly the weights of the model, and nothing else but the optimizer's and the loop's tensors of known shape.
+
+    And where the settings have an average of the weights (train.ema), exactly that.
+    """
+    weights = expected_shapes(record["model"])
+    averaged = flatten(record["config"]).get("train.ema") is not None
+    expected = weights | ({f"ema.{name}": shape for name, shape in weights.items()} if averaged else {})
     for name, shape in expected.items():
         if name not in tensors or tensors[name]["shape"] != shape or tensors[name]["dtype"] != "F32":
             raise Refused(f"is damaged: weight {name} is not there in the shape that its model implies")
@@ -239,7 +246,7 @@ def check_names(tensors: dict[str, dict], record: dict) -> None:
         known = name in expected
         known |= name == "optimizer.step" and math.prod(tensor["shape"]) == 1
         if kind == "optimizer" and moment in ("exp_avg", "exp_avg_sq"):
-            known |= expected.get(weight) == tensor["shape"] and tensor["dtype"] == "F32"
+            known |= weights.get(weight) == tensor["shape"] and tensor["dtype"] == "F32"
         if kind == "run" and moment == "carried":
             shape = tensor["shape"]
             known |= len(shape) == 3 and (shape[0], shape[2]) == (model["num_layers"], model["num_hiddens"])

@@ -11,13 +11,14 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor
 
 from lstmlm.errors import BadInput
+from lstmlm.gradient import back_propagate
 from lstmlm.model import RNNModel
 from lstmlm.optim import grad_clipping, set_lr
 from lstmlm.picture import pyplot
+from lstmlm.plan import Recipe
 from lstmlm.streams import Streams
 
 LOWEST, HIGHEST = 1e-6, 100.0  # from below any optimizer's rates to above the book's 1.0 for SGD
@@ -59,10 +60,10 @@ def range_test(
     optimizer: torch.optim.Optimizer,
     streams: Streams,
     generator: torch.Generator,
-    grad_clip: float | None,
+    recipe: Recipe,
     steps: int,
 ) -> RangeTest:
-    """Train `model` for up to `steps` steps, as a run would but for the rate; afterwards it is of no use.
+    """Train `model` for up to `steps` steps, as a run by the recipe would but for the rate; afterwards it is of no use.
 
     `generator` is that of the data's order. BadInput if the loss falls at no rate.
     """
@@ -72,15 +73,13 @@ def range_test(
     model.train()
     for rate, (X, Y, fresh) in zip(rates, batches(streams, generator), strict=False):
         set_lr(optimizer, rate)
-        logits, state = model(X, model.begin_state(X.shape[0], X.device) if fresh else state)
-        state = tuple(part.detach() for part in state)
-        loss = functional.cross_entropy(logits, Y.T.flatten())
+        state = model.begin_state(X.shape[0], X.device) if fresh else state
+        optimizer.zero_grad()
+        loss, state = back_propagate(model, X, Y, state, recipe.micro_batches, recipe.precision)
         if not math.isfinite(loss.item()):
             break
         losses.append(loss.item())
-        optimizer.zero_grad()
-        loss.backward()
-        grad_clipping(params, grad_clip)
+        grad_clipping(params, recipe.grad_clip)
         optimizer.step()
         recent = fmean(losses[-width:])
         lowest = min(lowest, recent)

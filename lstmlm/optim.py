@@ -67,7 +67,12 @@ def cosine(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
-SCHEDULES = {"constant": constant, "cosine": cosine}
+def linear(progress: float) -> float:
+    """From 1 straight down to 0 (Defazio et al. 2023, "Optimal Linear Decay Learning Rate Schedules")."""
+    return max(0.0, 1 - progress)
+
+
+SCHEDULES = {"constant": constant, "cosine": cosine, "linear": linear}
 
 
 def lr_factor(progress: float, schedule: str, warmup: float) -> float:

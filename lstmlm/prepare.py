@@ -32,9 +32,16 @@ class Prepared:
 def prepare(config: Config) -> Prepared:
     """Read and check all that the settings name. Raises BadInput, and writes nothing but a text into the cache."""
     device = pick_device(config.device)
+    if config.train.precision == "bf16" and device.type == "mps":
+        raise BadInput("train.precision: bf16 is for cuda and cpu, this run is on mps: leave it out")
     data = config.data
     corpus = read_corpus(data)
     batch_size = fitting_batch_size(len(corpus.ids["train"]), data.batch_size, data.num_steps)
+    if batch_size % (parts := config.train.micro_batches):
+        raise BadInput(
+            f"train.micro_batches: {batch_size} lanes of a batch cannot be divided into {parts} equal parts: "
+            f"give a divisor of {batch_size}"
+        )
     given = config.sample.prompt
     shown = corpus.vocab.decode(idx for idx in corpus.ids["val"][:20] if idx != corpus.vocab.unk)
     prompt = shown if given is None else check_text(corpus.vocab, given, "sample.prompt")
@@ -73,11 +80,12 @@ def model_arguments(config: Config, vocab_size: int) -> dict:
 
 
 def check_memory(config: Config, vocab_size: int) -> None:
-    """Refuse a model that with gradients and moments this machine cannot hold, or whose checkpoint is past reading."""
+    """Refuse a model that this machine cannot hold, with what goes with it, or whose checkpoint is past reading."""
     model = config.model
     layer_class(cell_of(config), config.backend)  # is there such a layer?
     H, params = model.num_hiddens, num_params(model_arguments(config, vocab_size))
-    needed, saved = 4 * 4 * params, 3 * 4 * params
+    averages = config.train.ema is not None
+    needed, saved = (4 + averages) * 4 * params, (3 + averages) * 4 * params
     if needed > (there := memory()):
         raise BadInput(
             f"model.num_hiddens: {H} hidden units in {model.num_layers} layers need {needed / 1e9:,.1f} GB, "

@@ -13,7 +13,7 @@ from lstmlm.run import execute, limits_of, make_streams
 log = logging.getLogger("lstmlm")
 
 # What may differ from the checkpoint's settings: limits, logging, and where the same is computed or found
-MAY_CHANGE = {"train.max_epochs", "train.max_steps", "train.max_seconds"}
+MAY_CHANGE = {"train.max_epochs", "train.max_steps", "train.max_seconds", "train.patience"}
 MAY_CHANGE |= {"train.log_every", "train.save_every", "train.save_minutes", "train.floors", "train.book_report"}
 MAY_CHANGE |= {"sample.prompt", "sample.length", "sample.temperature"}
 MAY_CHANGE |= {"backend", "device", "threads", "data.path", "data.val_path", "data.test_path", "resume"}
@@ -40,7 +40,7 @@ def newest_good(directory: Path) -> Checkpoint:
 
 def settings_to_resume(loaded: Checkpoint, typed: dict[str, object]) -> Config:
     """The checkpoint's own settings with what the user typed and may change; BadInput names what may not."""
-    stored = flatten(loaded.record["config"])
+    stored = flatten(Config.from_flat(flatten(loaded.record["config"])))
     refused = [key for key, value in typed.items() if key not in MAY_CHANGE and stored.get(key) != value]
     if refused:
         differences = ", ".join(f"{key} is {stored.get(key)!r} in the run, {typed[key]!r} now" for key in refused)
@@ -58,9 +58,12 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
     step, limits = loaded.record["step"], limits_of(config)
     before = limits_of(Config.from_flat(flatten(loaded.record["config"])))
     per_epoch = make_streams(prepared).steps_per_epoch
-    finished = limits.progress(step, per_epoch, loaded.record["loop"]["seconds"]) >= 1
+    loop = loaded.record["loop"]
+    impatient = limits.out_of_patience(loop.get("evaluations_since_best", 0))
+    finished = impatient or limits.progress(step, per_epoch, loop["seconds"]) >= 1
     if finished and (reported(directory) or not in_place):
-        log.info("the run has finished at step %d: raise train.max_epochs (or its other limits) to go on", step)
+        key = "train.patience" if impatient else "train.max_epochs"
+        log.info("the run has finished at step %d: raise %s (or its other limits) to go on", step, key)
         return
     log.info("going on from step %d, epoch %.1f", step, loaded.record["epoch"])
     for line in remarks(loaded, config, before.steps(per_epoch), limits.steps(per_epoch)):

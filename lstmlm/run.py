@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from dataclasses import asdict
+import time
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +17,25 @@ from lstmlm.commit import write_durably
 from lstmlm.config import Config, flatten, to_yaml
 from lstmlm.corpus import Corpus
 from lstmlm.errors import BadInput, Diverged
-from lstmlm.evaluation import Score, evaluate_pieces, first
+from lstmlm.evaluation import first
 from lstmlm.floors import Floor, best_ngram, ngram_floors, unigram_nats
 from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
 from lstmlm.optim import build_optimizer
+from lstmlm.outcome import final_figures, final_scores
 from lstmlm.pace import seconds_per_step
+from lstmlm.plan import Intervals, Limits, Recipe
 from lstmlm.prepare import Prepared, model_arguments
 from lstmlm.report import announce, announce_floor, report
 from lstmlm.signals import StopRequest
 from lstmlm.snapshot import restore
 from lstmlm.streams import STREAMS, Streams
-from lstmlm.tracking import Tracker, score_tags
-from lstmlm.training import Limits, Trainer
+from lstmlm.tracking import Tracker
+from lstmlm.training import Trainer
 from lstmlm.verdict import read_evaluations, verdict
 from lstmlm.writer import generate
+
+_cpu_started = 0.0  # the CPU time of this process before the run: what the runs before it, in a sweep, took
 
 
 def seeded(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
@@ -44,6 +49,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
 
     With a checkpoint of the same run, go on from there.
     """
+    global _cpu_started
     config, corpus, vocab = prepared.config, prepared.corpus, prepared.corpus.vocab
     torch.set_num_threads(config.threads)
     write_durably(directory / "config.yaml", to_yaml(config).encode())
@@ -68,37 +74,32 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
             build_optimizer(model, train.optimizer, train.lr, train.weight_decay),
             streams,
             val_pieces,
-            lr=train.lr,
-            schedule=train.schedule,
-            warmup=train.warmup,
-            grad_clip=train.grad_clip,
+            recipe=recipe_of(config),
+            intervals=Intervals(train.log_every, train.eval_every, train.save_every, train.save_minutes),
             limits=limits,
-            log_every=train.log_every,
-            eval_every=train.eval_every,
-            save_every=train.save_every,
-            save_minutes=train.save_minutes,
             data_generator=seeded(config.seed, "data order"),
             tracker=tracker,
             directory=directory,
             record=describe(prepared),
             sample=sample,
             floor=floor,
+            cpu_started=_cpu_started,
         )
         if loaded is not None:
             go_on_from(trainer, loaded)
         with StopRequest() as stop:
             trainer.fit(stop)
+        cpu_seconds = trainer.cpu_seconds
         tracker.bar.close()
         if not math.isfinite(trainer.best["loss/val"]):
             raise Diverged("training diverged: no evaluation gave a finite validation loss: lower train.lr")
         book = book_report(trainer, corpus) if train.book_report else {}
-        model.load_book_weights(checkpoint.load(directory / checkpoint.BEST).weights)
-        held_out = [which for which in ("val", "test") if len(corpus.ids[which]) > 1]
-        scores = {which: evaluate_pieces(model, corpus.pieces(which)) for which in held_out}
-        figures = book | final_figures(trainer, corpus, scores)
+        scores = final_scores(trainer, corpus)
+        figures = book | final_figures(trainer, corpus, scores, cpu_seconds)
         tracker.final(flatten(config), figures)
     finally:
         tracker.close()
+        _cpu_started = time.process_time()
     unigram = unigram_nats(arrays(corpus.pieces("train")), arrays(val_pieces), len(vocab))
     judged = verdict(read_evaluations(tracker.metrics), unigram, config, str(directory))
     report(prepared, scores, figures, sample()[len(prepared.prompt) :], judged, directory)
@@ -134,11 +135,16 @@ def measured_pace(prepared: Prepared, streams: Streams, threads: int) -> float:
     config = prepared.config
     thrown_away = build_model(config, len(prepared.corpus.vocab), prepared.device)
     X, Y = next(iter(streams.epoch(torch.Generator().manual_seed(0))))
-    return seconds_per_step(thrown_away, X, Y, config.train.optimizer, threads)
+    return seconds_per_step(thrown_away, X, Y, config.train.optimizer, recipe_of(config), threads)
 
 
 def limits_of(config: Config) -> Limits:
-    return Limits(config.train.max_epochs, config.train.max_steps, config.train.max_seconds)
+    train = config.train
+    return Limits(train.max_epochs, train.max_steps, train.max_seconds, train.patience)
+
+
+def recipe_of(config: Config) -> Recipe:
+    return Recipe(**{field.name: getattr(config.train, field.name) for field in fields(Recipe)})
 
 
 def go_on_from(trainer: Trainer, loaded: Checkpoint) -> None:
@@ -152,7 +158,8 @@ def go_on_from(trainer: Trainer, loaded: Checkpoint) -> None:
         if not holds_step(best, trainer.step):  # killed between `last` and `best`, or a file in a new directory
             checkpoint.save(best, loaded.tensors, loaded.record)
     elif not best.exists():
-        trainer.best = {"loss/val": float("inf")}  # the best so far is in another directory
+        # The best so far is in another directory
+        trainer.best, trainer.evaluations_since_best = {"loss/val": float("inf")}, 0
 
 
 def holds_step(path: Path, step: int) -> bool:
@@ -185,13 +192,3 @@ def describe(prepared: Prepared) -> dict:
             "hashes": corpus.hashes,
         },
     }
-
-
-def final_figures(trainer: Trainer, corpus: Corpus, scores: dict[str, Score]) -> dict:
-    """The last line of metrics.jsonl: the best weights, scored whole, on what, and what they cost."""
-    figures = {"step": trainer.step, "best_step": trainer.best["step"], "best_epoch": trainer.best["progress/epoch"]}
-    for which, score in scores.items():
-        figures |= score_tags(f"{which}_best", score)
-        figures[f"bpb/{which}_best"] = score.bits_per_char / corpus.bytes_per_char(which)
-    figures |= {"split": corpus.split.name, "hashes": corpus.hashes}
-    return figures | {"seconds": trainer.seconds, "chars_per_s": trainer.chars_per_second}

@@ -7,22 +7,23 @@ import itertools
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor
 
 from lstmlm import checkpoint
 from lstmlm.backends import Tensors
+from lstmlm.ema import WeightAverage
 from lstmlm.errors import Diverged, Stopped
 from lstmlm.evaluation import evaluate_pieces
 from lstmlm.floors import Floor
 from lstmlm.gates import gate_openings
+from lstmlm.gradient import back_propagate
 from lstmlm.meter import Meter, Reading
 from lstmlm.model import RNNModel, State
 from lstmlm.optim import grad_clipping, lr_factor, set_lr
+from lstmlm.plan import Intervals, Limits, Recipe
 from lstmlm.signals import StopRequest
 from lstmlm.snapshot import capture
 from lstmlm.streams import Streams
@@ -31,33 +32,12 @@ from lstmlm.tracking import Tracker, floor_tags, score_tags
 log = logging.getLogger("lstmlm")
 
 
-@dataclass(frozen=True)
-class Limits:
-    """When a run ends; None is no limit, and one at least is set."""
-
-    max_epochs: int | None = None
-    max_steps: int | None = None
-    max_seconds: float | None = None
-
-    def steps(self, steps_per_epoch: int) -> int | None:
-        """The steps that the epoch and step limits allow, if there are such limits."""
-        epochs = None if self.max_epochs is None else self.max_epochs * steps_per_epoch
-        return min((limit for limit in (epochs, self.max_steps) if limit is not None), default=None)
-
-    def progress(self, step: int, steps_per_epoch: int, seconds: float) -> float:
-        """The largest of the limits' fractions: 0 at the start, at least 1 at the end."""
-        steps = self.steps(steps_per_epoch)
-        by_steps = 0.0 if steps is None else step / steps
-        by_seconds = 0.0 if self.max_seconds is None else seconds / self.max_seconds
-        return max(by_steps, by_seconds)
-
-
 class Trainer:
     """Trains `model` on `streams`, judges it on the validation text, and keeps best, last and previous.
 
     `val_pieces`, each (n,), are judged as streams of their own; `record` is what a checkpoint says of the run besides
     step and metrics; `sample` gives a text to look at; `floor` is what the best n-gram needs for
-    val_pieces, to compare with in log and curves.
+    val_pieces, to compare with in log and curves; `cpu_started` is where time.process_time() stood as the run began.
     """
 
     def __init__(
@@ -67,33 +47,27 @@ class Trainer:
         streams: Streams,
         val_pieces: list[Tensor],
         *,
-        lr: float,
-        schedule: str,
-        warmup: float,
-        grad_clip: float | None,
+        recipe: Recipe,
+        intervals: Intervals,
         limits: Limits,
-        log_every: int,
-        eval_every: int | None,
-        save_every: int | None,
-        save_minutes: float | None,
         data_generator: torch.Generator,
         tracker: Tracker,
         directory: Path,
         record: dict,
         sample: Callable[[], str],
         floor: Floor | None,
+        cpu_started: float,
     ) -> None:
         self.model, self.optimizer, self.streams, self.val_pieces = model, optimizer, streams, val_pieces
-        self.lr, self.schedule, self.warmup, self.grad_clip = lr, schedule, warmup, grad_clip
-        self.limits, self.log_every = limits, log_every
-        self.eval_every = eval_every or streams.steps_per_epoch
-        self.save_every, self.save_minutes = save_every, save_minutes
+        self.recipe, self.intervals, self.limits = recipe, intervals, limits
+        self.eval_every = intervals.eval_every or streams.steps_per_epoch
         self.data_generator, self.tracker = data_generator, tracker
         self.directory, self.record, self.sample = directory, record, sample
         self.floor = floor
 
         self.some_text = val_pieces[0][None, :1000].to(streams.device, torch.int64)  # to look at the gates
         self.params = list(model.trained().values())
+        self.average = None if recipe.ema is None else WeightAverage(model, recipe.ema)
         self.meter = Meter(streams.device)
         self.since_evaluation = self.this_epoch = Reading()
         self.step = self.chars = 0
@@ -101,8 +75,10 @@ class Trainer:
         self.state: State | None = None  # carried into it
         self.epoch_start = data_generator.get_state()
         self.best: dict = {"loss/val": float("inf")}
+        self.evaluations_since_best = 0
         self.started = self.clock = self.saved = time.perf_counter()
         self.training_seconds = 0.0  # in steps alone, evaluation and saving left out
+        self.cpu_started: float | None = cpu_started
 
     # The loop
 
@@ -110,52 +86,65 @@ class Trainer:
         """Train until a limit is reached; Stopped after the step is finished and saved, if `stop` asks for it."""
         if self.step == 0:
             self.save_last()
-        while self.progress() < 1:
-            self.epoch(stop)
+        ended = self.has_ended(self.progress())
+        while not ended:
+            ended = self.epoch(stop)
+        if self.limits.out_of_patience(self.evaluations_since_best) and self.progress() < 1:
+            found = (self.evaluations_since_best, self.best["step"])
+            log.info("ends early: %d evaluations without a better one than that of step %d (train.patience)", *found)
 
-    def epoch(self, stop: StopRequest) -> None:
-        """What is left of an epoch: all of it, or after a resume what comes after the batches already seen."""
+    def epoch(self, stop: StopRequest) -> bool:
+        """What is left of an epoch: all of it, or after a resume what comes after the batches already seen.
+
+        Returns whether the run has ended with it.
+        """
         if self.batch == 0:
             self.epoch_start, self.this_epoch = self.data_generator.get_state(), Reading()
         self.data_generator.set_state(self.epoch_start)
         for X, Y in itertools.islice(self.streams.epoch(self.data_generator), self.batch, None):
             self.train_step(X, Y)
-            ended = self.progress() >= 1
-            if ended or self.due(self.log_every, self.eval_every, self.epoch_steps):
+            progress = self.progress()
+            ended = progress >= 1
+            if ended or self.due(self.intervals.log_every, self.eval_every, self.epoch_steps):
                 self.log_step()
             if ended or self.due(self.eval_every):
                 self.evaluate()
             elif stop.exit_code or self.save_is_due():
                 self.save_last()
-            if ended:
-                return
+            if self.has_ended(progress):
+                return True
             if stop.exit_code:
                 saved = f"saved {self.directory / checkpoint.LAST}: go on with resume={self.directory}"
                 raise Stopped(f"stopped at step {self.step}: {saved}", stop.exit_code)
         self.batch, self.state = 0, None
+        return False
+
+    def has_ended(self, progress: float) -> bool:
+        return progress >= 1 or self.limits.out_of_patience(self.evaluations_since_best)
 
     def train_step(self, X: Tensor, Y: Tensor) -> None:
         """One step on X, Y (B, T) from the carried state, or where nothing is carried from the zero state."""
+        recipe = self.recipe
         if self.state is None or not self.streams.carries_state:
             self.state = self.model.begin_state(X.shape[0], X.device)
-        set_lr(self.optimizer, self.lr * lr_factor(self.progress(), self.schedule, self.warmup))
+        set_lr(self.optimizer, recipe.lr * lr_factor(self.progress(), recipe.schedule, recipe.warmup))
         self.model.train()
-        logits, state = self.model(X, self.state)
-        loss = functional.cross_entropy(logits, Y.T.flatten())  # logits (T*B, V) are time-major
         self.optimizer.zero_grad()
-        loss.backward()
-        norm = grad_clipping(self.params, self.grad_clip)
+        loss, self.state = back_propagate(self.model, X, Y, self.state, recipe.micro_batches, recipe.precision)
+        norm = grad_clipping(self.params, recipe.grad_clip)
         self.optimizer.step()
-        self.state = tuple(part.detach() for part in state)
         self.step, self.batch, self.chars = self.step + 1, self.batch + 1, self.chars + Y.numel()
-        self.meter.add(self.step, loss, norm, Y.numel(), self.grad_clip)
+        if self.average is not None:
+            self.average.add(self.step)
+        self.meter.add(self.step, loss, norm, Y.numel(), recipe.grad_clip)
 
     def due(self, *every: int) -> bool:
         return any(self.step % steps == 0 for steps in every)
 
     def save_is_due(self) -> bool:
-        by_time = self.save_minutes is not None and time.perf_counter() - self.saved > self.save_minutes * 60
-        return by_time or (self.save_every is not None and self.due(self.save_every))
+        steps, minutes = self.intervals.save_every, self.intervals.save_minutes
+        by_time = minutes is not None and time.perf_counter() - self.saved > minutes * 60
+        return by_time or (steps is not None and self.due(steps))
 
     def progress(self) -> float:
         return self.limits.progress(self.step, self.epoch_steps, self.seconds)
@@ -164,6 +153,11 @@ class Trainer:
     def seconds(self) -> float:
         """Since the start of the run, evaluation and what came before a resume included."""
         return time.perf_counter() - self.started
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """What `seconds` is, of the CPU time of all threads; None if the run went on from a file that lacks it."""
+        return None if self.cpu_started is None else time.process_time() - self.cpu_started
 
     @property
     def epoch_steps(self) -> int:
@@ -204,8 +198,9 @@ class Trainer:
         self.tracker.evaluation(self.step, values, self.sample(), " (best)" if is_best else "")
         if self.floor is not None and val.nats_per_char < self.floor.nats_per_char <= before:
             log.info("passes the best n-gram (%s, %.4f nats)", self.floor.name, self.floor.nats_per_char)
+        self.evaluations_since_best += 1
         if is_best:
-            self.best = {"step": self.step, **values}
+            self.best, self.evaluations_since_best = {"step": self.step, **values}, 0
         self.since_evaluation = Reading()
         tensors, record = self.save_last()
         if is_best:

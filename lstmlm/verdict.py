@@ -102,7 +102,7 @@ def jitter(values: tuple[float, ...]) -> float:
 
 def go_on(config: Config, directory: str) -> tuple[str, list[str]]:
     """Twice as far."""
-    limits = {key: getattr(config.train, key) for key in ("max_epochs", "max_steps", "max_seconds")}
+    limits = {key: getattr(config.train, key) for key in ("max_epochs", "max_steps", "max_seconds", "patience")}
     return "train", [f"resume={directory}", *(f"train.{key}={2 * n}" for key, n in limits.items() if n is not None)]
 
 

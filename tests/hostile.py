@@ -133,6 +133,9 @@ def hostile(good: bytes, folder: Path) -> dict[str, bytes]:
         "unknown setting": with_record(good, put("config", "_target_", "os.system")),
         "setting to resolve": with_record(good, put("config", "data", "batch_size", "${oc.env:HOME}")),
         "setting out of bounds": with_record(good, put("config", "train", "lr", -1)),
+        "average that is not there": with_record(good, put("config", "train", "ema", 0.9)),
+        "average of text": with_record(good, put("config", "train", "ema", "0.9")),
+        "count of text": with_record(good, put("loop", "evaluations_since_best", "1")),
         "unknown backend": with_record(good, put("config", "backend", "torch.load")),
         "vocabulary too short": with_record(good, put("vocab", ["<unk>", "a"])),
         "vocabulary of words": with_record(good, put("vocab", 5, "two words")),
@@ -149,10 +152,12 @@ def hostile(good: bytes, folder: Path) -> dict[str, bytes]:
         "extra field": with_record(good, put("code", base64.b64encode(b"x").decode())),
         "later format": with_record(good, put("format", 99)),
     }
+    metadata = {KEY: json.dumps(record)}
+    unasked = safetensors.torch.save({**weights, "ema.b_q": weights["b_q"].clone()}, metadata)
+    files["average unasked"] = with_record(unasked, lambda record: None)
     for value, label in ((math.nan, "NaN weights"), (math.inf, "infinite weights"), (1e38, "huge weights")):
         poisoned = {**weights, name: weights[name].clone()}
         poisoned[name][0, 0] = value
-        metadata = {KEY: json.dumps(record)}
         files[label] = with_record(safetensors.torch.save(poisoned, metadata), lambda record: None)
     return files
 

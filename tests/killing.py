@@ -2,7 +2,8 @@
 
 Used by test_resume.py as a process of its own: OPENBLAS_NUM_THREADS=1 python tests/killing.py MODE DIRECTORY [COUNT]
 The run is small and has everything that could be forgotten: two layers, dropout, warm-up and cosine, carried state, a
-random offset in each of several epochs, a validation loss that gets worse, evaluations off the grid of saves.
+random offset in each of several epochs, an average of the weights, a validation loss that gets worse, evaluations off
+the grid of saves.
 """
 
 import json
@@ -26,7 +27,8 @@ TEXT = "the tide comes in and goes out. " * 24 + "".join(random.Random(0).choice
 SETTINGS = ["backend=nn", "data=file", "model.num_hiddens=8", "model.num_layers=2", "model.dropout=0.3", "train.lr=0.1"]
 SETTINGS += ["data.batch_size=4", "data.num_steps=8", "data.split=[0.6,0.2,0.2]", "train.max_epochs=3", "seed=3"]
 SETTINGS += ["train.log_every=4", "train.eval_every=13", "train.save_every=7", "sample.length=20"]
-CLOCK = ("seconds", "chars_per_s", "speed/")
+SETTINGS += ["train.ema=0.9", "train.patience=9"]
+CLOCK = ("seconds", "cpu_seconds", "chars_per_s", "speed/")
 
 
 def go(directory: Path) -> None:
@@ -234,10 +236,12 @@ def forget(name: str):
     def forgetful(trainer, loaded):
         fresh = {key: getattr(trainer, key) for key in vars(trainer)}
         dropout = trainer.model.dropout_generator.get_state()
-        weights = trainer.model.book_weights()
+        weights, average = trainer.model.book_weights(), trainer.average.to_book()
         restore(trainer, loaded)
         if name == "weights":
             trainer.model.load_book_weights(weights)
+        elif name == "average":
+            trainer.average.from_book(average)
         elif name == "optimizer":
             trainer.optimizer.state.clear()
         elif name == "dropout":
@@ -253,7 +257,7 @@ def forget(name: str):
 
 
 ITEMS = ["weights", "optimizer", "dropout", "meter", "meter counts", "state", "batch", "epoch_start", "step", "chars"]
-ITEMS += ["since_evaluation", "this_epoch", "best"]
+ITEMS += ["since_evaluation", "this_epoch", "best", "average", "evaluations_since_best"]
 
 
 def forgotten_items(directory: Path) -> dict:

@@ -8,7 +8,7 @@ import yaml
 from conftest import ROOT, shell
 from conftest import composed_config as composed
 
-from lstmlm import corpus, initialization, optim, streams
+from lstmlm import corpus, initialization, optim, precision, streams
 from lstmlm.backends import BACKENDS
 from lstmlm.config import BEFORE, BOUNDS, CHOICES, Config, flatten, option_names, to_words, to_yaml
 from lstmlm.errors import BadInput
@@ -31,6 +31,7 @@ def test_choices_are_what_the_rooms_know():
     assert set(CHOICES["data.sampling"]) == set(streams.STREAMS)
     assert set(CHOICES["train.optimizer"]) == set(optim.OPTIMIZERS)
     assert set(CHOICES["train.schedule"]) == set(optim.SCHEDULES)
+    assert set(CHOICES["train.precision"]) == set(precision.PRECISIONS)
 
 
 def test_every_setting_is_checked_by_choice_bound_or_type():

@@ -12,16 +12,19 @@ from conftest import make_model
 from lstmlm.errors import BadInput
 from lstmlm.lr_find import HIGHEST, LOWEST, RangeTest, range_test, smooth
 from lstmlm.optim import build_optimizer
+from lstmlm.plan import Recipe
 from lstmlm.streams import RandomWindows, SequentialStreams
 
 IDS = torch.tensor([0, 1, 2, 3, 4, 5, 6, 5, 3, 1] * 60)
 SMALL = ["backend=nn", "model.num_hiddens=16", "data.batch_size=4", "data.num_steps=16"]
 
+RECIPE = Recipe(1.0, "constant", 0.0, grad_clip=1.0, ema=None, micro_batches=1, precision="float32")
+
 
 def run_test(name: str = "adamw", kind=SequentialStreams, ids=IDS, steps: int = 100) -> RangeTest:
     model = make_model("nn", torch.float32, num_hiddens=16)
     optimizer = build_optimizer(model, name, 1.0, 0.0)
-    return range_test(model, optimizer, kind(ids, 4, 8), torch.Generator().manual_seed(0), 1.0, steps)
+    return range_test(model, optimizer, kind(ids, 4, 8), torch.Generator().manual_seed(0), RECIPE, steps)
 
 
 def test_the_rate_halfway_between_fastest_fall_and_lowest_loss_is_proposed():

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from conftest import make_model
+from conftest import every_form, make_model
 
 from lstmlm.optim import build_optimizer, grad_clipping, lr_factor
-from lstmlm.training import Limits
+from lstmlm.plan import Limits
 
 
 def test_warm_up_rises_and_cosine_falls_to_zero():
@@ -15,6 +15,13 @@ def test_warm_up_rises_and_cosine_falls_to_zero():
     assert at(0) == 0 and at(0.05) == pytest.approx(0.5) and at(0.1) == 1
     assert at(0.55) == pytest.approx(0.5) and at(1) == pytest.approx(0)
     assert all(at(k / 100) >= at((k + 1) / 100) for k in range(10, 100))
+
+
+def test_warm_up_rises_and_linear_falls_straight_to_zero():
+    at = lambda progress: lr_factor(progress, "linear", 0.2)  # noqa: E731
+    assert at(0) == 0 and at(0.1) == pytest.approx(0.5) and at(0.2) == 1
+    assert [at(0.2 + 0.8 * k / 4) for k in range(5)] == pytest.approx([1, 0.75, 0.5, 0.25, 0])
+    assert at(1) == at(1.1) == 0
 
 
 def test_constant_stays():
@@ -46,10 +53,18 @@ def test_a_norm_that_is_not_finite_is_reported():
     assert not math.isfinite(grad_clipping(parameters([float("inf")]), None))
 
 
-def test_decay_is_for_matrices_not_biases():
-    decayed, plain = build_optimizer(make_model("nn"), "adamw", 0.1, 0.05).param_groups
-    assert decayed["weight_decay"] == 0.05 and all(param.dim() == 2 for param in decayed["params"])
-    assert plain["weight_decay"] == 0 and all(param.dim() == 1 for param in plain["params"])
+@every_form
+def test_decay_is_for_every_matrix_and_no_bias_on_every_backend(cell, backend):
+    model = make_model(backend, cell=cell, num_layers=2, embedding_dim=3)
+    before, optimizer = model.book_weights(), build_optimizer(model, "adamw", 0.1, 0.5)
+    for param in model.trained().values():
+        param.grad = torch.zeros_like(param)  # so that decay alone moves it
+    optimizer.step()
+    after = model.book_weights()
+    assert {"W_e", "W_hq", "b_q", "layers.1.W_hh" if "layers.1.W_hh" in before else "layers.1.W_hi"} <= before.keys()
+    for name, tensor in before.items():
+        assert ("W_" in name) == (tensor.dim() == 2)
+        torch.testing.assert_close(after[name], tensor * (1 - 0.1 * 0.5) if "W_" in name else tensor)
 
 
 def test_progress_is_the_largest_of_the_limits_fractions():

@@ -83,7 +83,7 @@ def stopped(train, tmp_path, monkeypatch):
 
 def rows(directory):
     lines = (directory / "metrics.jsonl").read_text().splitlines()
-    clock = ("seconds", "chars_per_s", "speed/")
+    clock = ("seconds", "cpu_seconds", "chars_per_s", "speed/")
     return [{key: v for key, v in json.loads(line).items() if not key.startswith(clock)} for line in lines]
 
 

@@ -14,6 +14,21 @@ def checkpoint(command: argparse.ArgumentParser, **options) -> None:
     command.add_argument("checkpoint", metavar="RUN_OR_CHECKPOINT", help=what, **options)
 
 
+def weights(command: argparse.ArgumentParser) -> None:
+    """`--ema`, which `loaded` heeds."""
+    what = "the averaged weights (train.ema); of a run directory those at the end of the run"
+    command.add_argument("--ema", action="store_true", help=what)
+
+
+def loaded(options: argparse.Namespace):
+    """The Checkpoint of RUN_OR_CHECKPOINT, with the weights that are asked for."""
+    from lstmlm import checkpoint
+
+    if options.ema:
+        return checkpoint.load(checkpoint.find(options.checkpoint, checkpoint.LAST)).averaged()
+    return checkpoint.load(checkpoint.find(options.checkpoint))
+
+
 def backend(command: argparse.ArgumentParser) -> None:
     command.add_argument("--backend", choices=CHOICES["backend"], help="compute on this backend")
 

@@ -19,6 +19,7 @@ def add(command: argparse.ArgumentParser) -> None:
         help="also from an empty state every N characters, as transformers are scored",
     )
     arguments.checkpoint(command)
+    arguments.weights(command)
     arguments.backend(command)
     arguments.as_json(command)
 
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> None:
     from lstmlm.evaluation import evaluate_pieces, evaluate_windows
     from lstmlm.held_out import held_out
 
-    loaded = checkpoint.load(checkpoint.find(options.checkpoint))
+    loaded = arguments.loaded(options)
     part = held_out(loaded, options.split, options.file)
     model, _ = loaded.build(options.backend)
     score = evaluate_pieces(model, part.pieces)
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
         windowed = figures(evaluate_windows(model, part.pieces, options.windows), part.bytes_per_char)
         row |= {"windows": options.windows} | {f"windowed_{key}": value for key, value in windowed.items()}
     row |= {"num_unknown": part.num_unknown, "split_name": part.split_name, "split_hash": part.split_hash}
-    row |= {"step": loaded.record["step"], "backend": model.backend}
+    row |= {"step": loaded.record["step"], "ema": options.ema, "backend": model.backend}
     print(json.dumps(checkpoint.finite(row)) if options.json else account(row))
 
 
@@ -65,7 +66,8 @@ def account(row: dict) -> str:
 
     lines = [
         f"{row['split']}: {words()}, over {row['num_chars']:,} characters "
-        f"(split {row['split_name']}, hash {row['split_hash'][:12]}), weights of step {row['step']}"
+        f"(split {row['split_name']}, hash {row['split_hash'][:12]}), "
+        f"{'averaged ' if row['ema'] else ''}weights of step {row['step']}"
     ]
     if "windows" in row:
         lines.append(f"in windows of {row['windows']} characters, each from an empty state: {words('windowed_')}")

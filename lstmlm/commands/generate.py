@@ -46,6 +46,7 @@ def add(command: argparse.ArgumentParser) -> None:
     option("--out", metavar="FILE", help="write to a file")
     option("--jsonl", action="store_true", help="print a JSON object on a line for each sample")
     arguments.checkpoint(command)
+    arguments.weights(command)
     arguments.backend(command)
     arguments.as_json(command)
 
@@ -101,7 +102,7 @@ def run(options: argparse.Namespace) -> None:
     from lstmlm.writer import Writer, by_sample, first_character, pieces
 
     torch.set_num_threads(1)
-    loaded = checkpoint.load(checkpoint.find(options.checkpoint))
+    loaded = arguments.loaded(options)
     model, vocab = loaded.build(options.backend)
     for stop in options.stop:
         check_text(vocab, stop, "--stop", "no text can end there")

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     from lstmlm.optim import build_optimizer
     from lstmlm.picture import pyplot
     from lstmlm.prepare import prepare
-    from lstmlm.run import build_model, make_streams, seeded
+    from lstmlm.run import build_model, make_streams, recipe_of, seeded
 
     if options.png:
         pyplot()  # if it is missing, now and not after the test
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
         build_optimizer(model, train.optimizer, train.lr, train.weight_decay),
         make_streams(prepared),
         seeded(config.seed, "data order"),
-        train.grad_clip,
+        recipe_of(config),
         options.steps,
     )
     if options.png:

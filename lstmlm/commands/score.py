@@ -20,6 +20,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", metavar="FILE|-", help="the text, cleaned as the run's was; -: standard input")
     command.add_argument("--per-char", action="store_true", help="each character with what it costs")
     command.add_argument("--color", action="store_true", help="the text, shaded by what it costs, on a terminal")
+    arguments.weights(command)
     arguments.backend(command)
     arguments.as_json(command)
 
@@ -31,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     from lstmlm.evaluation import Score, char_nats
     from lstmlm.held_out import cleaned
 
-    loaded = checkpoint.load(checkpoint.find(options.checkpoint))
+    loaded = arguments.loaded(options)
     model, vocab = loaded.build(options.backend)
     text = cleaned(loaded, *given(options.file))
     ids = torch.from_numpy(vocab.encode(text))
@@ -48,6 +49,7 @@ def run(options: argparse.Namespace) -> None:
         "num_chars": score.num_chars,
         "num_unknown": 0 if vocab.unk is None else int((ids[1:] == vocab.unk).sum()),
         "step": loaded.record["step"],
+        "ema": options.ema,
         "backend": model.backend,
     }
     chars = [[vocab.to_tokens(idx), cost] for idx, cost in zip(ids[1:].tolist(), nats.tolist(), strict=True)]

@@ -1,0 +1,55 @@
+"""What a run is to do, as its settings say: how a step is made, when something is told or kept, when the run ends."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a step is made; grad_clip None: no clipping, ema None: no average of the weights."""
+
+    lr: float
+    schedule: str
+    warmup: float
+    grad_clip: float | None
+    ema: float | None
+    micro_batches: int
+    precision: str
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Steps (and minutes) between what is told and kept; eval_every None: an epoch, the others: never."""
+
+    log_every: int
+    eval_every: int | None
+    save_every: int | None
+    save_minutes: float | None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run ends; None is no limit, and one at least besides patience is set.
+
+    `patience` is early stopping: so many evaluations on end without a validation loss below the lowest before them
+    (Prechelt 1998, "Early Stopping - But When?").
+    """
+
+    max_epochs: int | None = None
+    max_steps: int | None = None
+    max_seconds: float | None = None
+    patience: int | None = None
+
+    def steps(self, steps_per_epoch: int) -> int | None:
+        """The steps that the epoch and step limits allow, if there are such limits."""
+        epochs = None if self.max_epochs is None else self.max_epochs * steps_per_epoch
+        return min((limit for limit in (epochs, self.max_steps) if limit is not None), default=None)
+
+    def progress(self, step: int, steps_per_epoch: int, seconds: float) -> float:
+        """The largest of the limits' fractions, patience aside: 0 at the start, at least 1 at the end."""
+        steps = self.steps(steps_per_epoch)
+        by_steps = 0.0 if steps is None else step / steps
+        by_seconds = 0.0 if self.max_seconds is None else seconds / self.max_seconds
+        return max(by_steps, by_seconds)
+
+    def out_of_patience(self, evaluations_since_best: int) -> bool:
+        return self.patience is not None and evaluations_since_best >= self.patience
