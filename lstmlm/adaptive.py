@@ -4,15 +4,15 @@ theta = the weights, theta_g = the trained ones, T = num_steps, the length of a 
 
 The text is cut into segments. Each is scored first, as in any evaluation; only then do the weights learn from it, by
 one step down the gradient of what it cost, g. So every character is scored by weights that know what came before it and
-nothing else (prequential). Section 4 of the paper, with its RMS scaling:
+nothing else (prequential). The update is the paper's, with its RMS scaling:
 
     MS    = mean of g^2 over segments of the training text, at theta_g
     theta = theta + lambda D (theta_g - theta) - eta g / (sqrt(MS) + epsilon)
     D     = min(sqrt(MS) / mean of sqrt(MS), 1 / lambda)
 
-A weight that moved often in training is free to move, and pulled back the more; one that a text seldom asks for moves
-by as much when it does. A number from here is for the company of compressors, which learn while they read too. Beside
-numbers of frozen weights it does not belong.
+So all weights move at one pace, whatever the size of their gradients, and those that the training text often asked for
+are pulled back the more. A number from here may stand beside those of compressors, which learn while they read too; not
+beside those of frozen weights.
 
 Krause, Kahembwe, Murray, Renals: Dynamic Evaluation of Neural Sequence Models, ICML 2018, arXiv:1709.07432.
 """
@@ -30,7 +30,9 @@ from lstmlm.backends import Tensors
 from lstmlm.evaluation import Score
 from lstmlm.model import RNNModel
 
-EPSILON = 0.1  # of the mean of sqrt(MS): how far a weight may be ahead that the training text hardly ever asked for
+EPSILON = (
+    0.1  # times the mean of sqrt(MS): so that a character that the training text lacks does not move its weights far
+)
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ def gradient_statistics(model: RNNModel, pieces: Iterable[Tensor], num_steps: in
     """Of pieces (n,) of the training text, scored as they will be, in segments of `num_steps`; nothing is learnt."""
     weights, count = model.trained(), 0
     squares = {name: torch.zeros_like(theta) for name, theta in weights.items()}
-    for nats, in_grad in segments(model, pieces, num_steps):
+    for _, gradients in segments(model, pieces, num_steps):
         count += 1
-        for MS, g in zip(squares.values(), in_grad, strict=True):
+        for MS, g in zip(squares.values(), gradients, strict=True):
             MS.addcmul_(g, g)
     rms = {name: MS.div_(max(1, count)).sqrt_() for name, MS in squares.items()}
     book = model.to_book(rms).values()  # so that no backend counts a weight that it holds at zero
@@ -70,10 +72,10 @@ def adaptive_nats(
     rate = [lr / (rms + EPSILON * statistics.mean) for rms in statistics.rms.values()]
     pull = [(decay / statistics.mean * rms).clamp_(max=1) for rms in statistics.rms.values()]
     try:
-        for nats, in_grad in segments(model, pieces, statistics.num_steps):
+        for nats, gradients in segments(model, pieces, statistics.num_steps):
             yield nats.cpu().double()
             with torch.no_grad():
-                for own, trained, back, step, g in zip(theta, theta_g, pull, rate, in_grad, strict=True):
+                for own, trained, back, step, g in zip(theta, theta_g, pull, rate, gradients, strict=True):
                     own.lerp_(trained, back).addcmul_(step, g, value=-1)
     finally:
         with torch.no_grad():

@@ -1,6 +1,7 @@
 """How a model learns from the text that it is scored on: the settings, their defaults and what they may be. No torch.
 
-The defaults are those that gained most on the validation part of Tiny Shakespeare and of the embedded text.
+The defaults gain on the validation parts of both Tiny Shakespeare, which rewards a larger lr, and the embedded text,
+which rewards a smaller one.
 """
 
 import math

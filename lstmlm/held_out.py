@@ -58,7 +58,7 @@ def corpus_in(loaded: Checkpoint, file: str) -> Corpus:
 
 
 def trained_on(loaded: Checkpoint, file: str | None) -> Corpus:
-    """The text that the weights were trained on: in `file`, if its training part has the recorded hash, or the run's own."""
+    """The text that the weights were trained on: in `file`, if its training part is the same, or else the run's own."""
     if file is not None:
         corpus = corpus_in(loaded, file)
         if corpus.hashes["train"] == loaded.record["data"]["hashes"]["train"]:

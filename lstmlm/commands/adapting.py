@@ -1,6 +1,7 @@
 """`evaluate --adaptive`: its options, and the figures of a model that goes on learning from what it has scored."""
 
 import argparse
+import math
 from dataclasses import asdict
 
 from lstmlm.adaptive_settings import AdaptiveSettings
@@ -70,7 +71,7 @@ def adapted(model, loaded, part, settings: AdaptiveSettings, options: argparse.N
         lr, decay = best(scores)
         about = {"tuned_on": tune, "tuned_chars": scores[lr, decay].num_chars, "tried": len(scores)}
     score = evaluate_adaptive(model, part.pieces, statistics, lr, decay)
-    if not score.nats < float("inf"):
+    if not math.isfinite(score.nats):
         raise Diverged("--adapt-lr: adapting diverged: lower it")
     return score, asdict(settings) | {"lr": lr, "decay": decay} | about
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from pathlib import Path
 
 from lstmlm.commands import adapting, arguments
 from lstmlm.errors import BadInput
@@ -35,15 +36,9 @@ def run(options: argparse.Namespace) -> None:
 
     files = [checkpoint.find(given) for given in options.checkpoint]
     runs = [checkpoint.load(file) for file in files]
+    alike(files, "vocabularies", [loaded.record["vocab"] for loaded in runs])
     parts = [held_out(loaded, options.split, options.file) for loaded in runs]
-    for file, loaded, other in zip(files, runs, parts, strict=True):
-        if loaded.record["vocab"] != runs[0].record["vocab"]:
-            raise BadInput(f"checkpoint: {files[0]} and {file} have different vocabularies: score them one by one")
-        if other.split_hash != parts[0].split_hash:
-            raise BadInput(
-                f"checkpoint: {files[0]} and {file} have different texts for {other.name} "
-                f"({parts[0].split_hash[:12]}, {other.split_hash[:12]}): score them one by one"
-            )
+    alike(files, f"texts for {parts[0].name}, by hash", [other.split_hash for other in parts])
     models = [loaded.build(options.backend)[0] for loaded in runs]
     part, model = parts[0], models[0] if len(models) == 1 else Ensemble(models)
     score = evaluate_pieces(model, part.pieces)
@@ -60,6 +55,13 @@ def run(options: argparse.Namespace) -> None:
         score, how = adapting.adapted(model, runs[0], part, settings, options)
         row |= {"adaptive": figures(score, part.bytes_per_char) | {"settings": how}}
     print(json.dumps(checkpoint.finite(row)) if options.json else account(row))
+
+
+def alike(files: list[Path], what: str, values: list) -> None:
+    """BadInput that names two files, if what they have is not the same for all."""
+    for file, value in zip(files, values, strict=True):
+        if value != values[0]:
+            raise BadInput(f"checkpoint: {files[0]} and {file} have different {what}: score them one by one")
 
 
 def figures(score, bytes_per_char: float) -> dict[str, float]:
