@@ -36,7 +36,7 @@ def test_without_a_rate_it_is_the_frozen_score(cell, backend):
 def test_a_step_is_the_papers():
     """The equations at the head of adaptive.py, written out: two segments, and a third scored after them."""
     decay = 0.5  # so that D reaches 1 / lambda for some weights
-    model, ids, known = make_model("scratch"), torch.randint(7, (2 * T + 1,)), torch.randint(7, (3 * T + 1,))
+    model, ids, known = make_model("scratch"), torch.randint(7, (T + 3,)), torch.randint(7, (3 * T + 1,))
     theta = list(model.trained().values())
 
     def run(ids, state=None):
@@ -58,9 +58,10 @@ def test_a_step_is_the_papers():
 
     trained, state, expected = [own.detach().clone() for own in theta], None, []
     for k in range(2):  # the second step has somewhere to be pulled back from
-        loss, state = run(ids[k * T : k * T + T + 1], state)
+        segment = ids[k * T : k * T + T + 1]
+        loss, state = run(segment, state)
         expected.append(loss.item())
-        g = torch.autograd.grad(loss, theta)
+        g = torch.autograd.grad(loss * (len(segment) - 1) / T, theta)  # 2 characters weigh 2 / T
         with torch.no_grad():
             for own, *rest in zip(theta, trained, MS, g, strict=True):
                 own.copy_(step(own, *rest))

@@ -48,6 +48,8 @@ def checked(options: argparse.Namespace) -> AdaptiveSettings:
 
 def adapted(model, loaded, part, settings: AdaptiveSettings, options: argparse.Namespace) -> tuple:
     """The score of the part under learning weights, and what JSON says of how they learnt."""
+    import torch
+
     from lstmlm.adaptive import best, evaluate_adaptive, gradient_statistics, tried
     from lstmlm.evaluation import first
     from lstmlm.floors import last
@@ -57,6 +59,7 @@ def adapted(model, loaded, part, settings: AdaptiveSettings, options: argparse.N
         corpus = trained_on(loaded, options.file if options.split else None)
     except BadInput as error:
         raise BadInput(f"--adaptive: needs the training text: {error}: put it back, or do without") from None
+    torch.set_num_threads(1)  # a segment is a few products with a vector: threads would only wait for each other
     tune, lr, decay = options.adapt_tune, settings.lr, settings.decay
     if tune and corpus.hashes[tune] == part.split_hash:
         raise BadInput(f"--adapt-tune: {tune} is the text that is scored: choose another part")
@@ -78,9 +81,9 @@ def adapted(model, loaded, part, settings: AdaptiveSettings, options: argparse.N
 
 def account(row: dict, words: str) -> list[str]:
     """For people: the figures in words, and how they came about."""
-    how = f"eta {row['lr']:g}, lambda {row['decay']:g}, segments of {row['steps']}"
+    how = " ".join(f"{spelled(name)} {row[name]:g}" for name in SETTINGS)
     if row["tuned_on"]:
-        how += f"; eta and lambda the best of {row['tried']} on {row['tuned_chars']:,} characters of {row['tuned_on']}"
+        how += f"; the first two the best of {row['tried']} on {row['tuned_chars']:,} characters of {row['tuned_on']}"
     lines = [f"adaptive: {words}, the weights learning from each segment after it is scored ({how})"]
     if row["tuned_on"] == "train":
         lines.append("note: the model knows its training text by heart to a degree: the settings may be too cautious")

@@ -8,9 +8,9 @@ from lstmlm.config import CHOICES
 from lstmlm.errors import BadInput
 
 
-def checkpoint(command: argparse.ArgumentParser, **options) -> None:
-    """The positional RUN_OR_CHECKPOINT."""
-    what = "a run directory (its best weights) or a .safetensors file"
+def checkpoint(command: argparse.ArgumentParser, more: str = "", **options) -> None:
+    """The positional RUN_OR_CHECKPOINT; `more` is said of it besides what it is."""
+    what = f"a run directory (its best weights) or a .safetensors file{more}"
     command.add_argument("checkpoint", metavar="RUN_OR_CHECKPOINT", help=what, **options)
 
 

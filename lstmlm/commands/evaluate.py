@@ -20,7 +20,7 @@ def add(command: argparse.ArgumentParser) -> None:
         help="also from an empty state every N characters, as transformers are scored",
     )
     adapting.add(command)
-    arguments.checkpoint(command, nargs="+")
+    arguments.checkpoint(command, "; of several the mean of their probabilities is scored", nargs="+")
     arguments.backend(command)
     arguments.as_json(command)
 
