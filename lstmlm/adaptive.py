@@ -30,9 +30,8 @@ from lstmlm.backends import Tensors
 from lstmlm.evaluation import Score
 from lstmlm.model import RNNModel
 
-EPSILON = (
-    0.1  # times the mean of sqrt(MS): so that a character that the training text lacks does not move its weights far
-)
+# Times the mean of sqrt(MS): a character that the training text lacks then does not throw its weights far away
+EPSILON = 0.1
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def tried(
     """Scores of a small grid around `lr` and `decay`, by them.
 
     The pieces should be text that the model was not trained on and that is not scored afterwards. What it was trained
-    on it knows to a degree, and there is little left to learn from: the best settings there are too cautious.
+    on it knows to a degree: less is left to learn there, and settings chosen there keep it too near to where it was.
     """
     grid = itertools.product([lr / 3, lr, lr * 3], [0.0, decay, decay * 10])
     return {at: evaluate_adaptive(model, pieces, statistics, *at) for at in grid}

@@ -86,5 +86,7 @@ def account(row: dict, words: str) -> list[str]:
         how += f"; the first two the best of {row['tried']} on {row['tuned_chars']:,} characters of {row['tuned_on']}"
     lines = [f"adaptive: {words}, the weights learning from each segment after it is scored ({how})"]
     if row["tuned_on"] == "train":
-        lines.append("note: the model knows its training text by heart to a degree: the settings may be too cautious")
+        lines.append(
+            "note: the model knows its training text by heart to a degree: settings chosen there may be too cautious"
+        )
     return lines
