@@ -1,16 +1,16 @@
 """Speed of a training step: python benchmarks/train_speed.py [--sizes 1x256,2x256] [--quick] [--json]
 
-A step is all of it: the batch from the text, forward, loss, backward, clipping, AdamW; one-hot inputs, float32, as a run
-takes it. The contestants, all in one process and in turns, each with every number of threads:
+A step is all of it: the batch from the text, forward, loss, backward, clipping, AdamW; one-hot inputs, float32. The
+contestants, all in one process and in turns, each with every number of threads:
 
   scratch   the book's loop, in the program's RNNModel        nn      torch.nn.LSTM, in the same RNNModel
   cell      a merged-gate cell, stepped, in the same          fused   FusedLayer, in the same
   book      the book's loop as printed: get_lstm_params, lstm, its own clipping (one layer only)
 
 chars_per_s is the median over the rounds. ratio_to_nn compares with nn at its better number of threads: the median of
-the ratios within a round. gflops counts what a contestant multiplies (a one-hot matrix too, where it is one); gemm_share
-is that against products of large matrices on as many threads; floor_share is the time that the least arithmetic would
-take at that rate (input rows picked, not multiplied), against the time taken.
+the ratios within a round. gflops counts what a contestant multiplies (a one-hot matrix too, where it is one);
+gemm_share is that against products of large matrices on as many threads; floor_share is the time that the least
+arithmetic would take at that rate (input rows picked, not multiplied), against the time taken.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from statistics import median, quantiles
 import torch
 import torch.nn.functional as functional
 from machine import machine
-from torch import Tensor
 
 from lstmlm.initialization import initialize
 from lstmlm.model import RNNModel
@@ -170,13 +169,22 @@ def main() -> None:
         print(json.dumps(rows))
 
 
-HEADER = """\
-| backend | layers | hidden | lanes | steps | threads | chars/s | quartiles | ratio to nn | GFLOP/s | of large products | of the floor |
-|---|---|---|---|---|---|---|---|---|---|---|---|"""
-LINE = (
-    "| {backend} | {layers} | {hidden} | {batch} | {steps} | {threads} | {chars_per_s:,.0f} | {low:,.0f} to {high:,.0f} "
-    "| {ratio_to_nn:.2f} | {gflops:.0f} | {gemm_share:.0%} | {floor_share:.0%} |"
-)
+COLUMNS = {
+    "backend": "{backend}",
+    "layers": "{layers}",
+    "hidden": "{hidden}",
+    "lanes": "{batch}",
+    "steps": "{steps}",
+    "threads": "{threads}",
+    "chars/s": "{chars_per_s:,.0f}",
+    "quartiles": "{low:,.0f} to {high:,.0f}",
+    "ratio to nn": "{ratio_to_nn:.2f}",
+    "GFLOP/s": "{gflops:.0f}",
+    "of large products": "{gemm_share:.0%}",
+    "of the floor": "{floor_share:.0%}",
+}
+HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
+LINE = f"| {' | '.join(COLUMNS.values())} |"
 
 if __name__ == "__main__":
     main()

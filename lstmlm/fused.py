@@ -67,8 +67,10 @@ class Loops:
         return gates
 
     @staticmethod
-    def backward(W_x: Tensor, W_h: Tensor, gates: Tensor, Cs: Tensor, dY: Tensor, dH: Tensor, dC: Tensor, wants_dX: bool):
-        """dG (T, B, 4H), in the place of the gates; dH, dC of the state before the first step; dX (None: not wanted)."""
+    def backward(
+        W_x: Tensor, W_h: Tensor, gates: Tensor, Cs: Tensor, dY: Tensor, dH: Tensor, dC: Tensor, wants_dX: bool
+    ):
+        """dG (T, B, 4H) in the place of the gates; dH, dC of the state before the first step; dX, or None."""
         for t in reversed(range(len(gates))):
             I, F, O, C_tilda = gates[t].chunk(4, 1)
             shown = Cs[t + 1].tanh()

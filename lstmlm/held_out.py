@@ -43,9 +43,27 @@ def held_out(loaded: Checkpoint, split: str | None, file: str | None) -> Part:
             return part_of(own_corpus(loaded), split)
         except BadInput as error:
             raise BadInput(f"{error}: give it with --file FILE --split {split}, or any text with --file FILE") from None
-    vocab, data = stored_vocab(loaded.record["vocab"]), settings(loaded)
-    data = replace(data, name="file", path=file, val_path=None, test_path=None)
-    return whole(file, data, vocab) if split is None else part_of(read_corpus(data, vocab), split)
+    if split is None:
+        return whole(file, settings_for(loaded, file), stored_vocab(loaded.record["vocab"]))
+    return part_of(corpus_in(loaded, file), split)
+
+
+def settings_for(loaded: Checkpoint, file: str) -> Data:
+    """How the run read its own text, for another file."""
+    return replace(settings(loaded), name="file", path=file, val_path=None, test_path=None)
+
+
+def corpus_in(loaded: Checkpoint, file: str) -> Corpus:
+    return read_corpus(settings_for(loaded, file), stored_vocab(loaded.record["vocab"]))
+
+
+def trained_on(loaded: Checkpoint, file: str | None) -> Corpus:
+    """The text that the weights were trained on: in `file`, if its training part is the same, or else the run's own."""
+    if file is not None:
+        corpus = corpus_in(loaded, file)
+        if corpus.hashes["train"] == loaded.record["data"]["hashes"]["train"]:
+            return corpus
+    return own_corpus(loaded)
 
 
 def settings(loaded: Checkpoint) -> Data:

@@ -71,7 +71,7 @@ def forward(X: Tensor, W_x: Tensor, W_h: Tensor, b: Tensor, Hs: Tensor, Cs: Tens
 
 
 def backward(W_x: Tensor, W_h: Tensor, gates: Tensor, Cs: Tensor, dY: Tensor, dH: Tensor, dC: Tensor, wants_dX: bool):
-    (T, B, _), (D, G), H, threads = gates.shape, W_x.shape, len(W_h), torch.get_num_threads()
+    (T, B, _), D, H, threads = gates.shape, len(W_x), len(W_h), torch.get_num_threads()
     dX = gates.new_empty(T, B, D) if wants_dX else None
     dY, dH, dC = dY.contiguous(), dH.clone(), dC.clone()
     tensors = map(at, (W_x, W_h, gates, Cs, dY, dH, dC, dX))

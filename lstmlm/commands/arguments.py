@@ -8,25 +8,25 @@ from lstmlm.config import CHOICES
 from lstmlm.errors import BadInput
 
 
-def checkpoint(command: argparse.ArgumentParser, **options) -> None:
-    """The positional RUN_OR_CHECKPOINT."""
-    what = "a run directory (its best weights) or a .safetensors file"
+def checkpoint(command: argparse.ArgumentParser, more: str = "", **options) -> None:
+    """The positional RUN_OR_CHECKPOINT; `more` is said of it besides what it is."""
+    what = f"a run directory (its best weights) or a .safetensors file{more}"
     command.add_argument("checkpoint", metavar="RUN_OR_CHECKPOINT", help=what, **options)
 
 
 def weights(command: argparse.ArgumentParser) -> None:
-    """`--ema`, which `loaded` heeds."""
+    """`--ema`, for `loaded`."""
     what = "the averaged weights (train.ema); of a run directory those at the end of the run"
     command.add_argument("--ema", action="store_true", help=what)
 
 
-def loaded(options: argparse.Namespace):
-    """The Checkpoint of RUN_OR_CHECKPOINT, with the weights that are asked for."""
+def loaded(given: str, ema: bool):
+    """The Checkpoint of a RUN_OR_CHECKPOINT, with the weights that are asked for."""
     from lstmlm import checkpoint
 
-    if options.ema:
-        return checkpoint.load(checkpoint.find(options.checkpoint, checkpoint.LAST)).averaged()
-    return checkpoint.load(checkpoint.find(options.checkpoint))
+    if ema:
+        return checkpoint.load(checkpoint.find(given, checkpoint.LAST)).averaged()
+    return checkpoint.load(checkpoint.find(given))
 
 
 def backend(command: argparse.ArgumentParser) -> None:

@@ -1,9 +1,9 @@
-"""`evaluate`: score a checkpoint on held-out text."""
+"""`evaluate`: score a checkpoint, or the mean of several, on held-out text."""
 
 import argparse
 import json
 
-from lstmlm.commands import arguments
+from lstmlm.commands import adapting, arguments
 from lstmlm.errors import BadInput
 
 
@@ -18,7 +18,8 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="also from an empty state every N characters, as transformers are scored",
     )
-    arguments.checkpoint(command)
+    adapting.add(command)
+    arguments.checkpoint(command, "; of several the mean of their probabilities is scored", nargs="+")
     arguments.weights(command)
     arguments.backend(command)
     arguments.as_json(command)
@@ -27,13 +28,18 @@ def add(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     if options.windows is not None and options.windows < 1:
         raise BadInput(f"--windows: must be 1 or more, got {options.windows}")
+    settings = adapting.checked(options)
     from lstmlm import checkpoint
+    from lstmlm.ensemble import Ensemble
     from lstmlm.evaluation import evaluate_pieces, evaluate_windows
     from lstmlm.held_out import held_out
 
-    loaded = arguments.loaded(options)
-    part = held_out(loaded, options.split, options.file)
-    model, _ = loaded.build(options.backend)
+    runs = [arguments.loaded(run, options.ema) for run in options.checkpoint]
+    alike(options.checkpoint, "vocabularies", [loaded.record["vocab"] for loaded in runs])
+    parts = [held_out(loaded, options.split, options.file) for loaded in runs]
+    alike(options.checkpoint, f"texts for {parts[0].name}, by hash", [other.split_hash for other in parts])
+    models = [loaded.build(options.backend)[0] for loaded in runs]
+    part, model = parts[0], models[0] if len(models) == 1 else Ensemble(models)
     score = evaluate_pieces(model, part.pieces)
     if score.num_chars == 0:
         raise BadInput(f"--split: {part.name} has {part.num_chars} characters: scoring needs at least 2")
@@ -42,8 +48,19 @@ def run(options: argparse.Namespace) -> None:
         windowed = figures(evaluate_windows(model, part.pieces, options.windows), part.bytes_per_char)
         row |= {"windows": options.windows} | {f"windowed_{key}": value for key, value in windowed.items()}
     row |= {"num_unknown": part.num_unknown, "split_name": part.split_name, "split_hash": part.split_hash}
-    row |= {"step": loaded.record["step"], "ema": options.ema, "backend": model.backend}
+    steps, backends = [loaded.record["step"] for loaded in runs], [one.backend for one in models]
+    row |= {"models": len(models), "step": one_or_all(steps), "ema": options.ema, "backend": one_or_all(backends)}
+    if options.adaptive:
+        score, how = adapting.adapted(model, runs[0], part, settings, options)
+        row |= {"adaptive": figures(score, part.bytes_per_char) | {"settings": how}}
     print(json.dumps(checkpoint.finite(row)) if options.json else account(row))
+
+
+def alike(runs: list[str], what: str, values: list) -> None:
+    """BadInput that names two runs, if what they have is not the same for all."""
+    for run, value in zip(runs, values, strict=True):
+        if value != values[0]:
+            raise BadInput(f"checkpoint: {runs[0]} and {run} have different {what}: score them one by one")
 
 
 def figures(score, bytes_per_char: float) -> dict[str, float]:
@@ -55,22 +72,31 @@ def figures(score, bytes_per_char: float) -> dict[str, float]:
     }
 
 
+def one_or_all(values: list):
+    """Of one model its value, of several the list of theirs."""
+    return values[0] if len(values) == 1 else values
+
+
+def words(row: dict, prefix: str = "") -> str:
+    return (
+        f"perplexity {row[prefix + 'perplexity']:.3f}, {row[prefix + 'bits_per_char']:.3f} bits per character, "
+        f"{row[prefix + 'bits_per_byte']:.3f} per byte, {row[prefix + 'nats_per_char']:.4f} nats"
+    )
+
+
 def account(row: dict) -> str:
     """The figures in words, with what they are of."""
-
-    def words(prefix: str = "") -> str:
-        return (
-            f"perplexity {row[prefix + 'perplexity']:.3f}, {row[prefix + 'bits_per_char']:.3f} bits per character, "
-            f"{row[prefix + 'bits_per_byte']:.3f} per byte, {row[prefix + 'nats_per_char']:.4f} nats"
-        )
-
+    weights = f"{'averaged ' if row['ema'] else ''}weights of step {row['step']}"
+    if row["models"] > 1:
+        weights = f"mean probabilities of {row['models']} models, of steps {', '.join(map(str, row['step']))}"
     lines = [
-        f"{row['split']}: {words()}, over {row['num_chars']:,} characters "
-        f"(split {row['split_name']}, hash {row['split_hash'][:12]}), "
-        f"{'averaged ' if row['ema'] else ''}weights of step {row['step']}"
+        f"{row['split']}: {words(row)}, over {row['num_chars']:,} characters "
+        f"(split {row['split_name']}, hash {row['split_hash'][:12]}), {weights}"
     ]
     if "windows" in row:
-        lines.append(f"in windows of {row['windows']} characters, each from an empty state: {words('windowed_')}")
+        lines.append(f"in windows of {row['windows']} characters, each from an empty state: {words(row, 'windowed_')}")
+    if "adaptive" in row:
+        lines += adapting.account(row["adaptive"]["settings"], words(row["adaptive"]))
     if row["num_unknown"]:
         lines.append(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")
     return "\n".join(lines)

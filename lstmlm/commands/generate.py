@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> None:
     from lstmlm.writer import Writer, by_sample, first_character, pieces
 
     torch.set_num_threads(1)
-    loaded = arguments.loaded(options)
+    loaded = arguments.loaded(options.checkpoint, options.ema)
     model, vocab = loaded.build(options.backend)
     for stop in options.stop:
         check_text(vocab, stop, "--stop", "no text can end there")

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     from lstmlm.evaluation import Score, char_nats
     from lstmlm.held_out import cleaned
 
-    loaded = arguments.loaded(options)
+    loaded = arguments.loaded(options.checkpoint, options.ema)
     model, vocab = loaded.build(options.backend)
     text = cleaned(loaded, *given(options.file))
     ids = torch.from_numpy(vocab.encode(text))
