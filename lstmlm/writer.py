@@ -4,10 +4,10 @@ N = samples drawn together, V = vocab_size.
 """
 
 import copy
-import itertools
-import sys
+import math
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,8 @@ from lstmlm.sampling import distribution, draw, uniforms
 from lstmlm.sampling_settings import SamplingSettings
 from lstmlm.stepper import State, Stepper
 from lstmlm.vocab import Vocab
+
+PATIENCE = 0.02  # seconds that what was drawn may wait for what is drawn in the same call
 
 
 class Drawn(NamedTuple):
@@ -62,20 +64,51 @@ class Writer:
             logits[:, self.unk] = -np.inf
         return logits
 
-    def write(self) -> Iterator[Drawn]:
-        """The characters that follow, without end. Each is read again before it is given out."""
-        for numbers in uniforms(self.seeds, self.count):
-            logits = self.logits
-            ids = draw(distribution(self.allowed(), self.seen, self.settings), numbers)
-            self.logits, self.state = self.stepper.step(ids, self.state)
-            self.seen.append(ids)
-            self.count += 1
-            yield Drawn(ids, logits)
+    def write(self, length: float = math.inf) -> Iterator[Drawn]:
+        """The `length` characters that follow. Each is read again before it is given out.
+
+        They may be drawn a stretch at once, but those that nobody asked for leave no trace.
+        """
+        for numbers in stretches(self.seeds, self.count, length, one_by_one=not self.draws_in_c()):
+            ids, logits, states = self.stretch(numbers)
+            for k in range(len(ids)):
+                self.logits, self.state = logits[k + 1], states[k + 1]
+                self.seen.append(ids[k])
+                self.count += 1
+                yield Drawn(ids[k], logits[k])
+
+    def draws_in_c(self) -> bool:
+        return self.stepper.native is not None and self.settings.repetition_penalty == 1
+
+    def stretch(self, numbers: Array) -> tuple[Array, Sequence[Array], Sequence[State]]:
+        """Characters drawn with numbers (n, N): ids (n, N), and logits and states before the first and after each."""
+        if self.draws_in_c():
+            return self.stepper.native.draws(self.state, self.logits, numbers, self.settings, self.unk)
+        (number,) = numbers
+        ids = draw(distribution(self.allowed(), self.seen, self.settings), number)
+        logits, state = self.stepper.step(ids, self.state)
+        return ids[None], (self.logits, logits), (self.state, state)
 
     def copy(self) -> "Writer":
         twin = copy.copy(self)  # arrays are never changed in place
         twin.seen = self.seen.copy()
+        twin.logits, twin.state = copy.deepcopy((self.logits, self.state))  # not views, which keep a whole stretch
         return twin
+
+
+def stretches(seeds: list[int], start: int, length: float, one_by_one: bool) -> Iterator[Array]:
+    """Uniform numbers (n, N) for `length` characters; n is 1, or doubles until a stretch takes half of PATIENCE."""
+    size = 1
+    for block in uniforms(seeds, start):
+        while len(block):
+            if length <= 0:
+                return
+            n = min(size, len(block), length)
+            began = time.perf_counter()
+            yield block[:n]
+            if not one_by_one and time.perf_counter() - began < PATIENCE / 2:
+                size *= 2
+            block, length = block[n:], length - n
 
 
 def pieces(
@@ -87,7 +120,7 @@ def pieces(
     """
     N, reach = len(writer.seeds), max(map(len, stop), default=0)
     decoders, ends, stopped = [vocab.decoder() for _ in range(N)], [""] * N, [False] * N
-    for drawn in itertools.islice(writer.write(), None if length > sys.maxsize else length):
+    for drawn in writer.write(length):
         gained = [None if stopped[k] else decoders[k](id) for k, id in enumerate(drawn.ids.tolist())]
         if stop:
             ends = [(end + (piece or ""))[-reach:] for end, piece in zip(ends, gained, strict=True)]
