@@ -36,8 +36,12 @@ def library() -> ctypes.CDLL | None:
 
 def load(path: Path) -> ctypes.CDLL:
     kernel = ctypes.CDLL(path)
-    kernel.stretch.argtypes = [c_int] * 3 + [c_void_p] + [c_int] * 2 + [c_void_p] * 4
-    kernel.stretch.argtypes += [c_double, c_int64, c_double, c_double, c_int64]
+    kernel.stretch.argtypes = [
+        *(c_int, c_int, c_int, c_void_p),
+        *(c_int, c_int, c_void_p, c_void_p, c_int, c_void_p, c_void_p),
+        *(c_double, c_int64, c_double, c_double),
+        *(c_int64, c_double, c_int64),
+    ]
     return kernel
 
 
@@ -87,35 +91,36 @@ class NativeSteps:
         """Ids (n, N) -> logits (n, N, V) of what comes next, and the states after them, (n, L, 2, N, H)."""
         logits, states = self.room(*ids.shape)
         states[0] = state
-        self.stretch(states, logits, ids, None, SamplingSettings(), None)
+        self.stretch(states, logits, np.ascontiguousarray(ids, np.int64), None, None, SamplingSettings())
         return logits[1:], states[1:]
 
     def draws(
-        self, state: State, logits: Array, numbers: Array, settings: SamplingSettings, unk: int | None
+        self, state: State, logits: Array, seen: Array, numbers: Array, unk: int | None, settings: SamplingSettings
     ) -> tuple[Array, Array, Array]:
-        """Characters drawn from logits (N, V) on, with uniform numbers (n, N), under settings without a penalty.
+        """Characters drawn from logits (N, V) on, with uniform numbers (n, N); those seen (m, N) are for the penalty.
 
         -> ids (n, N); logits (n + 1, N, V) and states (n + 1, L, 2, N, H), before the first character and after each.
         """
-        ids = np.empty(numbers.shape, np.int64)
-        every, states = self.room(*ids.shape)
+        ids = np.concatenate([seen, np.zeros(numbers.shape, np.int64)])
+        every, states = self.room(*numbers.shape)
         every[0], states[0] = logits, state
-        self.stretch(states, every, ids, numbers, settings, unk)
-        return ids, every, states
+        self.stretch(states, every, ids, np.ascontiguousarray(numbers), unk, settings)
+        return ids[len(seen) :], every, states
 
     def room(self, n: int, N: int) -> tuple[Array, Array]:
         logits = np.empty((n + 1, N, self.vocab_size), np.float32)
         return logits, np.empty((n + 1, self.num_layers, 2, N, self.num_hiddens), np.float32)
 
-    def stretch(self, states: Array, logits: Array, ids: Array, numbers: Array | None, settings, unk) -> None:
-        """The call of the kernel: states [1:] and logits [1:] are written, and with numbers the ids."""
-        ids = np.ascontiguousarray(ids, np.int64)
-        numbers = None if numbers is None else np.ascontiguousarray(numbers)
+    def stretch(
+        self, states: Array, logits: Array, ids: Array, numbers: Array | None, unk: int | None, settings
+    ) -> None:
+        """The kernel's one call. It writes into states [1:], logits [1:] and, with numbers, into the last n of the ids."""
+        (n, N), V = (len(logits) - 1, ids.shape[1]), self.vocab_size
         enough = self.kernel.stretch(
-            *(self.num_layers, self.num_hiddens, self.vocab_size, at(self.weights), *ids.shape[::-1]),
-            *map(at, (states, logits, ids, numbers)),
-            *(settings.temperature, settings.top_k or self.vocab_size, settings.top_p, settings.min_p),
-            -1 if unk is None else unk,
+            *(self.num_layers, self.num_hiddens, V, at(self.weights)),
+            *(N, n, at(states), at(logits), len(ids) - n, at(ids), at(numbers)),
+            *(settings.temperature, min(settings.top_k or V, V), settings.top_p, settings.min_p),
+            *(-1 if unk is None else unk, np.log(settings.repetition_penalty), settings.penalty_window),
         )
         if not enough:
             raise MemoryError("no memory for the sums of a step")

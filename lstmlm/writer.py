@@ -8,6 +8,8 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -22,16 +24,30 @@ from lstmlm.vocab import Vocab
 PATIENCE = 0.02  # seconds that what was drawn may wait for what is drawn in the same call
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """n characters of each sample."""
+
+    ids: Array  # (n, N)
+    logits: Array  # (n, N, V), the model's own, as they were before each draw
+
+    @cached_property
+    def surprisals(self) -> Array:
+        """-log probability of each, in nats, (n, N): of the model alone, at temperature 1, as `score` counts it."""
+        shifted = self.logits.astype(np.float64) - self.logits.max(-1, keepdims=True)
+        return np.log(np.exp(shifted).sum(-1)) - np.take_along_axis(shifted, self.ids[..., None], -1)[..., 0]
+
+
 class Drawn(NamedTuple):
-    """A character of each sample."""
+    """A character of each sample: the kth of a stretch."""
 
     ids: Array  # (N,)
-    logits: Array  # (N, V), the model's own, as they were before the draw
+    stretch: Stretch
+    k: int
 
     def surprisals(self) -> Array:
-        """-log probability of each, in nats, (N,): of the model alone, at temperature 1, as `score` counts it."""
-        shifted = self.logits.astype(np.float64) - self.logits.max(-1, keepdims=True)
-        return np.log(np.exp(shifted).sum(-1)) - shifted[np.arange(len(self.ids)), self.ids]
+        """As in Stretch, (N,)."""
+        return self.stretch.surprisals[self.k]
 
 
 class Writer:
@@ -69,25 +85,26 @@ class Writer:
 
         They may be drawn a stretch at once, but those that nobody asked for leave no trace.
         """
-        for numbers in stretches(self.seeds, self.count, length, one_by_one=not self.draws_in_c()):
-            ids, logits, states = self.stretch(numbers)
-            for k in range(len(ids)):
-                self.logits, self.state = logits[k + 1], states[k + 1]
-                self.seen.append(ids[k])
+        for numbers in stretches(self.seeds, self.count, length, one_by_one=self.stepper.native is None):
+            stretch, logits, states = self.drawn(numbers)
+            for k, ids in enumerate(stretch.ids):
+                self.logits, self.state = logits[k], states[k]
+                self.seen.append(ids)
                 self.count += 1
-                yield Drawn(ids[k], logits[k])
+                yield Drawn(ids, stretch, k)
 
-    def draws_in_c(self) -> bool:
-        return self.stepper.native is not None and self.settings.repetition_penalty == 1
-
-    def stretch(self, numbers: Array) -> tuple[Array, Sequence[Array], Sequence[State]]:
-        """Characters drawn with numbers (n, N): ids (n, N), and logits and states before the first and after each."""
-        if self.draws_in_c():
-            return self.stepper.native.draws(self.state, self.logits, numbers, self.settings, self.unk)
+    def drawn(self, numbers: Array) -> tuple[Stretch, Array, Sequence[State]]:
+        """Characters drawn with numbers (n, N), and after each of them logits (n, N, V) and state."""
+        if self.stepper.native:
+            seen = np.reshape([] if self.settings.repetition_penalty == 1 else self.seen, (-1, len(self.seeds)))
+            ids, logits, states = self.stepper.native.draws(
+                self.state, self.logits, seen.astype(np.int64), numbers, self.unk, self.settings
+            )
+            return Stretch(ids, logits[:-1]), logits[1:], states[1:]
         (number,) = numbers
         ids = draw(distribution(self.allowed(), self.seen, self.settings), number)
         logits, state = self.stepper.step(ids, self.state)
-        return ids[None], (self.logits, logits), (self.state, state)
+        return Stretch(ids[None], self.logits[None]), logits[None], [state]
 
     def copy(self) -> "Writer":
         twin = copy.copy(self)  # arrays are never changed in place

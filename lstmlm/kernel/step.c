@@ -3,7 +3,7 @@
 
    L = layers, H = hidden, V = vocabulary, N = samples that go on together, n = steps of a call.
 
-       ids (n, N)               drawn here, or given
+       ids (n, N)               drawn here, or given; before them may lie what was seen earlier
        logits (n+1, N, V)       [t] is what ids[t] are drawn from; [0] is given
        states (n+1, L, 2, N, H) H and C of each layer; [0] is given. All are kept: a caller may go back to any of them.
 
@@ -191,12 +191,12 @@ static void cells(const float *S, const float *R, const float *C, float *next_H,
     }
 }
 
-/* The draw: sampling.py's `distribution` and `draw`, operation by operation. A logit that is no number draws what it does
-   there: the first character; at temperature 0 its own. */
+/* The draw: sampling.py's `distribution` and `draw`, operation by operation, so that nothing but the last bit of `exp` may
+   differ. A logit that is no number draws what it draws there. */
 
 typedef struct {
-    double temperature, top_p, min_p;
-    int64_t top_k, unk; /* unk: the character that is never drawn; -1: none */
+    double temperature, top_p, min_p, log_penalty;
+    int64_t top_k, unk, window; /* unk: the character that is never drawn, or -1 */
 } Settings;
 
 typedef struct { double prob; int id; } Entry;
@@ -207,46 +207,46 @@ static int falling(const void *a, const void *b) { /* the most probable first, o
     return one->id - other->id;
 }
 
-static int most_probable(const float *logits, int V, int unk) {
-    int best = unk == 0 && V > 1;
-    for (int i = best; i < V; i++) {
-        if (i == unk) continue;
-        if (isnan(logits[i])) return i;
-        if (logits[i] > logits[best]) best = i;
-    }
+static int largest(const double *x, int V) {
+    int best = 0;
+    for (int i = 0; i < V && !isnan(x[best]); i++)
+        if (x[i] > x[best] || isnan(x[i])) best = i;
     return best;
 }
 
-static void top_k_and_p(double *probs, int V, const Settings *settings, Entry *order, double *rest) {
+/* `rest` is room for V numbers */
+static void keep_top(double *probs, int V, const Settings *settings, Entry *order, double *rest) {
     for (int i = 0; i < V; i++) order[i] = (Entry){probs[i], i};
     qsort(order, V, sizeof(Entry), falling);
     for (int64_t i = settings->top_k; i < V; i++) probs[order[i].id] = order[i].prob = 0;
     if (settings->top_p >= 1) return;
     double sum = 0; /* the probability of each and of all that come after it */
-    for (int i = V - 1; i >= 0; i--) rest[i] = sum = order[i].prob + sum;
+    for (int i = V - 1; i >= 0; i--) rest[i] = sum += order[i].prob;
     for (int i = 1; i < V; i++)
         if (rest[i] <= (1 - settings->top_p) * rest[0]) probs[order[i].id] = 0;
 }
 
-static int draw(const float *logits, int V, const Settings *settings, double uniform, double *probs, Entry *order) {
-    if (settings->temperature == 0) return most_probable(logits, V, settings->unk);
-    double sum = 0, most = logits[most_probable(logits, V, settings->unk)];
-    double temperature = settings->temperature > 1e-200 ? settings->temperature : 1e-200;
-    for (int i = 0; i < V; i++) {
-        probs[i] = i == settings->unk ? 0 : exp((logits[i] - most) / temperature);
-        sum += probs[i];
-    }
+/* A character after `count` characters, seen[i * N] in their order. x and rest are room for V numbers each. */
+static int draw(const float *logits, int V, const int64_t *seen, int64_t count, int N, const Settings *settings,
+                double uniform, double *x, double *rest, Entry *order) {
+    for (int i = 0; i < V; i++) x[i] = logits[i];
+    if (settings->unk >= 0) x[settings->unk] = -INFINITY;
+    if (settings->log_penalty != 0)
+        for (int64_t i = count > settings->window ? count - settings->window : 0; i < count; i++) {
+            int64_t id = seen[i * N];
+            x[id] = (id == settings->unk ? -INFINITY : logits[id]) - settings->log_penalty; /* twice counts once */
+        }
+    int best = largest(x, V);
+    if (settings->temperature == 0) return best;
+    double most = x[best], sum = 0, temperature = settings->temperature > 1e-200 ? settings->temperature : 1e-200;
+    for (int i = 0; i < V; i++) sum += x[i] = exp((x[i] - most) / temperature);
     if (isnan(sum)) return 0;
-    if (settings->top_k < V || settings->top_p < 1) top_k_and_p(probs, V, settings, order, probs + V);
-    double least = 0;
-    if (settings->min_p > 0) {
-        for (int i = 0; i < V; i++) least = probs[i] > least ? probs[i] : least;
-        least *= settings->min_p;
-    }
+    if (settings->top_k < V || settings->top_p < 1) keep_top(x, V, settings, order, rest);
+    double least = settings->min_p * x[best];
     sum = 0;
-    for (int i = 0; i < V; i++) probs[i] = sum += probs[i] >= least ? probs[i] : 0;
+    for (int i = 0; i < V; i++) x[i] = sum += x[i] >= least ? x[i] : 0;
     for (int i = 0; i < V; i++)
-        if (probs[i] > uniform * sum) return i;
+        if (x[i] > uniform * sum) return i;
     return 0;
 }
 
@@ -257,10 +257,12 @@ static int head_columns(int V) { return blocks(V, PANEL) * PANEL; }
 
 int width(void) { return WIDTH; }
 
-/* n steps of N samples. The characters are drawn with uniforms (n, N), or if that is NULL they are given. 0: no memory. */
-int stretch(int L, int H, int V, const float *weights, int N, int n, float *states, float *logits, int64_t *ids,
-            const double *uniforms, double temperature, int64_t top_k, double top_p, double min_p, int64_t unk) {
-    Settings settings = {temperature, top_p, min_p, top_k, unk};
+/* n steps of N samples. ids (m + n, N): with uniforms (n, N) the last n are drawn, and the m before are what the penalty
+   has seen; without (NULL) they are given. 0: no memory. */
+int stretch(int L, int H, int V, const float *weights, int N, int n, float *states, float *logits, int m, int64_t *ids,
+            const double *uniforms, double temperature, int64_t top_k, double top_p, double min_p, int64_t unk,
+            double log_penalty, int64_t window) {
+    Settings settings = {temperature, top_p, min_p, log_penalty, top_k, unk, window};
     int columns = gate_columns(H), head = head_columns(V);
     int64_t part = (int64_t)N * H, matrix = (int64_t)H * columns, row = (int64_t)N * columns;
     size_t floats = row * (L + 1) + (int64_t)N * head, bytes = floats * 4 + V * (2 * sizeof(double) + sizeof(Entry));
@@ -269,11 +271,13 @@ int stretch(int L, int H, int V, const float *weights, int N, int n, float *stat
     float *S = memory, *sums = S + row, *R = sums + (int64_t)N * head; /* R: of each layer */
     double *probs = (double *)(R + L * row);
     Entry *order = (Entry *)(probs + 2 * V);
-    for (int t = 0; t < n; t++, states += L * 2 * part, logits += (int64_t)N * V, ids += N) {
+    for (int t = 0; t < n; t++, states += L * 2 * part, logits += (int64_t)N * V) {
         int odd = t % 2;
+        int64_t *now = ids + ((int64_t)m + t) * N;
         if (uniforms)
             for (int r = 0; r < N; r++)
-                ids[r] = draw(logits + (int64_t)r * V, V, &settings, uniforms[(int64_t)t * N + r], probs, order);
+                now[r] = draw(logits + (int64_t)r * V, V, ids + r, (int64_t)m + t, N, &settings,
+                              uniforms[(int64_t)t * N + r], probs, probs + V, order);
         const float *W = weights + (int64_t)V * columns, *x = NULL;
         for (int k = 0; k < L; k++) {
             const float *hidden = states + k * 2 * part, *W_h = W, *b = W + matrix, *W_x = b + columns;
@@ -281,7 +285,7 @@ int stretch(int L, int H, int V, const float *weights, int N, int n, float *stat
             if (k) product(N, x, H, W_x, b, S, columns, odd);
             if (!odd) product(N, hidden, H, W_h, NULL, R_k, columns, 0);
             for (int r = 0; r < N; r++)
-                cells(k ? S + r * (int64_t)columns : weights + ids[r] * columns, R_k + r * (int64_t)columns,
+                cells(k ? S + r * (int64_t)columns : weights + now[r] * columns, R_k + r * (int64_t)columns,
                       hidden + part + r * (int64_t)H, next + r * (int64_t)H, next + part + r * (int64_t)H, H);
             if (!odd && t + 1 < n) product(N, next, H, W_h, NULL, R_k, columns, 1);
             x = next;
