@@ -111,10 +111,8 @@ class NativeSteps:
         logits = np.empty((n + 1, N, self.vocab_size), np.float32)
         return logits, np.empty((n + 1, self.num_layers, 2, N, self.num_hiddens), np.float32)
 
-    def stretch(
-        self, states: Array, logits: Array, ids: Array, numbers: Array | None, unk: int | None, settings
-    ) -> None:
-        """The kernel's one call. It writes into states [1:], logits [1:] and, with numbers, into the last n of the ids."""
+    def stretch(self, states: Array, logits: Array, ids: Array, numbers: Array | None, unk, settings) -> None:
+        """The kernel's one call: it writes into states [1:], logits [1:] and, with numbers, the last n of the ids."""
         (n, N), V = (len(logits) - 1, ids.shape[1]), self.vocab_size
         enough = self.kernel.stretch(
             *(self.num_layers, self.num_hiddens, V, at(self.weights)),

@@ -1,4 +1,4 @@
-"""The steps and draws in C are those in numpy, whatever the sizes, the settings, the compiler, and where a text is cut."""
+"""Steps and draws in C are those in numpy, whatever the sizes, the settings, the compiler, and where a text is cut."""
 
 import itertools
 import logging
@@ -17,7 +17,13 @@ from lstmlm.sampling_settings import SamplingSettings
 from lstmlm.stepper import Stepper
 from lstmlm.writer import Writer, begun, pieces
 
-needs_a_compiler = pytest.mark.skipif(native_step.library() is None, reason="there is no C compiler")
+needs_a_compiler = pytest.mark.usefixtures("kernel")
+
+
+@pytest.fixture
+def kernel():
+    if native_step.library() is None:
+        pytest.skip("there is no C compiler")
 
 
 def model_of(num_layers: int, num_hiddens: int, vocab_size: int = 7, **arguments):
@@ -92,7 +98,8 @@ def odd_logits() -> np.ndarray:
 
 MORE_SETTINGS = {
     "one of many": SamplingSettings(temperature=1, top_k=1),
-    "more than all": SamplingSettings(temperature=1, top_k=2**70, top_p=1e-9),
+    "more than all": SamplingSettings(temperature=1, top_k=2**70, top_p=1e-30),
+    "on the edge": SamplingSettings(temperature=1, top_p=0.5),  # of eight that are equally probable
     "hot": SamplingSettings(temperature=1e308, min_p=0.999),
     "icy": SamplingSettings(temperature=5e-324),
     "argmax, penalized": SamplingSettings(temperature=0, repetition_penalty=50, penalty_window=1),
