@@ -115,8 +115,10 @@ class Stepper:
         """
         device, was_training = self.model.W_hq.device, self.model.training
         self.model.eval()
-        N = 1 if state is None else len(state[0][0])
-        carried = state and tuple(torch.from_numpy(np.stack(part)).to(device) for part in zip(*state, strict=True))
+        N, carried = 1, None
+        if state is not None:
+            N = len(state[0][0])
+            carried = tuple(torch.from_numpy(np.stack(part)).to(device) for part in zip(*state, strict=True))
         for start in range(0, len(ids), CHUNK):
             X = torch.from_numpy(ids[start : start + CHUNK]).to(device)
             logits, carried = self.model(X.expand(N, -1), carried)

@@ -150,6 +150,19 @@ def test_characters_that_nobody_asked_for_leave_no_trace(asked, settings):
 
 
 @needs_a_compiler
+@every_setting
+def test_reading_and_writing_in_turns_is_as_in_numpy(settings):
+    model = model_of(2, 24)
+    writers = [begun(model, VOCAB, "ab", settings, [5, 6, 7]) for _ in range(2)]
+    turns = [[], []]
+    for writer, its_turns in zip((writers[0], in_numpy(writers[1])), turns, strict=True):
+        for length in (1, 70, 0, 30):
+            its_turns += text(writer, length)
+            writer.read(VOCAB.encode("cab\nd"))
+    assert turns[0] == turns[1]
+
+
+@needs_a_compiler
 def test_a_copy_of_a_writer_holds_one_state_and_not_those_of_a_stretch():
     writer = begun(model_of(2, 24), VOCAB, "ab", SamplingSettings(), [5])
     text(writer, 100)
