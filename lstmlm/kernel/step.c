@@ -239,11 +239,10 @@ static int draw(const float *logits, int V, const int64_t *seen, int64_t count, 
     int best = largest(x, V);
     if (settings->temperature == 0) return best;
     double most = x[best], sum = 0, temperature = settings->temperature > 1e-200 ? settings->temperature : 1e-200;
-    for (int i = 0; i < V; i++) sum += x[i] = exp((x[i] - most) / temperature);
-    if (isnan(sum)) return 0;
+    for (int i = 0; i < V; i++) x[i] = exp((x[i] - most) / temperature);
+    if (isnan(x[best])) return 0; /* then some logit was not finite; none to sort by */
     if (settings->top_k < V || settings->top_p < 1) keep_top(x, V, settings, order, rest);
     double least = settings->min_p * x[best];
-    sum = 0;
     for (int i = 0; i < V; i++) x[i] = sum += x[i] >= least ? x[i] : 0;
     for (int i = 0; i < V; i++)
         if (x[i] > uniform * sum) return i;
