@@ -97,11 +97,11 @@ class NativeSteps:
     def draws(
         self, state: State, logits: Array, seen: Array, numbers: Array, unk: int | None, settings: SamplingSettings
     ) -> tuple[Array, Array, Array]:
-        """Characters drawn from logits (N, V) on, with uniform numbers (n, N); those seen (m, N) are for the penalty.
+        """Characters drawn from logits (N, V) on, with uniform numbers (n, N); those seen, (m, N) or none, are for the penalty.
 
         -> ids (n, N); logits (n + 1, N, V) and states (n + 1, L, 2, N, H), before the first character and after each.
         """
-        ids = np.concatenate([seen, np.zeros(numbers.shape, np.int64)])
+        ids = np.concatenate([seen.reshape(-1, numbers.shape[1]), np.zeros(numbers.shape, np.int64)])
         every, states = self.room(*numbers.shape)
         every[0], states[0] = logits, state
         self.stretch(states, every, ids, np.ascontiguousarray(numbers), unk, settings)

@@ -96,9 +96,9 @@ class Writer:
     def drawn(self, numbers: Array) -> tuple[Stretch, Array, Sequence[State]]:
         """Characters drawn with numbers (n, N), and after each of them logits (n, N, V) and state."""
         if self.stepper.native:
-            seen = np.reshape([] if self.settings.repetition_penalty == 1 else self.seen, (-1, len(self.seeds)))
+            seen = () if self.settings.repetition_penalty == 1 else self.seen
             ids, logits, states = self.stepper.native.draws(
-                self.state, self.logits, seen.astype(np.int64), numbers, self.unk, self.settings
+                self.state, self.logits, np.array(seen, np.int64), numbers, self.unk, self.settings
             )
             return Stretch(ids, logits[:-1]), logits[1:], states[1:]
         (number,) = numbers
@@ -123,7 +123,7 @@ def stretches(seeds: list[int], start: int, length: float, one_by_one: bool) -> 
             n = min(size, len(block), length)
             began = time.perf_counter()
             yield block[:n]
-            if not one_by_one and time.perf_counter() - began < PATIENCE / 2:
+            if not one_by_one and n == size and time.perf_counter() - began < PATIENCE / 2:
                 size *= 2
             block, length = block[n:], length - n
 
