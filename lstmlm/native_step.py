@@ -97,7 +97,7 @@ class NativeSteps:
     def draws(
         self, state: State, logits: Array, seen: Array, numbers: Array, unk: int | None, settings: SamplingSettings
     ) -> tuple[Array, Array, Array]:
-        """Characters drawn from logits (N, V) on, with uniform numbers (n, N); those seen, (m, N) or none, are for the penalty.
+        """Characters drawn from logits (N, V) on, with uniform numbers (n, N); the penalty is on those seen, (m, N).
 
         -> ids (n, N); logits (n + 1, N, V) and states (n + 1, L, 2, N, H), before the first character and after each.
         """
