@@ -5,7 +5,8 @@ A one-hot LSTM with a vocabulary of 66, weights drawn, one sample, one thread, a
   nn                  what one would write oneself: the same weights in `nn.LSTM` and `nn.Linear`, stepped one
                       character at a time in inference mode. It only steps: it is told what comes next.
   nn without oneDNN   the same on torch's other path, which is quicker for a single step
-  numpy               what `generate` does: the step and the draw (temperature 0.8)
+  fused               what `generate` does, for every backend: the steps and the draws in C (temperature 0.8)
+  numpy               what it does where there is no C compiler
 
 Rates are medians over the rounds; a ratio is the median of the ratios within a round.
 """
@@ -66,8 +67,12 @@ def without_onednn(write: Callable[[int], None]) -> Callable[[int], None]:
     return write_without
 
 
-def ours(model: RNNModel) -> Callable[[int], None]:
+def ours(model: RNNModel, in_c: bool) -> Callable[[int], None]:
     writer = Writer(model, SamplingSettings(), [0], unk=0)
+    if not in_c:
+        writer.stepper.native = None
+    elif writer.stepper.native is None:
+        raise SystemExit("fused: needs a C compiler, and LSTMLM_NATIVE not 0")
     writer.read(np.array([1]))
     drawn = writer.write()
     return lambda n: [None for _ in itertools.islice(drawn, n)]
@@ -83,7 +88,12 @@ def compare(num_layers: int, num_hiddens: int) -> list[dict]:
     """One row for each contestant."""
     model = model_of(num_layers, num_hiddens)
     nn_steps = stepping_nn(model)
-    contestants = {"nn": nn_steps, "nn without oneDNN": without_onednn(nn_steps), "numpy": ours(model)}
+    contestants = {
+        "nn": nn_steps,
+        "nn without oneDNN": without_onednn(nn_steps),
+        "numpy": ours(model, in_c=False),
+        "fused": ours(model, in_c=True),
+    }
     counts = {}
     for name, write in contestants.items():
         write(20)

@@ -90,10 +90,13 @@ def draw(probs: Array, uniforms: Array) -> Array:
 
 
 def uniforms(seeds: Sequence[int], start: int = 0) -> Iterator[Array]:
-    """Float64 uniform numbers, (N,) at a time: one from each sample's own generator; from number `start` on."""
+    """Float64 uniform numbers in blocks (64, N), column k from sample k's own generator, from number `start` on.
+
+    They are the numbers that single calls would give.
+    """
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     for generator in generators:
         torch.rand(start, dtype=torch.float64, generator=generator)
-    while True:  # in blocks, which give the numbers that single calls would
-        blocks = [torch.rand(64, dtype=torch.float64, generator=generator) for generator in generators]
-        yield from torch.stack(blocks, 1).numpy()
+    while True:
+        columns = [torch.rand(64, dtype=torch.float64, generator=generator) for generator in generators]
+        yield torch.stack(columns, 1).numpy()

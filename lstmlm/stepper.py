@@ -6,7 +6,8 @@ G = number of gates, which have an axis of their own: one product for all of the
 A step of one character is a matrix-vector product for each layer, and what torch spends on it is mostly not arithmetic
 (benchmarks/sampling.py). So here are the cells once more, for all backends the same, an equation of the from-scratch
 pages a line. sigmoid(x) = (1 + tanh(x / 2)) / 2: with the weights of the sigmoid gates halved, one tanh does for all
-gates. Weights on another device are copied to the CPU, which is quicker for a few samples.
+gates. Weights on another device are copied to the CPU, which is quicker for a few samples. For an LSTM in float32
+`native_step.py` has the same in C.
 """
 
 import numpy as np
@@ -15,10 +16,11 @@ from numpy import ndarray as Array
 
 from lstmlm.backends import under
 from lstmlm.model import RNNModel
+from lstmlm.native_step import native_steps
 
 Weights = dict[str, Array]
 LayerState = tuple[Array, ...]  # (H, C) or (H,), each (N, H)
-State = list[LayerState]  # of L layers
+State = list[LayerState] | Array  # of L layers; an array is (L, parts, N, H)
 CHUNK = 1000  # characters of a prompt at once: bounds the memory
 
 
@@ -98,6 +100,7 @@ class Stepper:
     def __init__(self, model: RNNModel) -> None:
         self.model = model
         book = {name: tensor.cpu().numpy() for name, tensor in model.book_weights().items()}
+        self.native = native_steps(model.cell, book, model.num_layers)  # None: the steps are those of this page
         self.layers = [Layer(model.cell, under(f"layers.{k}.", book)) for k in range(model.num_layers)]
         first = self.layers[0]
         # What each character brings to the gates of the first layer, (G, V, H): a one-hot row picks a row of W_x
@@ -112,8 +115,10 @@ class Stepper:
         """
         device, was_training = self.model.W_hq.device, self.model.training
         self.model.eval()
-        N = 1 if state is None else len(state[0][0])
-        carried = state and tuple(torch.from_numpy(np.stack(part)).to(device) for part in zip(*state, strict=True))
+        N, carried = 1, None
+        if state is not None:
+            N = len(state[0][0])
+            carried = tuple(torch.from_numpy(np.stack(part)).to(device) for part in zip(*state, strict=True))
         for start in range(0, len(ids), CHUNK):
             X = torch.from_numpy(ids[start : start + CHUNK]).to(device)
             logits, carried = self.model(X.expand(N, -1), carried)
@@ -122,6 +127,9 @@ class Stepper:
 
     def step(self, ids: Array, state: State) -> tuple[Array, State]:
         """Ids (N,) -> logits (N, V), and the next state."""
+        if self.native:
+            logits, states = self.native.steps(state, ids[None])
+            return logits[0], states[0]
         after, A = [], self.table.take(ids, axis=1)
         for layer, layer_state in zip(self.layers, state, strict=True):
             if after:

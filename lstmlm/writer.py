@@ -4,10 +4,12 @@ N = samples drawn together, V = vocab_size.
 """
 
 import copy
-import itertools
-import sys
+import math
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -19,17 +21,33 @@ from lstmlm.sampling_settings import SamplingSettings
 from lstmlm.stepper import State, Stepper
 from lstmlm.vocab import Vocab
 
+PATIENCE = 0.02  # seconds that what was drawn may wait for what is drawn in the same call
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """n characters of each sample."""
+
+    ids: Array  # (n, N)
+    logits: Array  # (n, N, V), the model's own, as they were before each draw
+
+    @cached_property
+    def surprisals(self) -> Array:
+        """-log probability of each, in nats, (n, N): of the model alone, at temperature 1, as `score` counts it."""
+        shifted = self.logits.astype(np.float64) - self.logits.max(-1, keepdims=True)
+        return np.log(np.exp(shifted).sum(-1)) - np.take_along_axis(shifted, self.ids[..., None], -1)[..., 0]
+
 
 class Drawn(NamedTuple):
-    """A character of each sample."""
+    """A character of each sample: the kth of a stretch."""
 
     ids: Array  # (N,)
-    logits: Array  # (N, V), the model's own, as they were before the draw
+    stretch: Stretch
+    k: int
 
     def surprisals(self) -> Array:
-        """-log probability of each, in nats, (N,): of the model alone, at temperature 1, as `score` counts it."""
-        shifted = self.logits.astype(np.float64) - self.logits.max(-1, keepdims=True)
-        return np.log(np.exp(shifted).sum(-1)) - shifted[np.arange(len(self.ids)), self.ids]
+        """As in Stretch, (N,)."""
+        return self.stretch.surprisals[self.k]
 
 
 class Writer:
@@ -62,20 +80,52 @@ class Writer:
             logits[:, self.unk] = -np.inf
         return logits
 
-    def write(self) -> Iterator[Drawn]:
-        """The characters that follow, without end. Each is read again before it is given out."""
-        for numbers in uniforms(self.seeds, self.count):
-            logits = self.logits
-            ids = draw(distribution(self.allowed(), self.seen, self.settings), numbers)
-            self.logits, self.state = self.stepper.step(ids, self.state)
-            self.seen.append(ids)
-            self.count += 1
-            yield Drawn(ids, logits)
+    def write(self, length: float = math.inf) -> Iterator[Drawn]:
+        """The `length` characters that follow. Each is read again before it is given out.
+
+        They may be drawn a stretch at once, but those that nobody asked for leave no trace.
+        """
+        for numbers in stretches(self.seeds, self.count, length, one_by_one=self.stepper.native is None):
+            stretch, logits, states = self.drawn(numbers)
+            for k, ids in enumerate(stretch.ids):
+                self.logits, self.state = logits[k], states[k]
+                self.seen.append(ids)
+                self.count += 1
+                yield Drawn(ids, stretch, k)
+
+    def drawn(self, numbers: Array) -> tuple[Stretch, Array, Sequence[State]]:
+        """Characters drawn with numbers (n, N), and after each of them logits (n, N, V) and state."""
+        if self.stepper.native:
+            seen = () if self.settings.repetition_penalty == 1 else self.seen
+            ids, logits, states = self.stepper.native.draws(
+                self.state, self.logits, np.array(seen, np.int64), numbers, self.unk, self.settings
+            )
+            return Stretch(ids, logits[:-1]), logits[1:], states[1:]
+        (number,) = numbers
+        ids = draw(distribution(self.allowed(), self.seen, self.settings), number)
+        logits, state = self.stepper.step(ids, self.state)
+        return Stretch(ids[None], self.logits[None]), logits[None], [state]
 
     def copy(self) -> "Writer":
         twin = copy.copy(self)  # arrays are never changed in place
         twin.seen = self.seen.copy()
+        twin.logits, twin.state = copy.deepcopy((self.logits, self.state))  # not views, which keep a whole stretch
         return twin
+
+
+def stretches(seeds: list[int], start: int, length: float, one_by_one: bool) -> Iterator[Array]:
+    """Uniform numbers (n, N) for `length` characters; n is 1, or doubles until a stretch takes half of PATIENCE."""
+    size = 1
+    for block in uniforms(seeds, start):
+        while len(block):
+            if length <= 0:
+                return
+            n = min(size, len(block), length)
+            began = time.perf_counter()
+            yield block[:n]
+            if not one_by_one and n == size and time.perf_counter() - began < PATIENCE / 2:
+                size *= 2
+            block, length = block[n:], length - n
 
 
 def pieces(
@@ -87,7 +137,7 @@ def pieces(
     """
     N, reach = len(writer.seeds), max(map(len, stop), default=0)
     decoders, ends, stopped = [vocab.decoder() for _ in range(N)], [""] * N, [False] * N
-    for drawn in itertools.islice(writer.write(), None if length > sys.maxsize else length):
+    for drawn in writer.write(length):
         gained = [None if stopped[k] else decoders[k](id) for k, id in enumerate(drawn.ids.tolist())]
         if stop:
             ends = [(end + (piece or ""))[-reach:] for end, piece in zip(ends, gained, strict=True)]

@@ -1,6 +1,7 @@
 """The draw: what the settings leave unchanged, what they fix, and that a text is the model's own."""
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -39,6 +40,10 @@ def texts(model, prompt: str, length: int, settings: SamplingSettings, seeds: li
     """What follows the prompt in each sample, drawn in one batch."""
     gained = [gains for gains, _ in pieces(begun(model, VOCAB, prompt, settings, seeds), VOCAB, length, stop)]
     return ["".join(piece or "" for piece in sample) for sample in zip(*gained, strict=True)]
+
+
+def rows_of_uniforms(*arguments) -> Iterator[np.ndarray]:
+    return itertools.chain.from_iterable(uniforms(*arguments))
 
 
 def shares(weights: np.ndarray) -> np.ndarray:
@@ -134,7 +139,7 @@ def test_draws_follow_the_filtered_distribution(settings, expected):
     count, seen = 20_000, [np.full(20_000, 1), np.full(20_000, 3)]
     with np.errstate(divide="ignore"):
         logits = np.log(PROBS)[None].repeat(count, 0)
-    numbers = np.concatenate(list(itertools.islice(uniforms([0]), count)))
+    numbers = np.concatenate(list(itertools.islice(rows_of_uniforms([0]), count)))
     drawn = draw(distribution(logits, seen, settings), numbers)
     counts, expected = np.bincount(drawn, minlength=7), count * shares(expected)
     possible = expected > 0
@@ -153,7 +158,7 @@ def test_the_uniform_numbers_are_those_of_single_calls_to_each_generator_from_an
     generators = [torch.Generator().manual_seed(seed) for seed in (5, 6)]
     single = [[torch.rand((), dtype=torch.float64, generator=one).item() for one in generators] for _ in range(200)]
     for start in (0, 1, 63, 64, 100):
-        rows = itertools.islice(uniforms([5, 6], start), 100)
+        rows = itertools.islice(rows_of_uniforms([5, 6], start), 100)
         assert [row.tolist() for row in rows] == single[start : start + 100]
 
 
@@ -166,7 +171,7 @@ def test_streamed_is_batched_is_one_full_forward(cell, backend, settings):
     model = make_model(backend, cell=cell, num_layers=2)
     batched = texts(model, "ab", 30, settings, [1, 2, 3, 4])
     assert [texts(model, "ab", 30, settings, [seed])[0] for seed in (1, 2, 3, 4)] == batched
-    text, source = "ab" + batched[2], uniforms([3])
+    text, source = "ab" + batched[2], rows_of_uniforms([3])
     ids = VOCAB.encode(text)
     logits = model(torch.from_numpy(ids)[None, :-1])[0].detach().numpy()
     logits[:, VOCAB.unk] = -np.inf

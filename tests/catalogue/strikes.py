@@ -122,8 +122,8 @@ def swapped_while_read(scene: Scene) -> None:
 
 
 def interrupted_draw(scene: Scene) -> None:
-    """A Ctrl-C before the 51st character."""
-    at_call("lstmlm.writer.draw", 50, interrupt)(scene)
+    """A Ctrl-C before the 51st character is given out."""
+    at_call("lstmlm.writer.Drawn", 50, interrupt)(scene)
 
 
 def scored(*nats: float) -> Fault:

@@ -1,0 +1,298 @@
+/* LSTM layers and the head, one character at a time, and the draw of the next: what lstmlm/stepper.py and
+   lstmlm/sampling.py say in numpy. The weights and all that becomes of them are float32, the draw is float64.
+
+   L = layers, H = hidden, V = vocabulary, N = samples that go on together, n = steps of a call.
+
+       ids (n, N)               drawn here, or given; before them may lie what was seen earlier
+       logits (n+1, N, V)       [t] is what ids[t] are drawn from; [0] is given
+       states (n+1, L, 2, N, H) H and C of each layer; [0] is given. All are kept: a caller may go back to any of them.
+
+   Step t, with x = H_t+1 of the layer below:
+
+       S = b + x W_x, for the first layer a row of a table, which the character picks
+       [I, F, O, C~] = sigmoid, sigmoid, sigmoid, tanh of (S + H_t W_h)
+       C_t+1 = F * C_t + I * C~            H_t+1 = O * tanh(C_t+1)            logits = b_q + x W_hq
+
+   A product of one row with a matrix uses each weight once, so its time is that of reading the weights, from the
+   nearest cache that holds them. From the inside out:
+
+       registers   a tile is one row by two panels, or up to ROWS rows by one, a panel being VECS vectors of WIDTH columns:
+                   enough sums at once that none waits for its own last addition, and with more rows each weight that
+                   was loaded is used for all.
+       L1, L2      a panel is packed to be read from its first number to its last; where the columns are gates, it has
+                   the four gates of WIDTH units.
+       L2          a layer's next H W_h needs no character, only its new H. So every second step takes it at once, panels
+                   backwards: what is left of W_h in the cache is used again. The step after takes W_x backwards too.
+
+   Every sum runs in one order: a text depends neither on what is drawn beside it nor on how it is cut into calls.
+
+   The packed weights, all in one array: the table (V, columns); for each layer W_h, and for all but the first b and W_x; b_q
+   and W_hq. columns = 4H, in panels of gates, filled up with zeros; so is V in the head. */
+
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define WIDTH 16
+#elif defined(__AVX__)
+#define WIDTH 8
+#else
+#define WIDTH 4
+#endif
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define ROWS 6 /* 32 registers */
+#else
+#define ROWS 2 /* 16 registers */
+#endif
+
+enum { VECS = 4, PANEL = VECS * WIDTH /* floats in a line of a panel */ };
+
+/* Loaded once and kept: GCC would read it from memory again for each use */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__SSE__)
+#define HOLD(v) __asm__("" : "+v"(v))
+#else
+#define HOLD(v)
+#endif
+
+typedef float vec __attribute__((vector_size(4 * WIDTH)));
+typedef float loose __attribute__((vector_size(4 * WIDTH), aligned(4))); /* at any address */
+typedef int32_t ints __attribute__((vector_size(4 * WIDTH)));
+
+#define INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
+/* Vectors. The last of a row may be short: n of its WIDTH numbers are there. */
+
+INLINE int min(int a, int b) { return a < b ? a : b; }
+INLINE int blocks(int of, int size) { return (of + size - 1) / size; }
+INLINE vec splat(float x) { return x - (vec){0}; }
+
+INLINE vec load(const float *from, int n) {
+    if (n >= WIDTH) return *(const loose *)from;
+    vec v = {0};
+    for (int i = 0; i < n; i++) v[i] = from[i];
+    return v;
+}
+
+INLINE void store(float *to, vec v, int n) {
+    if (n >= WIDTH)
+        *(loose *)to = v;
+    else
+        for (int i = 0; i < n; i++) to[i] = v[i];
+}
+
+INLINE vec clamp(vec x, float low, float high) { /* NaN stays */
+#if defined(__AVX512F__)
+    return _mm512_min_ps(splat(high), _mm512_max_ps(splat(low), x));
+#elif defined(__AVX__)
+    return _mm256_min_ps(splat(high), _mm256_max_ps(splat(low), x));
+#else
+    ints below = x < splat(low), above = x > splat(high);
+    return (vec)((~below & ~above & (ints)x) | (below & (ints)splat(low)) | (above & (ints)splat(high)));
+#endif
+}
+
+/* e^x = 2^n + 2^n (e^r - 1), with |r| <= log(2) / 2: the two terms. e^r - 1 by its series to r^7 with the coefficients
+   moved a little to level the error (Cephes, expf): 1e-7 relative. */
+INLINE void power(vec x, vec *whole, vec *rest) {
+    const float rounder = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer, in the last bits */
+    vec shifted = x * 1.44269504f + rounder, n = shifted - rounder;
+    vec r = (x - n * 0.693359375f) + n * 2.12194440e-4f; /* log(2) in two parts */
+    vec p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    *whole = (vec)(((ints)shifted << 23) + (127 << 23));
+    *rest = *whole * (p * r * r + r);
+}
+
+INLINE vec sigmoid(vec x) {
+    vec whole, rest;
+    power(clamp(-x, -87, 87), &whole, &rest);
+    return 1 / (1 + whole + rest);
+}
+
+INLINE vec hyperbolic(vec x) { /* tanh x = (e^2x - 1) / (e^2x + 1), right to the last bits near 0 too */
+    vec whole, rest;
+    power(clamp(x + x, -20, 20), &whole, &rest);
+    vec m = (whole - 1) + rest;
+    return m / (m + 2);
+}
+
+/* The products */
+
+/* out = start + x W for `rows` rows of x (rows, K) and `panels` panels of W that follow each other; a line of out has ldo
+   floats; start is a line, or NULL: 0. rows and panels are constants where this is inlined. */
+INLINE void tile(int rows, int panels, const float *x, int K, const float *W, const float *start, float *out, int ldo) {
+    vec acc[ROWS][2 * VECS];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < panels * VECS; j++)
+        acc[r][j] = start ? *(const vec *)(start + j * WIDTH) : splat(0);
+    for (int k = 0; k < K; k++, W += PANEL) {
+        vec w[2 * VECS];
+        UNROLL for (int j = 0; j < panels * VECS; j++) {
+            w[j] = *(const vec *)(W + (int64_t)(j / VECS) * K * PANEL + j % VECS * WIDTH);
+            if (rows > 1) HOLD(w[j]);
+        }
+        UNROLL for (int r = 0; r < rows; r++) {
+            vec s = splat(x[r * K + k]);
+            UNROLL for (int j = 0; j < panels * VECS; j++) acc[r][j] += s * w[j];
+        }
+    }
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < panels * VECS; j++)
+        *(vec *)(out + r * ldo + j * WIDTH) = acc[r][j];
+}
+
+/* out (N, columns) = start + x W; x (N, K), W in panels, which are taken forwards or backwards */
+static void product(int N, const float *x, int K, const float *W, const float *start, float *out, int columns, int back) {
+    int panels = columns / PANEL, together = N == 1 ? 2 : 1;
+    for (int i = 0; i < panels; i += together) {
+        int p = back ? panels - i - min(together, panels - i) : i;
+        const float *panel = W + (int64_t)p * K * PANEL, *from = start ? start + p * PANEL : NULL;
+        float *to = out + p * PANEL;
+        if (N == 1 && panels - i > 1) {
+            tile(1, 2, x, K, panel, from, to, columns);
+            continue;
+        }
+        for (int r = 0; r < N; r += ROWS) {
+            const float *row = x + (int64_t)r * K;
+            float *place = to + (int64_t)r * columns;
+            switch (min(ROWS, N - r)) {
+            case 1: tile(1, 1, row, K, panel, from, place, columns); break;
+            case 2: tile(2, 1, row, K, panel, from, place, columns); break;
+#if ROWS > 2
+            case 3: tile(3, 1, row, K, panel, from, place, columns); break;
+            case 4: tile(4, 1, row, K, panel, from, place, columns); break;
+            case 5: tile(5, 1, row, K, panel, from, place, columns); break;
+            case 6: tile(6, 1, row, K, panel, from, place, columns); break;
+#endif
+            }
+        }
+    }
+}
+
+/* One row: S and R (columns) in panels of gates, C (H) -> the next H and C */
+static void cells(const float *S, const float *R, const float *C, float *next_H, float *next_C, int H) {
+    for (int u = 0; u < H; u += WIDTH) {
+        const vec *s = (const vec *)(S + u * 4), *r = (const vec *)(R + u * 4);
+        vec I = sigmoid(s[0] + r[0]), F = sigmoid(s[1] + r[1]), O = sigmoid(s[2] + r[2]), C_tilda = hyperbolic(s[3] + r[3]);
+        vec cell = F * load(C + u, H - u) + I * C_tilda;
+        store(next_C + u, cell, H - u);
+        store(next_H + u, O * hyperbolic(cell), H - u);
+    }
+}
+
+/* The draw: sampling.py's `distribution` and `draw`, operation by operation, so that nothing but the last bit of `exp` may
+   differ. A logit that is no number draws what it draws there. */
+
+typedef struct {
+    double temperature, top_p, min_p, log_penalty;
+    int64_t top_k, unk, window; /* unk: the character that is never drawn, or -1 */
+} Settings;
+
+typedef struct { double prob; int id; } Entry;
+
+static int falling(const void *a, const void *b) { /* the most probable first, of equal ones the first in the vocabulary */
+    const Entry *one = a, *other = b;
+    if (one->prob != other->prob) return one->prob > other->prob ? -1 : 1;
+    return one->id - other->id;
+}
+
+static int largest(const double *x, int V) {
+    int best = 0;
+    for (int i = 0; i < V && !isnan(x[best]); i++)
+        if (x[i] > x[best] || isnan(x[i])) best = i;
+    return best;
+}
+
+/* `rest` is room for V numbers */
+static void keep_top(double *probs, int V, const Settings *settings, Entry *order, double *rest) {
+    for (int i = 0; i < V; i++) order[i] = (Entry){probs[i], i};
+    qsort(order, V, sizeof(Entry), falling);
+    for (int64_t i = settings->top_k; i < V; i++) probs[order[i].id] = order[i].prob = 0;
+    if (settings->top_p >= 1) return;
+    double sum = 0; /* the probability of each and of all that come after it */
+    for (int i = V - 1; i >= 0; i--) rest[i] = sum += order[i].prob;
+    for (int i = 1; i < V; i++)
+        if (rest[i] <= (1 - settings->top_p) * rest[0]) probs[order[i].id] = 0;
+}
+
+/* A character after `count` characters, seen[i * N] in their order. x and rest are room for V numbers each. */
+static int draw(const float *logits, int V, const int64_t *seen, int64_t count, int N, const Settings *settings,
+                double uniform, double *x, double *rest, Entry *order) {
+    for (int i = 0; i < V; i++) x[i] = logits[i];
+    if (settings->unk >= 0) x[settings->unk] = -INFINITY;
+    if (settings->log_penalty != 0)
+        for (int64_t i = count > settings->window ? count - settings->window : 0; i < count; i++) {
+            int64_t id = seen[i * N];
+            x[id] = (id == settings->unk ? -INFINITY : logits[id]) - settings->log_penalty; /* twice counts once */
+        }
+    int best = largest(x, V);
+    if (settings->temperature == 0) return best;
+    double most = x[best], sum = 0, temperature = settings->temperature > 1e-200 ? settings->temperature : 1e-200;
+    for (int i = 0; i < V; i++) x[i] = exp((x[i] - most) / temperature);
+    if (isnan(x[best])) return 0; /* then some logit was not finite; none to sort by */
+    if (settings->top_k < V || settings->top_p < 1) keep_top(x, V, settings, order, rest);
+    double least = settings->min_p * x[best];
+    for (int i = 0; i < V; i++) x[i] = sum += x[i] >= least ? x[i] : 0;
+    for (int i = 0; i < V; i++)
+        if (x[i] > uniform * sum) return i;
+    return 0;
+}
+
+/* The calls */
+
+static int gate_columns(int H) { return blocks(H, WIDTH) * PANEL; }
+static int head_columns(int V) { return blocks(V, PANEL) * PANEL; }
+
+int width(void) { return WIDTH; }
+
+/* n steps of N samples. ids (m + n, N): with uniforms (n, N) the last n are drawn, and the m before are what the penalty
+   has seen; without (NULL) they are given. 0: no memory. */
+int stretch(int L, int H, int V, const float *weights, int N, int n, float *states, float *logits, int m, int64_t *ids,
+            const double *uniforms, double temperature, int64_t top_k, double top_p, double min_p, int64_t unk,
+            double log_penalty, int64_t window) {
+    Settings settings = {temperature, top_p, min_p, log_penalty, top_k, unk, window};
+    int columns = gate_columns(H), head = head_columns(V);
+    int64_t part = (int64_t)N * H, matrix = (int64_t)H * columns, row = (int64_t)N * columns;
+    size_t floats = row * (L + 1) + (int64_t)N * head, bytes = floats * 4 + V * (2 * sizeof(double) + sizeof(Entry));
+    float *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (!memory) return 0;
+    float *S = memory, *sums = S + row, *R = sums + (int64_t)N * head; /* R: of each layer */
+    double *probs = (double *)(R + L * row);
+    Entry *order = (Entry *)(probs + 2 * V);
+    for (int t = 0; t < n; t++, states += L * 2 * part, logits += (int64_t)N * V) {
+        int odd = t % 2;
+        int64_t *now = ids + ((int64_t)m + t) * N;
+        if (uniforms)
+            for (int r = 0; r < N; r++)
+                now[r] = draw(logits + (int64_t)r * V, V, ids + r, (int64_t)m + t, N, &settings,
+                              uniforms[(int64_t)t * N + r], probs, probs + V, order);
+        const float *W = weights + (int64_t)V * columns, *x = NULL;
+        for (int k = 0; k < L; k++) {
+            const float *hidden = states + k * 2 * part, *W_h = W, *b = W + matrix, *W_x = b + columns;
+            float *next = (float *)hidden + L * 2 * part, *R_k = R + k * row;
+            if (k) product(N, x, H, W_x, b, S, columns, odd);
+            if (!odd) product(N, hidden, H, W_h, NULL, R_k, columns, 0);
+            for (int r = 0; r < N; r++)
+                cells(k ? S + r * (int64_t)columns : weights + now[r] * columns, R_k + r * (int64_t)columns,
+                      hidden + part + r * (int64_t)H, next + r * (int64_t)H, next + part + r * (int64_t)H, H);
+            if (!odd && t + 1 < n) product(N, next, H, W_h, NULL, R_k, columns, 1);
+            x = next;
+            W = k ? W_x + matrix : W + matrix;
+        }
+        product(N, x, H, W + head, W, sums, head, 0);
+        for (int r = 0; r < N; r++) memcpy(logits + (int64_t)(N + r) * V, sums + (int64_t)r * head, V * sizeof(float));
+    }
+    free(memory);
+    return 1;
+}
