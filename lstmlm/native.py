@@ -51,10 +51,11 @@ def at(tensor: Tensor | None) -> ctypes.c_void_p | None:
 
 
 def row_blocks(B: int, H: int, threads: int) -> int:
-    """How many blocks of the batch, for the rest of the threads to share the units."""
-    if "RB" in os.environ:
-        return int(os.environ["RB"])
-    return threads if 4 * threads <= B else 1
+    """How many blocks of the batch, for the rest of the threads to share the units.
+
+    Measured on two cores: rows, unless they are few, or W_h is larger than a core's cache (benchmarks/LOG.md).
+    """
+    return threads if B >= 4 * threads and 4 * 4 * H * H <= 2**21 else 1
 
 
 def inputs(X: Tensor) -> tuple:
