@@ -26,10 +26,13 @@ def add(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     if options.windows is not None and options.windows < 1:
         raise BadInput(f"--windows: must be 1 or more, got {options.windows}")
+    import torch
+
     from lstmlm import checkpoint
     from lstmlm.evaluation import evaluate_pieces, evaluate_windows
     from lstmlm.held_out import held_out
 
+    torch.set_num_threads(1)  # one stream: products with a vector, for which threads would wait for each other
     loaded = checkpoint.load(checkpoint.find(options.checkpoint))
     part = held_out(loaded, options.split, options.file)
     model, _ = loaded.build(options.backend)

@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> None:
     from lstmlm.evaluation import Score, char_nats
     from lstmlm.held_out import cleaned
 
+    torch.set_num_threads(1)  # one stream: products with a vector, for which threads would wait for each other
     loaded = checkpoint.load(checkpoint.find(options.checkpoint))
     model, vocab = loaded.build(options.backend)
     text = cleaned(loaded, *given(options.file))
