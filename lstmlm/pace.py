@@ -52,6 +52,18 @@ def thread_counts(available: int) -> list[int]:
     return [*powers, available]
 
 
+def step_times(model: RNNModel, X: Tensor, Y: Tensor, optimizer: str, counts: list[int]) -> dict[int, float]:
+    """The seconds of a step on X, Y (B, T) with each of these numbers of threads, those that are far behind left out.
+
+    Those are found by steps on the first few characters alone: on a busy machine a whole one may take many seconds.
+    """
+    glimpse = training_step(model, X[:, :GLIMPSE], Y[:, :GLIMPSE], optimizer)
+    glimpse(counts[0])  # the first of all also finds its memory, and may have a kernel built
+    glimpses = times_by_threads(glimpse, counts)
+    hopeful = [threads for threads, seconds in glimpses.items() if seconds <= FAR_BEHIND * min(glimpses.values())]
+    return times_by_threads(training_step(model, X, Y, optimizer), hopeful)
+
+
 def times_by_threads(step: Callable[[int], float], counts: list[int]) -> dict[int, float]:
     """The seconds of a step with each of these numbers of threads: the median over the rounds.
 
@@ -68,11 +80,6 @@ def times_by_threads(step: Callable[[int], float], counts: list[int]) -> dict[in
         if time.perf_counter() - start > BUDGET:
             break
     return {threads: median(seconds) for threads, seconds in taken.items()}
-
-
-def hopeful(times: dict[int, float]) -> list[int]:
-    """The numbers of threads that are not far behind: a step of others may take seconds on a busy machine."""
-    return [threads for threads, seconds in times.items() if seconds <= FAR_BEHIND * min(times.values())]
 
 
 def fewest_worth_it(times: dict[int, float]) -> int:

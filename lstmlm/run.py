@@ -22,14 +22,7 @@ from lstmlm.initialization import initialize
 from lstmlm.machine import cores
 from lstmlm.model import RNNModel
 from lstmlm.optim import build_optimizer
-from lstmlm.pace import (
-    GLIMPSE,
-    fewest_worth_it,
-    hopeful,
-    thread_counts,
-    times_by_threads,
-    training_step,
-)
+from lstmlm.pace import fewest_worth_it, step_times, thread_counts
 from lstmlm.prepare import Prepared, model_arguments
 from lstmlm.report import announce, announce_floor, announce_threads, report
 from lstmlm.signals import StopRequest
@@ -142,16 +135,13 @@ def paced(prepared: Prepared, streams: Streams) -> tuple[Prepared, float]:
 
     Where the work is on another device than the CPU, `auto` is 1.
     """
-    config, optimizer = prepared.config, prepared.config.train.optimizer
+    config = prepared.config
     thrown_away = build_model(config, len(prepared.corpus.vocab), prepared.device)
     X, Y = next(iter(streams.epoch(torch.Generator().manual_seed(0))))
-    step = training_step(thrown_away, X, Y, optimizer)
-    glimpse = training_step(thrown_away, X[:, :GLIMPSE], Y[:, :GLIMPSE], optimizer)
     counts = [config.threads]
     if config.threads == "auto":
         counts = thread_counts(cores()) if prepared.device.type == "cpu" else [1]
-    glimpse(counts[0])  # a first step also finds its memory, and may have a kernel built
-    times = times_by_threads(step, hopeful(times_by_threads(glimpse, counts)))
+    times = step_times(thrown_away, X, Y, config.train.optimizer, counts)
     threads = fewest_worth_it(times)
     if config.threads == "auto":
         announce_threads(threads, times, [count for count in counts if count not in times])

@@ -9,7 +9,7 @@ from catalogue.scene import SMALL
 from conftest import composed_config
 
 from lstmlm import checkpoint, machine, pace, run
-from lstmlm.pace import fewest_worth_it, hopeful, thread_counts, times_by_threads
+from lstmlm.pace import fewest_worth_it, thread_counts, times_by_threads
 
 TIMES = {1: 0.015, 2: 0.01, 4: 0.02, 8: 5.0}
 
@@ -27,7 +27,7 @@ def eight_cores(monkeypatch):
         step = real(*arguments)
         return lambda threads: min(TIMES[threads], 100 + step(threads))
 
-    monkeypatch.setattr(run, "training_step", on_a_clock_of_our_own)
+    monkeypatch.setattr(pace, "training_step", on_a_clock_of_our_own)
     return threads
 
 
@@ -52,7 +52,7 @@ def test_the_run_is_that_with_the_number_chosen_which_settings_and_checkpoint_ke
 @pytest.mark.parametrize("typed", [(), ("threads=auto",)])
 def test_a_resumed_run_keeps_its_number_and_does_not_choose_again(train, tmp_path, monkeypatch, eight_cores, typed):
     assert train(*SMALL, "hydra.run.dir=run")[0] == 0
-    monkeypatch.setattr(run, "fewest_worth_it", lambda times: pytest.fail("chosen again"))
+    monkeypatch.setattr(run, "announce_threads", lambda *_: pytest.fail("chosen again"))
     code, out, _ = train("resume=run", "train.max_steps=8", *typed)
     assert code == 0 and "not bit for bit" not in out and eight_cores[-1] == 2
     assert checkpoint.load(tmp_path / "run" / "last.safetensors").record["config"]["threads"] == 2
@@ -80,7 +80,6 @@ def test_slow_steps_are_few(monkeypatch):
     monkeypatch.setattr(pace.time, "perf_counter", lambda: next(seconds))
     times = times_by_threads(lambda threads: made.append(threads) or 5.0 / threads, [1, 2, 4])
     assert times == {1: 5.0, 2: 2.5, 4: 1.25} and made == [1, 2, 4]
-    assert hopeful(times) == [2, 4]
 
 
 def test_no_more_threads_than_the_environment_allows(monkeypatch):
