@@ -144,7 +144,7 @@ def main() -> None:
         return
     print(machine() + "\n\n| varied | what | microseconds for a character | slope | arithmetic |\n" + "|---" * 5 + "|")
     for key in SIZES:
-        due = slope(*expected(rows, key))
+        due = round(slope(*expected(rows, key)), 2) + 0.0  # no -0.00
         for what in dict.fromkeys(row["what"] for row in rows if row["varied"] == key):
             sizes, taken = of(rows, key, what)
             cells = ", ".join(f"{value:.3g} ({size:,})" for size, value in zip(sizes, taken, strict=True))
