@@ -123,11 +123,10 @@ def test_another_dtype_is_computed_in_pytorch_and_said_once(asked_anew, caplog):
     assert [record.getMessage() for record in caplog.records] == [said]
 
 
-@pytest.mark.parametrize("name", ["gcc", "clang"])
-def test_every_compiler_gives_a_kernel_that_is_right(asked_anew, in_pytorch, tmp_path, monkeypatch, caplog, name):
-    if shutil.which(name) is None:
-        pytest.skip(f"{name} is not on this machine")
-    monkeypatch.setenv("CC", name)
+def test_clang_gives_a_kernel_that_is_right(asked_anew, in_pytorch, tmp_path, monkeypatch, caplog):
+    if shutil.which("clang") is None:
+        pytest.skip("clang is not on this machine")
+    monkeypatch.setenv("CC", "clang")
     monkeypatch.setenv("LSTMLM_CACHE", str(tmp_path))
     for ours, theirs in zip(layer_of(), in_pytorch, strict=True):
         assert relative_difference(ours, theirs) < 1e-5
