@@ -1,7 +1,8 @@
 """The C compiler of this machine, and a cache of what it made.
 
-A library is kept under a hash of all that it depends on: source, compiler, flags, processor. So nothing is built twice,
-and a cache that is carried to another machine holds nothing that this one would run by mistake.
+A library is kept under two hashes: of all that it depends on, which are source, compiler, flags and processor, and of
+itself. So nothing is built twice, a cache that is carried to another machine holds nothing that this one would run by
+mistake, and a file that was cut short or otherwise damaged is not loaded (that can kill the process), but built again.
 """
 
 import hashlib
@@ -50,22 +51,35 @@ def build(source: Path, folder: Path, native: bool = True) -> Path:
     """The library made of a C file, in the folder, from now on; NoCompiler says why not.
 
     `native` lets the compiler use all instructions of this processor; if it does not know how, it builds without.
-    Two processes may build at once: each writes a file of its own and then gives it its name, whole.
+    Two processes may build at once: each writes a file of its own and then gives it its name, whole; from one compiler
+    they get the same bytes, and so the same name.
     """
     try:
         compiler = find_compiler()
         flags = [*FLAGS, NATIVE] if native else FLAGS
         parts = (source.read_text(), run(compiler, "--version"), " ".join(flags), processor())
-        library = folder / f"{source.stem}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}.so"
-        if not library.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as here:
-                made = Path(here) / library.name
-                compile_with_or_without_native(compiler, flags, source, made)
-                os.replace(made, library)
+        name = f"{source.stem}-{short_hash(chr(0).join(parts).encode())}"
+        for library in folder.glob(f"{name}-*.so"):
+            if library == named(name, library):
+                return library
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as here:
+            made = Path(here) / "made.so"
+            compile_with_or_without_native(compiler, flags, source, made)
+            library = folder / named(name, made).name
+            os.replace(made, library)
         return library
     except (OSError, subprocess.SubprocessError) as error:
         raise NoCompiler(str(error)) from None
+
+
+def short_hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def named(name: str, library: Path) -> Path:
+    """What the library would be called beside where it is: the name, and the hash of what is in it."""
+    return library.with_name(f"{name}-{short_hash(library.read_bytes())}.so")
 
 
 def compile_with_or_without_native(compiler: str, flags: list[str], source: Path, made: Path) -> None:

@@ -81,7 +81,7 @@ class Config:
     backend: str
     seed: int
     device: str
-    threads: int
+    threads: int | str  # a number, or auto
     model: Model
     data: Data
     train: Train
@@ -179,10 +179,14 @@ def check(config: Config) -> Config:
     for key, choices in CHOICES.items():
         if values[key] not in choices:
             raise BadInput(f"{key}: no such option {values[key]!r}: choose one of {', '.join(choices)}")
+    if isinstance(config.threads, str) and config.threads != "auto":
+        raise BadInput(f"threads: no such option {config.threads!r}: choose auto or a number from 1 to 1024")
     for key, (smallest, largest, closed) in BOUNDS.items():
         value = values[key]
-        inside = value is None or (smallest <= value <= largest if closed else smallest < value)
-        if not inside or (value is not None and not math.isfinite(value)):
+        if value is None or (key, value) == ("threads", "auto"):
+            continue
+        inside = smallest <= value <= largest if closed else smallest < value
+        if not inside or not math.isfinite(value):
             span = f"{smallest} or more" if closed else f"more than {smallest}"
             if closed and largest != math.inf:
                 span = f"{smallest} to {largest}"

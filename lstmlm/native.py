@@ -20,13 +20,16 @@ KERNEL = PACKAGE / "kernel" / "lstm.c"
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The kernel, built now if it has not been; None, and one line in the log, if it cannot be had."""
-    if os.environ.get("LSTMLM_NATIVE") == "0":
-        return None
     try:
         return load(build(KERNEL, cache() / "kernels"))
     except (NoCompiler, OSError, AttributeError) as error:
-        logging.getLogger("lstmlm").info(f"backend=fused runs in PyTorch, without its kernel in C: {error}")
+        say_without(str(error))
         return None
+
+
+@functools.cache  # once for each reason
+def say_without(why: str) -> None:
+    logging.getLogger("lstmlm").info("backend=fused runs in PyTorch, without its kernel in C: %s", why)
 
 
 def load(path: os.PathLike) -> ctypes.CDLL:
@@ -40,8 +43,13 @@ def load(path: os.PathLike) -> ctypes.CDLL:
 
 
 def takes(W: Tensor) -> bool:
-    """Can the kernel work on tensors like this one?"""
-    return W.dtype == torch.float32 and W.device.type == "cpu" and library() is not None
+    """Can the kernel work on tensors like this one? If not, one line in the log, but for LSTMLM_NATIVE=0: so chosen."""
+    if os.environ.get("LSTMLM_NATIVE") == "0":
+        return False
+    if W.dtype == torch.float32 and W.device.type == "cpu":
+        return library() is not None
+    say_without(f"that is for float32 on a cpu, not for {str(W.dtype).removeprefix('torch.')} on {W.device.type}")
+    return False
 
 
 def at(tensor: Tensor | None) -> ctypes.c_void_p | None:
@@ -55,7 +63,7 @@ def row_blocks(B: int, H: int, threads: int) -> int:
 
     Measured on two cores: rows, unless they are few, or W_h is larger than a core's cache (benchmarks/LOG.md).
     """
-    return threads if B >= 4 * threads and 4 * 4 * H * H <= 2**21 else 1
+    return threads if 4 * threads <= B and 4 * 4 * H * H <= 2**21 else 1
 
 
 def inputs(X: Tensor) -> tuple:

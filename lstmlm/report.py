@@ -55,6 +55,13 @@ def announce(prepared: Prepared, steps: int | None, seconds_per_step: float, dir
     log.info("directory: %s", directory)
 
 
+def announce_threads(threads: int, times: dict[int, float], hopeless: list[int]) -> None:
+    """What threads=auto chose, of which seconds a step by number of threads, and how to have the same bits again."""
+    taken = [f"{1000 * seconds:,.1f} ms with {count}" for count, seconds in times.items()]
+    taken += [f"far more with {count}" for count in hopeless]
+    log.info("threads: %d, a step takes %s; for the same bits again: threads=%d", threads, ", ".join(taken), threads)
+
+
 def announce_floor(floor: Floor, train_chars: int, val_chars: int) -> None:
     log.info(
         "the best n-gram: %s, perplexity %.3f, %.4f nats over %s characters of val, counted on %s of train",

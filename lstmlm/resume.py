@@ -41,6 +41,8 @@ def newest_good(directory: Path) -> Checkpoint:
 def settings_to_resume(loaded: Checkpoint, typed: dict[str, object]) -> Config:
     """The checkpoint's own settings with what the user typed and may change; BadInput names what may not."""
     stored = flatten(Config.from_flat(flatten(loaded.record["config"])))
+    if typed.get("threads") == "auto":  # the run's first start has chosen
+        typed = {key: value for key, value in typed.items() if key != "threads"}
     refused = [key for key, value in typed.items() if key not in MAY_CHANGE and stored.get(key) != value]
     if refused:
         differences = ", ".join(f"{key} is {stored.get(key)!r} in the run, {typed[key]!r} now" for key in refused)

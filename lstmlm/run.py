@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +20,14 @@ from lstmlm.errors import BadInput, Diverged
 from lstmlm.evaluation import first
 from lstmlm.floors import Floor, best_ngram, ngram_floors, unigram_nats
 from lstmlm.initialization import initialize
+from lstmlm.machine import cores
 from lstmlm.model import RNNModel
 from lstmlm.optim import build_optimizer
 from lstmlm.outcome import final_figures, final_scores
-from lstmlm.pace import seconds_per_step
+from lstmlm.pace import fewest_worth_it, step_times, thread_counts
 from lstmlm.plan import Intervals, Limits, Recipe
 from lstmlm.prepare import Prepared, model_arguments
-from lstmlm.report import announce, announce_floor, report
+from lstmlm.report import announce, announce_floor, announce_threads, report
 from lstmlm.signals import StopRequest
 from lstmlm.snapshot import restore
 from lstmlm.streams import STREAMS, Streams
@@ -50,15 +51,15 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
     With a checkpoint of the same run, go on from there.
     """
     global _cpu_started
+    asked, streams = prepared.config, make_streams(prepared)
+    prepared, seconds = paced(prepared, streams)
     config, corpus, vocab = prepared.config, prepared.corpus, prepared.corpus.vocab
     torch.set_num_threads(config.threads)
     write_durably(directory / "config.yaml", to_yaml(config).encode())
     model = build_model(config, len(vocab), prepared.device)
     train = config.train
-    streams = make_streams(prepared)
     limits = limits_of(config)
     steps = limits.steps(streams.steps_per_epoch)
-    seconds = measured_pace(prepared, streams, config.threads)
     announce(prepared, steps, seconds, directory)
     val_pieces = first(corpus.pieces("val"), train.eval_chars)
     floor = floor_of(corpus, val_pieces) if train.floors else None
@@ -101,7 +102,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
         tracker.close()
         _cpu_started = time.process_time()
     unigram = unigram_nats(arrays(corpus.pieces("train")), arrays(val_pieces), len(vocab))
-    judged = verdict(read_evaluations(tracker.metrics), unigram, config, str(directory))
+    judged = verdict(read_evaluations(tracker.metrics), unigram, asked, str(directory))
     report(prepared, scores, figures, sample()[len(prepared.prompt) :], judged, directory)
 
 
@@ -130,12 +131,22 @@ def make_streams(prepared: Prepared) -> Streams:
     return STREAMS[data.sampling](prepared.corpus.ids["train"], prepared.batch_size, data.num_steps, prepared.device)
 
 
-def measured_pace(prepared: Prepared, streams: Streams, threads: int) -> float:
-    """The seconds that a training step takes with so many threads."""
+def paced(prepared: Prepared, streams: Streams) -> tuple[Prepared, float]:
+    """The settings with a number of threads, measured and said where it was `auto`; the seconds of a step with it.
+
+    Where the work is on another device than the CPU, `auto` is 1.
+    """
     config = prepared.config
     thrown_away = build_model(config, len(prepared.corpus.vocab), prepared.device)
     X, Y = next(iter(streams.epoch(torch.Generator().manual_seed(0))))
-    return seconds_per_step(thrown_away, X, Y, config.train.optimizer, recipe_of(config), threads)
+    counts = [config.threads]
+    if config.threads == "auto":
+        counts = thread_counts(cores()) if prepared.device.type == "cpu" else [1]
+    times = step_times(thrown_away, X, Y, config.train.optimizer, recipe_of(config), counts)
+    threads = fewest_worth_it(times)
+    if config.threads == "auto":
+        announce_threads(threads, times, [count for count in counts if count not in times])
+    return replace(prepared, config=replace(config, threads=threads)), times[threads]
 
 
 def limits_of(config: Config) -> Limits:

@@ -51,6 +51,14 @@ def a_cache_of_their_own(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_core():
+    """So that threads=auto is 1, in the processes that tests start too: no timing, and the same bits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def same_draws_every_time():
     torch.manual_seed(0)

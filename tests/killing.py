@@ -26,7 +26,7 @@ from lstmlm.optim import build_optimizer, grad_clipping
 TEXT = "the tide comes in and goes out. " * 24 + "".join(random.Random(0).choices("the tide comes in, ", k=480))
 SETTINGS = ["backend=nn", "data=file", "model.num_hiddens=8", "model.num_layers=2", "model.dropout=0.3", "train.lr=0.1"]
 SETTINGS += ["data.batch_size=4", "data.num_steps=8", "data.split=[0.6,0.2,0.2]", "train.max_epochs=3", "seed=3"]
-SETTINGS += ["train.log_every=4", "train.eval_every=13", "train.save_every=7", "sample.length=20"]
+SETTINGS += ["train.log_every=4", "train.eval_every=13", "train.save_every=7", "sample.length=20", "threads=1"]
 SETTINGS += ["train.ema=0.9", "train.patience=9"]
 CLOCK = ("seconds", "cpu_seconds", "chars_per_s", "speed/")
 

@@ -67,6 +67,7 @@ def test_without_a_compiler_it_says_so_once_and_runs_in_pytorch(monkeypatch, cap
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
     native.library.cache_clear()
+    native.say_without.cache_clear()
     try:
         with caplog.at_level(logging.INFO, "lstmlm"):
             assert native.library() is None and native.library() is None

@@ -29,11 +29,14 @@ def run(options: argparse.Namespace) -> None:
     if options.windows is not None and options.windows < 1:
         raise BadInput(f"--windows: must be 1 or more, got {options.windows}")
     settings = adapting.checked(options)
+    import torch
+
     from lstmlm import checkpoint
     from lstmlm.ensemble import Ensemble
     from lstmlm.evaluation import evaluate_pieces, evaluate_windows
     from lstmlm.held_out import held_out
 
+    torch.set_num_threads(1)  # one stream: products with a vector, for which threads would wait for each other
     runs = [arguments.loaded(run, options.ema) for run in options.checkpoint]
     alike(options.checkpoint, "vocabularies", [loaded.record["vocab"] for loaded in runs])
     parts = [held_out(loaded, options.split, options.file) for loaded in runs]

@@ -29,17 +29,19 @@ def run(options: argparse.Namespace) -> None:
     from lstmlm.optim import build_optimizer
     from lstmlm.picture import pyplot
     from lstmlm.prepare import prepare
-    from lstmlm.run import build_model, make_streams, recipe_of, seeded
+    from lstmlm.run import build_model, make_streams, paced, recipe_of, seeded
 
     if options.png:
         pyplot()  # if it is missing, now and not after the test
-    torch.set_num_threads(config.threads)
     prepared, train = prepare(config), config.train
+    streams = make_streams(prepared)
+    prepared, _ = paced(prepared, streams)
+    torch.set_num_threads(prepared.config.threads)
     model = build_model(config, len(prepared.corpus.vocab), prepared.device)
     test = range_test(
         model,
         build_optimizer(model, train.optimizer, train.lr, train.weight_decay),
-        make_streams(prepared),
+        streams,
         seeded(config.seed, "data order"),
         recipe_of(config),
         options.steps,

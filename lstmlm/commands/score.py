@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> None:
     from lstmlm.evaluation import Score, char_nats
     from lstmlm.held_out import cleaned
 
+    torch.set_num_threads(1)  # one stream: products with a vector, for which threads would wait for each other
     loaded = arguments.loaded(options.checkpoint, options.ema)
     model, vocab = loaded.build(options.backend)
     text = cleaned(loaded, *given(options.file))
