@@ -48,7 +48,6 @@ def checked(options: argparse.Namespace) -> AdaptiveSettings:
 
 def adapted(model, loaded, part, settings: AdaptiveSettings, options: argparse.Namespace) -> tuple:
     """The score of the part under learning weights, and what JSON says of how they learnt."""
-    import torch
 
     from lstmlm.adaptive import best, evaluate_adaptive, gradient_statistics, tried
     from lstmlm.evaluation import first
@@ -59,7 +58,6 @@ def adapted(model, loaded, part, settings: AdaptiveSettings, options: argparse.N
         corpus = trained_on(loaded, options.file if options.split else None)
     except BadInput as error:
         raise BadInput(f"--adaptive: needs the training text: {error}: put it back, or do without") from None
-    torch.set_num_threads(1)  # a segment is a few products with a vector: threads would only wait for each other
     tune, lr, decay = options.adapt_tune, settings.lr, settings.decay
     if tune and corpus.hashes[tune] == part.split_hash:
         raise BadInput(f"--adapt-tune: {tune} is the text that is scored: choose another part")
