@@ -25,8 +25,9 @@ from machine import machine
 
 from lstmlm.commit import write_durably
 from lstmlm.compose import compose_settings
-from lstmlm.config import Config, flatten, to_words
+from lstmlm.config import Config, flatten
 from lstmlm.errors import LstmlmError
+from lstmlm.grammar import to_words
 from lstmlm.leaderboard import IMMATERIAL, Group, Run, differing, find_runs, grouped, header, label, ranked, read_run
 
 HERE = Path(__file__).resolve().parent

@@ -10,8 +10,9 @@ import re
 import sys
 from pathlib import Path
 
-from lstmlm.config import Config, hydra_value, is_hydra_value, parse, register_schema
+from lstmlm.config import Config
 from lstmlm.errors import BadInput, exit_code_of, show_any_character
+from lstmlm.grammar import hydra_value, is_hydra_value, parse, register_schema
 from lstmlm.shipped import shipped
 from lstmlm.sweep import STOPPED, Sweep
 

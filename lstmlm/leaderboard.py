@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from lstmlm.config import from_yaml
 from lstmlm.errors import BadInput
+from lstmlm.grammar import from_yaml
 from lstmlm.picture import pyplot
 
 # What leaves the weights as they are: runs that differ in it, and in the seed, are the same experiment

@@ -14,11 +14,12 @@ from lstmlm import checkpoint
 from lstmlm.book import book_report
 from lstmlm.checkpoint import Checkpoint
 from lstmlm.commit import write_durably
-from lstmlm.config import Config, flatten, to_yaml
+from lstmlm.config import Config, flatten
 from lstmlm.corpus import Corpus
 from lstmlm.errors import BadInput, Diverged
 from lstmlm.evaluation import first
 from lstmlm.floors import Floor, best_ngram, ngram_floors, unigram_nats
+from lstmlm.grammar import to_yaml
 from lstmlm.initialization import initialize
 from lstmlm.machine import cores
 from lstmlm.model import RNNModel

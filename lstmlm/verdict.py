@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from lstmlm.config import Config, to_words
+from lstmlm.config import Config
+from lstmlm.grammar import to_words
 
 LEVEL = 0.01  # nats: less is no change
 GAP = 0.1  # nats of the validation loss above the training loss, from which on more dropout is worth a try

@@ -9,7 +9,7 @@ import pytest
 from conftest import composed_config
 from test_sweep import TINY
 
-from lstmlm.config import to_yaml
+from lstmlm.grammar import to_yaml
 from lstmlm.leaderboard import differing, find_runs, grouped, label, ranked, read_run
 
 HASH, OTHER = "a" * 64, "b" * 64

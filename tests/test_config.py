@@ -10,8 +10,9 @@ from conftest import composed_config as composed
 
 from lstmlm import corpus, initialization, optim, precision, streams
 from lstmlm.backends import BACKENDS
-from lstmlm.config import BEFORE, BOUNDS, CHOICES, Config, flatten, option_names, to_words, to_yaml
+from lstmlm.config import BEFORE, BOUNDS, CHOICES, Config, flatten, option_names
 from lstmlm.errors import BadInput
+from lstmlm.grammar import to_words, to_yaml
 
 CONF = ROOT / "conf"
 

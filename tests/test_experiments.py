@@ -5,7 +5,7 @@ import re
 import pytest
 from conftest import ROOT, composed_config
 
-from lstmlm.config import to_words
+from lstmlm.grammar import to_words
 
 RECIPES = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
 SMALL = ["data=file", "data.path=small.txt", "data.vocab=char", "data.preprocess=raw", "data.split=[0.6,0.2,0.2]"]
