@@ -1,8 +1,9 @@
 """The C compiler of this machine, and a cache of what it made.
 
-A library is kept under two hashes: of all that it depends on, which are source, compiler, flags and processor, and of
-itself. So nothing is built twice, a cache that is carried to another machine holds nothing that this one would run by
-mistake, and a file that was cut short or otherwise damaged is not loaded (that can kill the process), but built again.
+A library is kept under two hashes: of all that it depends on, which are source, headers, compiler, flags and processor,
+and of itself. So nothing is built twice, a cache that is carried to another machine holds nothing that this one would
+run by mistake, and a file that was cut short or otherwise damaged is not loaded (that can kill the process), but built
+again.
 """
 
 import hashlib
@@ -57,7 +58,8 @@ def build(source: Path, folder: Path, native: bool = True) -> Path:
     try:
         compiler = find_compiler()
         flags = [*FLAGS, NATIVE] if native else FLAGS
-        parts = (source.read_text(), run(compiler, "--version"), " ".join(flags), processor())
+        written = [file.read_text() for file in (source, *sorted(source.parent.glob("*.h")))]
+        parts = (*written, run(compiler, "--version"), " ".join(flags), processor())
         name = f"{source.stem}-{short_hash(chr(0).join(parts).encode())}"
         for library in folder.glob(f"{name}-*.so"):
             if library == named(name, library):
