@@ -76,7 +76,7 @@ def expected(steps: int | None, seconds_per_step: float, max_seconds: float | No
 
 
 def precision_notes(precision: str, backend: str, device: str) -> list[str]:
-    """Where bfloat16 does little or harm (measured: 1.1 to 2.1 times the time of float32 on a CPU)."""
+    """Where bfloat16 does little or harm (measured: 1.0 to 2.1 times the time of float32 on a CPU)."""
     if precision != "bf16":
         return []
     notes = ["warning: train.precision=bf16 is slower than float32 on a CPU: it is for a GPU"] * (device == "cpu")
