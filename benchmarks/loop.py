@@ -29,7 +29,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 import torch
 from machine import machine
 
-from lstmlm import run, training
+from lstmlm import gradient, run, training
 from lstmlm.backends import BACKENDS
 from lstmlm.compose import compose_settings
 from lstmlm.model import RNNModel
@@ -40,7 +40,7 @@ SHARES = (*ARITHMETIC, "step", "logging", "between")
 # What is measured: part, the object whose function it is, and the function's name
 PLACES = [
     ("forward", RNNModel, "forward"),
-    ("forward", training.functional, "cross_entropy"),
+    ("forward", gradient.functional, "cross_entropy"),
     ("backward", torch.Tensor, "backward"),
     ("update", torch.optim.Optimizer, "zero_grad"),
     ("update", training, "grad_clipping"),
