@@ -72,6 +72,7 @@ def inputs(X: Tensor) -> tuple:
 
 
 def forward(X: Tensor, W_x: Tensor, W_h: Tensor, b: Tensor, Hs: Tensor, Cs: Tensor) -> Tensor:
+    """As `Loops.forward`; the gates (T, B, columns) lie as the kernel has them, filled up with zeros."""
     T, B, D, H, threads = *X.shape[:2], *W_x.shape[:1], *W_h.shape[:1], torch.get_num_threads()
     gates = W_h.new_empty(T, B, library().gate_columns(H))
     tensors = (*inputs(X), *map(at, (W_x, W_h, b, gates, Hs, Cs)))
@@ -80,16 +81,18 @@ def forward(X: Tensor, W_x: Tensor, W_h: Tensor, b: Tensor, Hs: Tensor, Cs: Tens
 
 
 def backward(W_x: Tensor, W_h: Tensor, gates: Tensor, Cs: Tensor, dY: Tensor, dH: Tensor, dC: Tensor, wants_dX: bool):
+    """As `Loops.backward`."""
     (T, B, _), D, H, threads = gates.shape, len(W_x), len(W_h), torch.get_num_threads()
     dX = gates.new_empty(T, B, D) if wants_dX else None
     dY, dH, dC = dY.contiguous(), dH.clone(), dC.clone()
     tensors = map(at, (W_x, W_h, gates, Cs, dY, dH, dC, dX))
-    enough(library().layer_backward(T, B, D, H, *tensors, 1, row_blocks(B, H, threads), threads))
+    enough(library().layer_backward(T, B, D, H, *tensors, row_blocks(B, H, threads), threads))
     torch.autograd.graph.increment_version(gates)
     return gates, dH, dC, dX
 
 
 def gradients(X: Tensor, Hs: Tensor, dG: Tensor, W_x: Tensor):
+    """As `Loops.gradients`."""
     (T, B), (D, G) = X.shape[:2], W_x.shape
     dW_x, dW_h, db = torch.empty_like(W_x), W_x.new_empty(G // 4, G), W_x.new_empty(G)
     tensors = (*inputs(X), *map(at, (Hs, dG, dW_x, dW_h, db)))

@@ -63,6 +63,14 @@ def test_it_is_the_books_layer_at_any_size_and_the_same_bits_each_time(monkeypat
         assert all(torch.equal(a, b) for a, b in zip(outcome(fused, X, state), first, strict=True))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_graph_that_is_kept_gives_the_same_gradient_again(dtype):
+    fused = layers(7, 24, dtype)[1]
+    Y, _ = fused(torch.randint(7, (4, 3)), (torch.randn(3, 24, dtype=dtype), torch.randn(3, 24, dtype=dtype)))
+    once, again = (torch.autograd.grad(Y.sin().sum(), fused.W_h, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(once, again) and once.any()
+
+
 def test_without_a_compiler_it_says_so_once_and_runs_in_pytorch(monkeypatch, caplog):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)

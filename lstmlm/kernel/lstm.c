@@ -170,7 +170,7 @@ static float *floats(int64_t count) { return aligned_alloc(64, (size_t)(count * 
 /* The layer through time */
 
 typedef struct {
-    int steps, batch, inputs, hidden, row_blocks, to_start, arrived;
+    int steps, batch, inputs, hidden, row_blocks, arrived;
     const int64_t *ids;
     const float *X, *W_x, *W_h, *b, *dY;
     float *gates, *Hs, *Cs, *dH, *dC, *dX, *dW_x, *dW_h, *db;
@@ -332,7 +332,7 @@ static void backward(void *data) {
     meet(&me, &layer->arrived);
     Part mine = part_of(layer, &me);
     int first = mine.first, last = mine.last, steps = steps_at_once(&mine);
-    for (int t = layer->steps - 1; t >= (layer->to_start ? -1 : 0); t--) {
+    for (int t = layer->steps - 1; t >= -1; t--) { /* the last for dH alone */
         for (int p = begin(&mine, units); p < end(&mine, units); p++)
             TILES(first, last, backward_tile, layer, t, p * PANEL, layer->panels + (int64_t)p * columns * PANEL)
         if (mine.columns > 1) meet(&me, &layer->arrived);
@@ -431,12 +431,12 @@ int layer_forward(int steps, int batch, int inputs, int hidden, const float *X, 
     return run_layer(layer, forward, threads, hidden * columns, X ? inputs * columns : 0, ids ? inputs * columns : columns);
 }
 
-/* The gates become dG. dH and dC come in as the gradients of the last state and go out as those of the first (dH only if
-   to_start); dX may be NULL: not wanted */
+/* The gates become dG. dH and dC come in as the gradients of the last state and go out as those of the first; dX may be
+   NULL: not wanted */
 int layer_backward(int steps, int batch, int inputs, int hidden, const float *W_x, const float *W_h, float *gates, float *Cs,
-                   const float *dY, float *dH, float *dC, float *dX, int to_start, int row_blocks, int threads) {
+                   const float *dY, float *dH, float *dC, float *dX, int row_blocks, int threads) {
     Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .W_x = W_x, .W_h = W_h, .gates = gates,
-                   .Cs = Cs, .dY = dY, .dH = dH, .dC = dC, .dX = dX, .to_start = to_start, .row_blocks = row_blocks};
+                   .Cs = Cs, .dY = dY, .dH = dH, .dC = dC, .dX = dX, .row_blocks = row_blocks};
     int64_t panel = (int64_t)PANEL * gate_columns(hidden);
     return run_layer(layer, backward, threads, blocks(hidden, PANEL) * panel, dX ? blocks(inputs, PANEL) * panel : 0, 0);
 }
