@@ -42,7 +42,8 @@ class FusedLayer(torch.autograd.Function):
         X, W_x, W_h, gates, Hs, Cs = ctx.saved_tensors
         if graph_is_kept():
             gates = gates.clone()  # dG will take their place
-        dG, dH, dC, dX = ctx.steps.backward(W_x, W_h, gates, Cs, dY, dH, dC, ctx.needs_input_grad[0])
+        wants_dX, _, _, _, wants_dH, _ = ctx.needs_input_grad
+        dG, dH, dC, dX = ctx.steps.backward(W_x, W_h, gates, Cs, dY, dH, dC, wants_dX, wants_dH)
         dW_x, dW_h, db = ctx.steps.gradients(X, Hs[:-1], dG, W_x)
         return dX, dW_x, dW_h, db, dH, dC
 
@@ -68,9 +69,17 @@ class Loops:
 
     @staticmethod
     def backward(
-        W_x: Tensor, W_h: Tensor, gates: Tensor, Cs: Tensor, dY: Tensor, dH: Tensor, dC: Tensor, wants_dX: bool
+        W_x: Tensor,
+        W_h: Tensor,
+        gates: Tensor,
+        Cs: Tensor,
+        dY: Tensor,
+        dH: Tensor,
+        dC: Tensor,
+        wants_dX: bool,
+        wants_dH: bool,
     ):
-        """dG (T, B, 4H) in the place of the gates; dH, dC of the state before the first step; dX, or None."""
+        """dG (T, B, 4H) in the place of the gates; dH, dC of the state before the first step; dX. dX and dH: or None."""
         for t in reversed(range(len(gates))):
             I, F, O, C_tilda = gates[t].chunk(4, 1)
             shown = Cs[t + 1].tanh()
@@ -80,7 +89,7 @@ class Loops:
             dC, dG = dC * F, torch.cat((*parts, dC * I * (1 - C_tilda**2)), 1)
             gates[t] = dG
             dH = dG @ W_h.T
-        return gates, dH, dC, gates @ W_x.T if wants_dX else None
+        return gates, dH if wants_dH else None, dC, gates @ W_x.T if wants_dX else None
 
     @staticmethod
     def gradients(X: Tensor, Hs: Tensor, dG: Tensor, W_x: Tensor):

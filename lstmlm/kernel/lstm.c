@@ -20,18 +20,20 @@
    Nearly all time goes into products of rows with a matrix, and all of these go through `multiply`. Its blocking, from
    the inside out:
 
-       registers   a tile is ROWS rows by VECS vectors of WIDTH columns, in as many accumulators: a number once loaded is
-                   used VECS or ROWS times. Where the columns are gates, vectors 4k .. 4k + 3 are the four gates of the
-                   units k * WIDTH and on, and as soon as a tile has summed all four, it finishes these units' cells.
+       registers   a tile is up to ROWS rows by VECS vectors of WIDTH columns, in as many accumulators: a number once
+                   loaded is used VECS or ROWS times. Where the columns are gates, vectors 4k .. 4k + 3 are the four gates
+                   of the units k * WIDTH and on: a tile that has summed all four finishes these units' cells.
        L1, L2      a panel is the part of the matrix that meets one tile, VECS vectors of each line, copied to lie in the
-                   order in which they are read, and fetched ahead of its use. All rows pass over a panel before the
-                   next. Products of many steps are done in chunks of CHUNK rows, just before (X W_x) or after (dX) the
-                   steps themselves, while what they share is still near.
+                   order in which they are read. All rows pass over H lines of a panel before the next H lines, and while
+                   they do, those next ones are fetched, a little at a time: as L3 gives 10 bytes in a cycle, and a tile
+                   takes 20, a core never waits if it has 12 rows or more. Every second step takes the panels in reverse:
+                   what is left of the matrix in L2 is used first. Products of many steps are done in chunks of CHUNK
+                   rows, just before (X W_x) or after (dX) the steps themselves, while what they share is still near.
        threads     the layer: blocks of the batch times blocks of units. Rows do not depend on each other, so threads with
                    rows of their own never wait. Units need all of Hs_t, so threads with units of their own meet after
                    each step, but each reads only its part of W_h: better when that outgrows a core's cache.
 
-   gates are kept as the tiles leave them, (T, panel, B, PANEL), with zeros to fill up the last units: what a tile or a
+   gates are kept as the tiles leave them, (panel, T, B, PANEL), with zeros to fill up the last units: what a tile or a
    strip takes lies together. Backward puts dG in their place.
    Every sum runs in one order, whatever the blocks: a result depends neither on the threads nor on the rest of the batch. */
 
@@ -51,50 +53,88 @@
 
 enum {
     PANEL = VECS * WIDTH, /* floats in a line of a panel */
-    STRIP = 6144 / PANEL, /* lines of a panel of 24 KB */
+    STRIP = 512,          /* lines of a panel whose products go into the gradients of the weights at once */
+    QUARTERS = 4,         /* of a panel of W_h^T, which is that much longer than one of W_h */
     CHUNK = 16 * ROWS,    /* rows that stay in L2 while all panels pass by */
-    AHEAD = 2048          /* floats from what is read of a panel to what is fetched */
+    NEAR = 32,            /* rows that stay in L1 while they are packed */
+    LINE = 16             /* floats in a line of the cache */
 };
 
 /* The products */
 
-/* acc[r] += sum over k of x[r * ld + k] times line k of the panel, for `pieces` of depth lines, each `step` further on in
-   x; `rows` is a constant where this is inlined */
-INLINE void multiply(int rows, int pieces, int depth, const float *x, int64_t ld, int64_t step, const float *panel,
-                     vec acc[][VECS]) {
-    vec a[ROWS][VECS];
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) a[r][j] = acc[r][j];
-    for (int piece = 0; piece < pieces; piece++, x += step)
-        for (int k = 0; k < depth; k++, panel += PANEL) {
+/* The rows of a tile: number k of row r is at[r * row + k * line]; the next `depth` numbers are `piece` further on */
+typedef struct {
+    const float *at;
+    int64_t row, line, piece;
+    int pieces, depth;
+} Rows;
+
+/* What a tile fetches for later, so many floats with each line of its panel: lines that come next, and places to write to */
+typedef struct {
+    const float *next;
+    int64_t pace;
+    const float *own;
+    int64_t own_pace;
+} Ahead;
+
+/* sums[r] += sum over k of number k of row r times line k of the panel; `rows` is a constant where this is inlined */
+INLINE void multiply_rows(int rows, const Rows *x, const float *panel, const Ahead *ahead, vec sums[][VECS]) {
+    vec acc[ROWS][VECS];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) acc[r][j] = sums[r][j];
+    int64_t row = x->row, line = x->line;
+    const float *next = ahead->next, *own = ahead->own;
+    int64_t pace = ahead->pace, own_pace = ahead->own_pace;
+    for (int piece = 0; piece < x->pieces; piece++) {
+        const float *at = x->at + piece * x->piece;
+        if (piece < x->pieces - 1) /* another core may have written the next one */
+            for (int r = 0; r < rows; r++)
+                for (int k = 0; k < x->depth; k += LINE) __builtin_prefetch(at + x->piece + r * row + k);
+        for (int k = 0; k < x->depth; k++, at += line, panel += PANEL, next += pace, own += own_pace) {
             vec w[VECS];
             UNROLL for (int j = 0; j < VECS; j++) {
                 w[j] = *(const vec *)(panel + j * WIDTH);
                 HOLD(w[j]);
             }
-            UNROLL for (int j = 0; j < PANEL; j += 16) __builtin_prefetch(panel + AHEAD + j);
+            __builtin_prefetch(next);
+            __builtin_prefetch(next + LINE);
+            __builtin_prefetch(own, 1);
             UNROLL for (int r = 0; r < rows; r++) {
-                vec s = splat(x[r * ld + k]);
-                UNROLL for (int j = 0; j < VECS; j++) a[r][j] += s * w[j];
+                vec number = splat(at[r * row]);
+                UNROLL for (int j = 0; j < VECS; j++) acc[r][j] += number * w[j];
             }
         }
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) acc[r][j] = a[r][j];
+    }
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) sums[r][j] = acc[r][j];
 }
 
-/* Rows first .. last in tiles: as few as there can be, of nearly equal height. tile(rows, row, ...) with constant rows. */
-#define TILES(first, last, tile, ...)                                                        \
-    for (int all = (last) - (first), tiles = (all + ROWS - 1) / ROWS, i = 0; i < tiles; i++) { \
-        int row = (first) + all * i / tiles;                                                 \
-        switch ((first) + all * (i + 1) / tiles - row) {                                     \
-        case 1: tile(1, row, __VA_ARGS__); break;                                            \
-        case 2: tile(2, row, __VA_ARGS__); break;                                            \
-        case 3: tile(3, row, __VA_ARGS__); break;                                            \
-        case 4: tile(4, row, __VA_ARGS__); break;                                            \
-        case 5: tile(5, row, __VA_ARGS__); break;                                            \
-        case 6: tile(6, row, __VA_ARGS__); break;                                            \
-        }                                                                                    \
+/* multiply[rows](x, panel, ahead, sums) */
+#define MULTIPLY(rows)                                                                                                   \
+    static NOINLINE void multiply_##rows(const Rows *x, const float *panel, const Ahead *ahead, vec sums[][VECS]) {      \
+        multiply_rows(rows, x, panel, ahead, sums);                                                                      \
     }
+MULTIPLY(1) MULTIPLY(2) MULTIPLY(3) MULTIPLY(4) MULTIPLY(5) MULTIPLY(6)
+static void (*const multiply[ROWS + 1])(const Rows *, const float *, const Ahead *, vec[][VECS]) = {
+    NULL, multiply_1, multiply_2, multiply_3, multiply_4, multiply_5, multiply_6};
 
 INLINE int share(int of, int part, int parts) { return (int)((int64_t)of * part / parts); }
+
+/* Rows row .. row + rows of those up to `last`; `before` and `all`: how many pass over the same lines of a panel before
+   these, and in all */
+typedef struct { int row, rows, last, before, all; } Tile;
+
+/* Tiles: as few as there can be, of nearly equal height, each from where the one before ends; after the last, one without
+   rows */
+INLINE Tile tile_from(int row, int last, int before, int all) {
+    int left = last - row;
+    return (Tile){row, left > 0 ? blocks(left, blocks(left, ROWS)) : 0, last, before, all};
+}
+INLINE Tile after(Tile tile) { return tile_from(tile.row + tile.rows, tile.last, tile.before + tile.rows, tile.all); }
+
+/* While this tile passes over so many lines: its part of as many that come next, and its own rows, lines of PANEL floats */
+INLINE Ahead fetch(Tile tile, int lines, const float *next, const float *own) {
+    int from = PANEL * tile.before / tile.all, to = PANEL * (tile.before + tile.rows) / tile.all;
+    return (Ahead){next + (int64_t)lines * from, to - from, own, blocks(tile.rows * PANEL, max(1, lines))};
+}
 
 /* Gates of a row in floats, panels that they are in, and what vector v of them is: gate v % 4 of the units from here on */
 int gate_columns(int hidden) { return blocks(hidden, WIDTH) * 4 * WIDTH; }
@@ -114,13 +154,16 @@ static void transpose(float *to, int64_t ldt, const float *from, int64_t ldf, in
             }
 }
 
-/* Panel p of W (K, 4H) in the order of gates */
-static void pack_gates(float *panel, const float *W, int K, int H, int p) {
-    for (int j = 0; j < VECS; j++) {
-        int v = p * VECS + j, n = H - units_of(v);
-        const float *from = W + v % 4 * H + units_of(v);
-        for (int k = 0; k < K; k++) *(vec *)(panel + k * PANEL + j * WIDTH) = load(from + (int64_t)k * 4 * H, n);
-    }
+/* Panels begin .. end of W (K, 4H) in the order of gates */
+static void pack_gates(float *panels, const float *W, int K, int H, int begin, int end) {
+    for (int k = 0; k < K; k++)
+        for (int p = begin; p < end; p++)
+            for (int j = 0; j < VECS; j++) {
+                int v = p * VECS + j, u = units_of(v);
+                vec *to = (vec *)(panels + ((int64_t)p * K + k) * PANEL);
+                const float *from = W + ((int64_t)k * 4 + v % 4) * H + u;
+                to[j] = load(from, H - u);
+            }
 }
 
 /* Panel p of the transpose of W (N, 4H): rows p * PANEL and on as columns, the lines in the order of gates */
@@ -171,10 +214,11 @@ static float *floats(int64_t count) { return aligned_alloc(64, (size_t)(count * 
 
 typedef struct {
     int steps, batch, inputs, hidden, row_blocks, arrived;
+    int until; /* the step that the way back ends with; -1: the state before the first */
     const int64_t *ids;
     const float *X, *W_x, *W_h, *b, *dY;
     float *gates, *Hs, *Cs, *dH, *dC, *dX, *dW_x, *dW_h, *db;
-    float *panels, *input_panels, *table; /* W_h and W_x packed; b, or with ids each row of W_x + b, as a row of gates */
+    float *panels, *input_panels, *table; /* W_h and W_x packed; b, or with ids each row of W_x + b, by panels of gates */
 } Layer;
 
 /* What a thread does of a step: rows first .. last, and the part `column` of `columns` of the units */
@@ -191,132 +235,155 @@ INLINE int begin(const Part *part, int units) { return share(units, part->column
 INLINE int end(const Part *part, int units) { return share(units, part->column + 1, part->columns); }
 INLINE int steps_at_once(const Part *part) { return max(1, CHUNK / max(1, part->last - part->first)); }
 
+/* The first tile of the rows, in pass `pass` of `passes` over the same lines */
+INLINE Tile tiles(const Part *part, int pass, int passes) {
+    int rows = part->last - part->first;
+    return tile_from(part->first, part->last, pass * rows, passes * rows);
+}
+
+/* Number i of begin .. end, counted backwards at every second step */
+INLINE int turned(int i, int begin, int end, int t) { return t & 1 ? begin + end - 1 - i : i; }
+
 /* The rows of panel p of the gates of step t */
 INLINE float *gates_of(const Layer *layer, int t, int p) {
-    return layer->gates + ((int64_t)t * gate_panels(layer->hidden) + p) * layer->batch * PANEL;
+    return layer->gates + ((int64_t)p * layer->steps + t) * layer->batch * PANEL;
+}
+INLINE int64_t to_next_panel(const Layer *layer) { return gates_of(layer, 0, 1) - layer->gates; }
+
+/* out, rows of ldo floats of which n are wanted, = start (VECS vectors, or NULL: 0) + x times a panel */
+static void product_tile(Tile tile, const Rows *x, const float *panel, const float *start, float *out, int64_t ldo, int n) {
+    vec sums[ROWS][VECS];
+    for (int r = 0; r < tile.rows; r++)
+        UNROLL for (int j = 0; j < VECS; j++) sums[r][j] = start ? *(const vec *)(start + j * WIDTH) : splat(0);
+    int lines = x->pieces * x->depth;
+    Ahead ahead = fetch(tile, lines, panel + (int64_t)lines * PANEL, out + tile.row * ldo);
+    multiply[tile.rows](x, panel, &ahead, sums);
+    for (int r = 0; r < tile.rows; r++)
+        UNROLL for (int j = 0; j < VECS; j++) store(out + (tile.row + r) * ldo + j * WIDTH, sums[r][j], n - j * WIDTH);
 }
 
-/* out (rows, VECS vectors) = start (VECS vectors, or NULL: 0) + A, in pieces as `multiply` has them, times a panel */
-INLINE void product_tile(int rows, int row, int pieces, int depth, const float *A, int64_t ld, int64_t step,
-                         const float *panel, const float *start, float *out, int64_t ldo, int n) {
-    vec acc[ROWS][VECS];
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++)
-        acc[r][j] = start ? *(const vec *)(start + j * WIDTH) : splat(0);
-    multiply(rows, pieces, depth, A + row * ld, ld, step, panel, acc);
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++)
-        store(out + (row + r) * ldo + j * WIDTH, acc[r][j], n - j * WIDTH);
-}
-
-/* Units u .. u + WIDTH of `rows` rows at step t; the panels of their gates */
-INLINE void forward_tile(int rows, int row, const Layer *layer, int t, int u, const float *panels) {
+/* Units u .. u + WIDTH at step t; the panels of their gates, and those that come next */
+static void forward_tile(Tile tile, const Layer *layer, int t, int u, const float *panels, const float *next) {
     int H = layer->hidden, B = layer->batch, n = H - u, p = u * 4 / PANEL;
-    int64_t at = (int64_t)t * B + row;
-    float *C = layer->Cs + at * H + u;
-    vec acc[4 / VECS][ROWS][VECS], cell[ROWS];
-#define GATE(r, g) acc[g / VECS][r][g % VECS]
-    UNROLL for (int i = 0; i < 4 / VECS; i++) UNROLL for (int r = 0; r < rows; r++) {
-        const float *start = gates_of(layer, t, p + i) + (row + r) * PANEL;
-        if (layer->ids) {
-            UNROLL for (int j = 0; j < PANEL; j += 16) __builtin_prefetch(start + j, 1);
-            start = layer->table + layer->ids[at + r] * gate_columns(H) + u * 4 + i * PANEL;
+    int64_t at = (int64_t)t * B + tile.row, step = (int64_t)B * H;
+    float *C = layer->Cs + at * H + u, *Y = layer->Hs + at * H + u + step;
+    Rows x = {layer->Hs + at * H, H, 1, 0, 1, H};
+    vec sums[4 / VECS][ROWS][VECS];
+    for (int i = 0; i < 4 / VECS; i++) {
+        const float *own = gates_of(layer, t, p + i) + tile.row * PANEL;
+        for (int r = 0; r < tile.rows; r++) {
+            const float *start = own + r * PANEL;
+            if (layer->ids) start = layer->table + ((p + i) * layer->inputs + layer->ids[at + r]) * PANEL;
+            UNROLL for (int j = 0; j < VECS; j++) sums[i][r][j] = *(const vec *)(start + j * WIDTH);
+            __builtin_prefetch(C + r * H + step, 1);
+            __builtin_prefetch(Y + r * H, 1);
         }
-        UNROLL for (int j = 0; j < VECS; j++) acc[i][r][j] = *(const vec *)(start + j * WIDTH);
+        Ahead ahead = fetch(tile, H, next + (int64_t)i * H * PANEL, own);
+        multiply[tile.rows](&x, panels + (int64_t)i * H * PANEL, &ahead, sums[i]);
     }
-    UNROLL for (int r = 0; r < rows; r++) {
-        __builtin_prefetch(C + (B + r) * H, 1);
-        __builtin_prefetch(layer->Hs + (at + B + r) * H + u, 1);
+    vec O[ROWS], cells[ROWS] = {0};
+    for (int r = 0; r < tile.rows; r++) {
+        vec gates[4];
+        UNROLL for (int g = 0; g < 4; g++) gates[g] = sums[g / VECS][r][g % VECS];
+        activate(3, 4, gates);
+        UNROLL for (int g = 0; g < 4; g++)
+            *(vec *)(gates_of(layer, t, p + g / VECS) + (tile.row + r) * PANEL + g % VECS * WIDTH) = gates[g];
+        cells[r] = gates[1] * load(C + r * H, n) + gates[0] * gates[3];
+        store(C + r * H + step, cells[r], n);
+        O[r] = gates[2];
     }
-    UNROLL for (int i = 0; i < 4 / VECS; i++)
-        multiply(rows, 1, H, layer->Hs + at * H, H, 0, panels + (int64_t)i * H * PANEL, acc[i]);
-    UNROLL for (int r = 0; r < rows; r++) {
-        vec I = sigmoid(GATE(r, 0)), F = sigmoid(GATE(r, 1)), O = sigmoid(GATE(r, 2)), C_tilda = hyperbolic(GATE(r, 3));
-        cell[r] = F * load(C + r * H, n) + I * C_tilda;
-        GATE(r, 0) = I, GATE(r, 1) = F, GATE(r, 2) = O, GATE(r, 3) = C_tilda;
-        store(C + (B + r) * H, cell[r], n);
-    }
-    UNROLL for (int i = 0; i < 4 / VECS; i++) UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++)
-        *(vec *)(gates_of(layer, t, p + i) + (row + r) * PANEL + j * WIDTH) = acc[i][r][j];
-    UNROLL for (int r = 0; r < rows; r++)
-        store(layer->Hs + (at + B + r) * H + u, GATE(r, 2) * hyperbolic(cell[r]), n);
-#undef GATE
+    activate(0, ROWS, cells);
+    for (int r = 0; r < tile.rows; r++) store(Y + r * H, O[r] * cells[r], n);
 }
 
 static void forward(void *data) {
     Layer *layer = data;
-    int H = layer->hidden, D = layer->inputs, B = layer->batch, columns = gate_columns(H), panels = gate_panels(H);
+    int H = layer->hidden, D = layer->inputs, B = layer->batch, panels = gate_panels(H);
     Thread me = this_thread();
-    for (int p = share(panels, me.rank, me.size); p < share(panels, me.rank + 1, me.size); p++) {
-        pack_gates(layer->panels + (int64_t)p * H * PANEL, layer->W_h, H, H, p);
-        if (layer->X) pack_gates(layer->input_panels + (int64_t)p * D * PANEL, layer->W_x, D, H, p);
-        for (int v = p * VECS; v < (p + 1) * VECS; v++)
-            for (int d = 0; d < (layer->ids ? D : 1); d++) {
-                int from = v % 4 * H + units_of(v), n = H - units_of(v);
-                vec sum = load(layer->b + from, n);
-                if (layer->ids) sum += load(layer->W_x + (int64_t)d * 4 * H + from, n);
-                *(vec *)(layer->table + (int64_t)d * columns + v * WIDTH) = sum;
-            }
-    }
+    int own = share(panels, me.rank, me.size), others = share(panels, me.rank + 1, me.size);
+    pack_gates(layer->panels, layer->W_h, H, H, own, others);
+    if (layer->X) pack_gates(layer->input_panels, layer->W_x, D, H, own, others);
+    for (int d = 0, lines = layer->ids ? D : 1; d < lines; d++)
+        for (int v = own * VECS; v < others * VECS; v++) {
+            int from = v % 4 * H + units_of(v), n = H - units_of(v);
+            vec sum = load(layer->b + from, n);
+            if (layer->ids) sum += load(layer->W_x + (int64_t)d * 4 * H + from, n);
+            *(vec *)(layer->table + ((int64_t)v / VECS * lines + d) * PANEL + v % VECS * WIDTH) = sum;
+        }
     meet(&me, &layer->arrived);
     Part mine = part_of(layer, &me);
-    int first = mine.first, last = mine.last, steps = steps_at_once(&mine), units = blocks(H, WIDTH);
+    int steps = steps_at_once(&mine), units = blocks(H, WIDTH), first = begin(&mine, units), last = end(&mine, units);
+    int64_t unit_panels = (int64_t)H * 4 * WIDTH;
     for (int t = 0; t < layer->steps; t++) {
         if (layer->X && t % steps == 0)
-            for (int p = begin(&mine, units) * 4 / VECS; p < end(&mine, units) * 4 / VECS; p++)
+            for (int p = first * 4 / VECS; p < last * 4 / VECS; p++) {
+                const float *panel = layer->input_panels + (int64_t)p * D * PANEL;
                 for (int s = t; s < min(t + steps, layer->steps); s++)
-                    TILES(first, last, product_tile, 1, D, layer->X + (int64_t)s * B * D, D, 0,
-                          layer->input_panels + (int64_t)p * D * PANEL, layer->table + p * PANEL, gates_of(layer, s, p), PANEL,
-                          PANEL)
-        for (int u = begin(&mine, units) * WIDTH; u < end(&mine, units) * WIDTH; u += WIDTH)
-            TILES(first, last, forward_tile, layer, t, u, layer->panels + (int64_t)u * 4 * H)
+                    for (Tile tile = tiles(&mine, s - t, steps); tile.rows; tile = after(tile)) {
+                        Rows x = {layer->X + ((int64_t)s * B + tile.row) * D, D, 1, 0, 1, D};
+                        product_tile(tile, &x, panel, layer->table + p * PANEL, gates_of(layer, s, p), PANEL, PANEL);
+                    }
+            }
+        for (int u = first; u < last; u++) {
+            int unit = turned(u, first, last, t), next = turned(min(u + 1, last - 1), first, last, t);
+            for (Tile tile = tiles(&mine, 0, 1); tile.rows; tile = after(tile))
+                forward_tile(tile, layer, t, unit * WIDTH, layer->panels + unit * unit_panels,
+                             layer->panels + next * unit_panels);
+        }
         if (mine.columns > 1) meet(&me, &layer->arrived);
     }
 }
 
-/* The gates of units u .. u + PANEL of `rows` rows at step t become dG; t = -1 is the state before the first step */
-INLINE void backward_tile(int rows, int row, const Layer *layer, int t, int u, const float *panel) {
+/* Part q of QUARTERS of dH of units u .. u + PANEL at step t; with the last, the gates of these units become dG. t = -1 is
+   the state before the first step. */
+static void backward_tile(Tile tile, const Layer *layer, int t, int u, int q, const float *panel, const float *next) {
     int H = layer->hidden, B = layer->batch, panels = gate_panels(H), last = t == layer->steps - 1;
-    int64_t at = (int64_t)t * B + row;
-    float *dH = layer->dH + (int64_t)row * H + u, *dC = layer->dC + (int64_t)row * H + u;
+    int64_t at = (int64_t)t * B + tile.row, step = (int64_t)B * H;
+    float *dH = layer->dH + (int64_t)tile.row * H + u, *dC = layer->dC + (int64_t)tile.row * H + u;
     const float *dY = layer->dY + at * H + u, *C = layer->Cs + at * H + u;
-    vec acc[ROWS][VECS];
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) {
-        int here = r * H + j * WIDTH, n = H - u - j * WIDTH;
-        acc[r][j] = last ? load(dH + here, n) : splat(0);
-        if (t >= 0) acc[r][j] += load(dY + here, n);
-    }
-    if (!last)
-        for (int i = 0; i < 4; i++) {
-            int q = share(panels, i, 4);
-            const float *own = t < 0 ? layer->gates : gates_of(layer, t, u * 4 / PANEL + i) + row * PANEL;
-            UNROLL for (int j = 0; j < rows * PANEL; j += 16) __builtin_prefetch(own + j, 1);
-            UNROLL for (int r = 0; r < rows; r++) {
-                __builtin_prefetch(dY + r * H + i * WIDTH);
-                __builtin_prefetch(C + r * H + i * WIDTH);
-            }
-            multiply(rows, share(panels, i + 1, 4) - q, PANEL, gates_of(layer, t + 1, q) + row * PANEL, PANEL,
-                     (int64_t)B * PANEL, panel + (int64_t)q * PANEL * PANEL, acc);
+    vec sums[ROWS][VECS];
+    for (int r = 0; r < tile.rows; r++)
+        UNROLL for (int j = 0; j < VECS; j++) {
+            int here = r * H + j * WIDTH, n = H - u - j * WIDTH;
+            sums[r][j] = q || last ? load(dH + here, n) : splat(0);
+            if (!q && t >= 0) sums[r][j] += load(dY + here, n);
         }
-    if (t < 0) {
-        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++)
-            store(dH + r * H + j * WIDTH, acc[r][j], H - u - j * WIDTH);
+    if (!last) {
+        int from = share(panels, q, QUARTERS), count = share(panels, q + 1, QUARTERS) - from;
+        const float *own = gates_of(layer, t, u * 4 / PANEL + q) + tile.row * PANEL; /* for when the last quarter is done */
+        for (int r = 0; r < tile.rows; r++) {
+            __builtin_prefetch(C + r * H + q * PANEL / QUARTERS);
+            __builtin_prefetch(dY - step + r * H + q * PANEL / QUARTERS); /* for step t - 1 */
+        }
+        Rows x = {gates_of(layer, t + 1, from) + tile.row * PANEL, PANEL, 1, to_next_panel(layer), count, PANEL};
+        Ahead ahead = fetch(tile, count * PANEL, next, own);
+        multiply[tile.rows](&x, panel + (int64_t)from * PANEL * PANEL, &ahead, sums);
+    }
+    if (t < 0 || q < QUARTERS - 1) {
+        for (int r = 0; r < tile.rows; r++)
+            UNROLL for (int j = 0; j < VECS; j++) store(dH + r * H + j * WIDTH, sums[r][j], H - u - j * WIDTH);
         return;
     }
-    UNROLL for (int j = 0; j < VECS; j++) UNROLL for (int r = 0; r < rows; r++) {
-        int here = r * H + j * WIDTH, n = H - u - j * WIDTH;
-        if (n <= 0) break;
-        vec *at_gate[4];
-        UNROLL for (int g = 0; g < 4; g++) {
-            int v = (u / WIDTH + j) * 4 + g;
-            at_gate[g] = (vec *)(gates_of(layer, t, v / VECS) + (row + r) * PANEL + v % VECS * WIDTH);
+    for (int r = 0; r < tile.rows; r++) {
+        vec shown[VECS];
+        UNROLL for (int j = 0; j < VECS; j++) shown[j] = load(C + step + r * H + j * WIDTH, H - u - j * WIDTH);
+        activate(0, VECS, shown);
+        UNROLL for (int j = 0; j < VECS; j++) {
+            int here = r * H + j * WIDTH, n = H - u - j * WIDTH;
+            if (n <= 0) break;
+            vec *at_gate[4];
+            UNROLL for (int g = 0; g < 4; g++) {
+                int v = (u / WIDTH + j) * 4 + g;
+                at_gate[g] = (vec *)(gates_of(layer, t, v / VECS) + (tile.row + r) * PANEL + v % VECS * WIDTH);
+            }
+            vec I = *at_gate[0], F = *at_gate[1], O = *at_gate[2], C_tilda = *at_gate[3];
+            vec cell = load(dC + here, n) + sums[r][j] * O * (1 - shown[j] * shown[j]);
+            *at_gate[0] = cell * C_tilda * I * (1 - I);
+            *at_gate[1] = cell * load(C + here, n) * F * (1 - F);
+            *at_gate[2] = sums[r][j] * shown[j] * O * (1 - O);
+            *at_gate[3] = cell * I * (1 - C_tilda * C_tilda);
+            store(dC + here, cell * F, n);
         }
-        vec I = *at_gate[0], F = *at_gate[1], O = *at_gate[2], C_tilda = *at_gate[3];
-        vec shown = hyperbolic(load(C + (int64_t)B * H + here, n));
-        vec cell = load(dC + here, n) + acc[r][j] * O * (1 - shown * shown);
-        *at_gate[0] = cell * C_tilda * I * (1 - I);
-        *at_gate[1] = cell * load(C + here, n) * F * (1 - F);
-        *at_gate[2] = acc[r][j] * shown * O * (1 - O);
-        *at_gate[3] = cell * I * (1 - C_tilda * C_tilda);
-        store(dC + here, cell * F, n);
     }
 }
 
@@ -324,88 +391,128 @@ static void backward(void *data) {
     Layer *layer = data;
     int H = layer->hidden, B = layer->batch, D = layer->inputs, columns = gate_columns(H), panels = gate_panels(H);
     int units = blocks(H, PANEL), inputs = layer->dX ? blocks(D, PANEL) : 0;
+    int64_t size = (int64_t)columns * PANEL; /* of a panel */
     Thread me = this_thread();
     for (int p = share(units, me.rank, me.size); p < share(units, me.rank + 1, me.size); p++)
-        pack_transposed(layer->panels + (int64_t)p * columns * PANEL, layer->W_h, H, H, p);
+        pack_transposed(layer->panels + p * size, layer->W_h, H, H, p);
     for (int p = share(inputs, me.rank, me.size); p < share(inputs, me.rank + 1, me.size); p++)
-        pack_transposed(layer->input_panels + (int64_t)p * columns * PANEL, layer->W_x, D, H, p);
+        pack_transposed(layer->input_panels + p * size, layer->W_x, D, H, p);
     meet(&me, &layer->arrived);
     Part mine = part_of(layer, &me);
-    int first = mine.first, last = mine.last, steps = steps_at_once(&mine);
-    for (int t = layer->steps - 1; t >= -1; t--) { /* the last for dH alone */
-        for (int p = begin(&mine, units); p < end(&mine, units); p++)
-            TILES(first, last, backward_tile, layer, t, p * PANEL, layer->panels + (int64_t)p * columns * PANEL)
+    int steps = steps_at_once(&mine), first = begin(&mine, units), last = end(&mine, units);
+    for (int t = layer->steps - 1; t >= layer->until; t--) {
+        for (int u = first; u < last; u++) {
+            int p = turned(u, first, last, t), then = turned(min(u + 1, last - 1), first, last, t);
+            const float *panel = layer->panels + p * size, *after_panel = layer->panels + then * size;
+            for (int q = 0; q < QUARTERS; q++) {
+                int64_t quarter = (int64_t)share(panels, q + 1, QUARTERS) * PANEL * PANEL;
+                const float *next = q < QUARTERS - 1 ? panel + quarter : after_panel;
+                for (Tile tile = tiles(&mine, 0, 1); tile.rows; tile = after(tile))
+                    backward_tile(tile, layer, t, p * PANEL, q, panel, next);
+            }
+        }
         if (mine.columns > 1) meet(&me, &layer->arrived);
         if (t >= 0 && t % steps == 0)
-            for (int p = begin(&mine, inputs); p < end(&mine, inputs); p++)
+            for (int p = begin(&mine, inputs); p < end(&mine, inputs); p++) {
+                const float *panel = layer->input_panels + p * size;
                 for (int s = t; s < min(t + steps, layer->steps); s++)
-                    TILES(first, last, product_tile, panels, PANEL, gates_of(layer, s, 0), PANEL, (int64_t)B * PANEL,
-                          layer->input_panels + (int64_t)p * columns * PANEL, NULL, layer->dX + (int64_t)s * B * D + p * PANEL,
-                          D, D - p * PANEL)
-    }
-}
-
-/* sums (rows, VECS vectors) += A (rows, K) times a panel */
-INLINE void gradient_tile(int rows, int row, const float *A, int K, const float *panel, float *sums) {
-    vec acc[ROWS][VECS], *to = (vec *)(sums + (int64_t)row * PANEL);
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) acc[r][j] = to[r * VECS + j];
-    multiply(rows, 1, K, A + (int64_t)row * STRIP, STRIP, 0, panel, acc);
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < VECS; j++) to[r * VECS + j] = acc[r][j];
-}
-
-/* The inverse of pack_gates */
-static void unpack_gates(float *W, const float *panel, int K, int H, int p) {
-    for (int j = 0; j < VECS; j++) {
-        int v = p * VECS + j, n = H - units_of(v);
-        float *to = W + v % 4 * H + units_of(v);
-        for (int k = 0; k < K; k++) store(to + (int64_t)k * 4 * H, *(const vec *)(panel + k * PANEL + j * WIDTH), n);
-    }
-}
-
-/* dW_h, dW_x and db, in strips of steps, panel after panel, with Hs and X transposed */
-static void gradients(void *data) {
-    Layer *layer = data;
-    int H = layer->hidden, D = layer->inputs, B = layer->batch, panels = gate_panels(H);
-    int all = layer->steps * B, strips = blocks(all, STRIP), rows = H + (layer->X ? D : 0);
-    Thread me = this_thread();
-    int begin = share(panels, me.rank, me.size), end = share(panels, me.rank + 1, me.size);
-    int64_t size = (int64_t)(H + D + 1) * PANEL; /* of the sums of a panel: H rows of W_h, D rows of W_x, b */
-    for (int s = share(strips, me.rank, me.size); s < share(strips, me.rank + 1, me.size); s++) {
-        float *to = layer->panels + (int64_t)s * rows * STRIP;
-        int depth = min(STRIP, all - s * STRIP);
-        transpose(to, STRIP, layer->Hs + (int64_t)s * STRIP * H, H, depth, H);
-        if (layer->X) transpose(to + (int64_t)H * STRIP, STRIP, layer->X + (int64_t)s * STRIP * D, D, depth, D);
-    }
-    memset(layer->table + begin * size, 0, sizeof(float) * (end - begin) * size);
-    meet(&me, &layer->arrived);
-    for (int s = 0; s < strips; s++) {
-        const float *turned = layer->panels + (int64_t)s * rows * STRIP;
-        const int64_t *ids = layer->ids ? layer->ids + s * STRIP : NULL;
-        int depth = min(STRIP, all - s * STRIP);
-        for (int p = begin; p < end; p++) {
-            float *sums = layer->table + p * size, *sums_x = sums + (int64_t)H * PANEL;
-            float strip[STRIP * PANEL] __attribute__((aligned(64)));
-            vec *b = (vec *)(sums_x + (int64_t)D * PANEL);
-            for (int k = 0; k < depth; k++) {
-                int t = (s * STRIP + k) / B, r = (s * STRIP + k) % B;
-                const vec *from = (const vec *)(gates_of(layer, t, p) + r * PANEL);
-                vec *row = ids ? (vec *)(sums_x + ids[k] * PANEL) : NULL;
-                UNROLL for (int j = 0; j < VECS; j++) {
-                    vec dG = from[j];
-                    *(vec *)(strip + k * PANEL + j * WIDTH) = dG;
-                    b[j] += dG;
-                    if (row) row[j] += dG;
-                }
+                    for (Tile tile = tiles(&mine, s - t, steps); tile.rows; tile = after(tile)) {
+                        Rows x = {gates_of(layer, s, 0) + tile.row * PANEL, PANEL, 1, to_next_panel(layer), panels, PANEL};
+                        product_tile(tile, &x, panel, NULL, layer->dX + (int64_t)s * B * D + p * PANEL, D, D - p * PANEL);
+                    }
             }
-            TILES(0, H, gradient_tile, turned, depth, strip, sums)
-            if (layer->X) TILES(0, D, gradient_tile, turned + (int64_t)H * STRIP, depth, strip, sums_x)
+    }
+}
+
+/* A (depth, n) turned for tiles of its columns, each (depth, rows), at STRIP floats for a column */
+static void pack_columns(float *to, const float *A, int n, int depth) {
+    for (int begin = 0; begin < depth; begin += NEAR)
+        for (Tile tile = tile_from(0, n, 0, n); tile.rows; tile = after(tile)) {
+            const float *from = A + tile.row;
+            float *at = to + (int64_t)tile.row * STRIP;
+            for (int k = begin; k < min(begin + NEAR, depth); k++) {
+                /* A constant count is quicker; what is too much is overwritten by the next */
+                int count = (depth - k) * tile.rows >= ROWS ? ROWS : tile.rows;
+                memcpy(at + k * tile.rows, from + (int64_t)k * n, count * sizeof(float));
+            }
+        }
+}
+
+/* The inverse of pack_gates for panel p */
+static void unpack_gates(float *W, const float *panel, int K, int H, int p) {
+    for (int k = 0; k < K; k++)
+        for (int j = 0; j < VECS; j++) {
+            int v = p * VECS + j, u = units_of(v);
+            store(W + ((int64_t)k * 4 + v % 4) * H + u, *(const vec *)(panel + k * PANEL + j * WIDTH), H - u);
+        }
+}
+
+/* A strip: lines of panel p of dG, those that are taken after it, and whether it begins or ends the sum over all steps */
+typedef struct { const float *lines, *next; int depth, p, first, last; } Strip;
+
+/* Rows of W, whose columns are gates, += these columns of A, turned, times the strip; `kept` are the sums between strips */
+static void gradient_tile(Tile tile, const Strip *strip, const float *columns, float *W, int H, float *kept) {
+    vec sums[ROWS][VECS], *between = (vec *)(kept + (int64_t)tile.row * PANEL);
+    for (int r = 0; r < tile.rows; r++)
+        UNROLL for (int j = 0; j < VECS; j++) sums[r][j] = strip->first ? splat(0) : between[r * VECS + j];
+    Rows x = {columns + (int64_t)tile.row * STRIP, 1, tile.rows, 0, 1, strip->depth};
+    Ahead ahead = fetch(tile, strip->depth, strip->next, (float *)(between + ROWS * VECS));
+    multiply[tile.rows](&x, strip->lines, &ahead, sums);
+    for (int r = 0; r < tile.rows; r++)
+        if (strip->last)
+            unpack_gates(W + (int64_t)(tile.row + r) * 4 * H, (float *)sums[r], 1, H, strip->p);
+        else
+            memcpy(between + r * VECS, sums[r], sizeof sums[r]);
+}
+
+/* b += all lines of a strip; rows[ids[k]] += line k, if there are ids */
+static void add_lines(const Strip *strip, const int64_t *ids, float *rows, float *b) {
+    vec *sum = (vec *)b;
+    for (int k = 0; k < strip->depth; k++) {
+        const vec *line = (const vec *)(strip->lines + k * PANEL);
+        UNROLL for (int j = 0; j < VECS; j++) {
+            sum[j] += line[j];
+            if (ids) ((vec *)(rows + ids[k] * PANEL))[j] += line[j];
         }
     }
-    for (int p = begin; p < end; p++) {
-        const float *sums = layer->table + p * size;
-        unpack_gates(layer->dW_h, sums, H, H, p);
-        unpack_gates(layer->dW_x, sums + (int64_t)H * PANEL, D, H, p);
-        unpack_gates(layer->db, sums + (int64_t)(H + D) * PANEL, 1, H, p);
+}
+
+/* dW_h, dW_x and db, in strips of steps, panel after panel */
+static void gradients(void *data) {
+    Layer *layer = data;
+    int H = layer->hidden, D = layer->inputs, all = layer->steps * layer->batch, strips = blocks(all, STRIP);
+    int of_X = layer->X ? D : 0, rows = H + of_X, panels = gate_panels(H);
+    Thread me = this_thread();
+    for (int s = share(strips, me.rank, me.size); s < share(strips, me.rank + 1, me.size); s++) {
+        float *to = layer->panels + (int64_t)s * rows * STRIP;
+        int64_t begin = (int64_t)s * STRIP;
+        pack_columns(to, layer->Hs + begin * H, H, min(STRIP, all - begin));
+        if (layer->X) pack_columns(to + (int64_t)H * STRIP, layer->X + begin * D, D, min(STRIP, all - begin));
+    }
+    int first = share(panels, me.rank, me.size), last = share(panels, me.rank + 1, me.size);
+    int64_t size = (int64_t)(H + D + 1) * PANEL; /* of the sums of a panel: H rows of W_h, D rows of W_x, b */
+    for (int p = first; p < last; p++) memset(layer->table + p * size + H * PANEL, 0, sizeof(float) * (D + 1) * PANEL);
+    meet(&me, &layer->arrived);
+    for (int s = 0; s < strips; s++) {
+        const float *columns = layer->panels + (int64_t)s * rows * STRIP;
+        int64_t begin = (int64_t)s * STRIP;
+        for (int p = first; p < last; p++) {
+            float *sums = layer->table + p * size, *sums_x = sums + (int64_t)H * PANEL;
+            const float *lines = gates_of(layer, 0, p) + begin * PANEL;
+            const float *next = lines + to_next_panel(layer);
+            if (p == last - 1) next = gates_of(layer, 0, first) + (begin + STRIP) * PANEL;
+            Strip strip = {lines, next, min(STRIP, all - begin), p, s == 0, s == strips - 1};
+            add_lines(&strip, layer->ids ? layer->ids + begin : NULL, sums_x, sums_x + (int64_t)D * PANEL);
+            for (Tile tile = tile_from(0, H, 0, rows); tile.rows; tile = after(tile))
+                gradient_tile(tile, &strip, columns, layer->dW_h, H, sums);
+            for (Tile tile = tile_from(0, of_X, H, rows); tile.rows; tile = after(tile))
+                gradient_tile(tile, &strip, columns + (int64_t)H * STRIP, layer->dW_x, H, sums_x);
+        }
+    }
+    for (int p = first; p < last; p++) {
+        const float *sums_x = layer->table + p * size + (int64_t)H * PANEL;
+        if (layer->ids) unpack_gates(layer->dW_x, sums_x, D, H, p);
+        unpack_gates(layer->db, sums_x + (int64_t)D * PANEL, 1, H, p);
     }
 }
 
@@ -431,12 +538,13 @@ int layer_forward(int steps, int batch, int inputs, int hidden, const float *X, 
     return run_layer(layer, forward, threads, hidden * columns, X ? inputs * columns : 0, ids ? inputs * columns : columns);
 }
 
-/* The gates become dG. dH and dC come in as the gradients of the last state and go out as those of the first; dX may be
-   NULL: not wanted */
+/* The gates become dG. dH and dC come in as the gradients of the last state and go out as those of the first, dH only if
+   `wants_dH`; dX may be NULL: not wanted */
 int layer_backward(int steps, int batch, int inputs, int hidden, const float *W_x, const float *W_h, float *gates, float *Cs,
-                   const float *dY, float *dH, float *dC, float *dX, int row_blocks, int threads) {
+                   const float *dY, float *dH, float *dC, float *dX, int wants_dH, int row_blocks,
+                   int threads) {
     Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .W_x = W_x, .W_h = W_h, .gates = gates,
-                   .Cs = Cs, .dY = dY, .dH = dH, .dC = dC, .dX = dX, .row_blocks = row_blocks};
+                   .Cs = Cs, .dY = dY, .dH = dH, .dC = dC, .dX = dX, .row_blocks = row_blocks, .until = wants_dH ? -1 : 0};
     int64_t panel = (int64_t)PANEL * gate_columns(hidden);
     return run_layer(layer, backward, threads, blocks(hidden, PANEL) * panel, dX ? blocks(inputs, PANEL) * panel : 0, 0);
 }

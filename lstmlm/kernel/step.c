@@ -99,10 +99,12 @@ static void product(int N, const float *x, int K, const float *W, const float *s
 static void cells(const float *S, const float *R, const float *C, float *next_H, float *next_C, int H) {
     for (int u = 0; u < H; u += WIDTH) {
         const vec *s = (const vec *)(S + u * 4), *r = (const vec *)(R + u * 4);
-        vec I = sigmoid(s[0] + r[0]), F = sigmoid(s[1] + r[1]), O = sigmoid(s[2] + r[2]), C_tilda = hyperbolic(s[3] + r[3]);
-        vec cell = F * load(C + u, H - u) + I * C_tilda;
+        vec gates[4] = {s[0] + r[0], s[1] + r[1], s[2] + r[2], s[3] + r[3]};
+        activate(3, 4, gates);
+        vec cell = gates[1] * load(C + u, H - u) + gates[0] * gates[3];
         store(next_C + u, cell, H - u);
-        store(next_H + u, O * hyperbolic(cell), H - u);
+        activate(0, 1, &cell);
+        store(next_H + u, gates[2] * cell, H - u);
     }
 }
 

@@ -24,7 +24,10 @@ typedef float vec __attribute__((vector_size(4 * WIDTH)));
 typedef float loose __attribute__((vector_size(4 * WIDTH), aligned(4))); /* at any address */
 typedef int32_t ints __attribute__((vector_size(4 * WIDTH)));
 
+#define MOST 6 /* vectors that `activate` takes */
+
 #define INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
@@ -38,13 +41,13 @@ INLINE int max(int a, int b) { return a > b ? a : b; }
 INLINE int blocks(int of, int size) { return (of + size - 1) / size; }
 INLINE vec splat(float x) { return x - (vec){0}; }
 
-static __attribute__((noinline)) vec load_short(const float *from, int n) {
+static NOINLINE vec load_short(const float *from, int n) {
     vec v = {0};
     for (int i = 0; i < n; i++) v[i] = from[i];
     return v;
 }
 
-static __attribute__((noinline)) void store_short(float *to, vec v, int n) {
+static NOINLINE void store_short(float *to, vec v, int n) {
     for (int i = 0; i < n; i++) to[i] = v[i];
 }
 
@@ -68,19 +71,26 @@ INLINE vec clamp(vec x, float low, float high) { /* NaN stays */
 #endif
 }
 
-/* e^x = 2^n + 2^n (e^r - 1), with |r| <= log(2) / 2: the two terms. e^r - 1 by its series to r^7 with the coefficients
-   moved a little to level the error (Cephes, expf): 1e-7 relative. */
-INLINE void power(vec x, vec *whole, vec *rest) {
+/* In each of `count` vectors, e^x - 1 = (2^n - 1) + 2^n (e^r - 1) with |r| <= log(2) / 2, and e^r - 1 = r + r^2 p(r), its
+   series with the coefficients moved to level the error: 1e-7 relative. Operation by operation for all vectors: each waits
+   for the one before, so it takes four or five vectors side by side to keep a processor busy. */
+INLINE void exp_minus_1(int count, vec *x) {
     const float rounder = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer, in the last bits */
-    vec shifted = x * 1.44269504f + rounder, n = shifted - rounder;
-    vec r = (x - n * 0.693359375f) + n * 2.12194440e-4f; /* log(2) in two parts */
-    vec p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    *whole = (vec)(((ints)shifted << 23) + (127 << 23));
-    *rest = *whole * (p * r * r + r);
+    vec power[MOST], r[MOST], p[MOST];
+#define EACH UNROLL for (int j = 0; j < count; j++)
+    EACH x[j] = clamp(x[j], -87, 87);
+    EACH power[j] = x[j] * 1.44269504f + rounder;
+    EACH p[j] = power[j] - rounder;
+    EACH power[j] = (vec)(((ints)power[j] << 23) + (127 << 23));
+    EACH r[j] = (x[j] - p[j] * 0.693359375f) + p[j] * 2.12194440e-4f; /* log(2) in two parts */
+    EACH p[j] = r[j] * 1.3814540580e-3f + 8.3687454462e-3f;
+    EACH p[j] = p[j] * r[j] + 4.1668388993e-2f;
+    EACH p[j] = p[j] * r[j] + 1.6666521132e-1f;
+    EACH p[j] = p[j] * r[j] + 4.9999994040e-1f;
+    EACH p[j] = p[j] * r[j];
+    EACH p[j] = p[j] * r[j] + r[j];
+    EACH x[j] = power[j] * p[j] + (power[j] - 1);
+#undef EACH
 }
 
 INLINE vec reciprocal(vec x) {
@@ -92,15 +102,12 @@ INLINE vec reciprocal(vec x) {
 #endif
 }
 
-INLINE vec sigmoid(vec x) {
-    vec whole, rest;
-    power(clamp(-x, -87, 87), &whole, &rest);
-    return reciprocal(1 + whole + rest);
-}
-
-INLINE vec hyperbolic(vec x) { /* tanh x = (e^2x - 1) / (e^2x + 1), right to the last bits near 0 too */
-    vec whole, rest;
-    power(clamp(x + x, -20, 20), &whole, &rest);
-    vec m = (whole - 1) + rest;
-    return m * reciprocal(m + 2);
+/* sigmoid x = 1 / (e^-x + 1) of the first vectors, tanh x = (e^2x - 1) / (e^2x + 1) of the others, right to the last bits
+   near 0 too */
+INLINE void activate(int sigmoids, int count, vec *x) {
+    vec share[MOST];
+    UNROLL for (int j = 0; j < count; j++) x[j] = j < sigmoids ? -x[j] : x[j] + x[j];
+    exp_minus_1(count, x);
+    UNROLL for (int j = 0; j < count; j++) share[j] = reciprocal(x[j] + 2);
+    UNROLL for (int j = 0; j < count; j++) x[j] = j < sigmoids ? share[j] : x[j] * share[j];
 }
