@@ -79,7 +79,7 @@ class Loops:
         wants_dX: bool,
         wants_dH: bool,
     ):
-        """dG (T, B, 4H) in the place of the gates; dH, dC of the state before the first step; dX. dX and dH: or None."""
+        """dG (T, B, 4H) in the place of the gates; dH, dC of the state before the first step; dX. None: not wanted."""
         for t in reversed(range(len(gates))):
             I, F, O, C_tilda = gates[t].chunk(4, 1)
             shown = Cs[t + 1].tanh()

@@ -54,7 +54,9 @@ def portable_kernel(tmp_path_factory):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("kernel", ["C", "portable C", "PyTorch"])
 @pytest.mark.parametrize(("T", "B", "D", "H"), [(1, 1, 7, 5), (5, 3, 24, 24), (4, 11, 65, 64), (12, 50, 9, 100)])
-def test_it_is_the_books_layer_at_any_size_and_the_same_bits_each_time(request, monkeypatch, T, B, D, H, kernel, threads):
+def test_it_is_the_books_layer_at_any_size_and_the_same_bits_each_time(
+    request, monkeypatch, T, B, D, H, kernel, threads
+):
     if kernel == "PyTorch":
         monkeypatch.setattr(native, "takes", lambda W: False)
     elif kernel == "portable C":
