@@ -28,6 +28,7 @@ from machine import machine
 from lstmlm.compose import compose_settings
 from lstmlm.corpus import read_corpus
 from lstmlm.initialization import initialize
+from lstmlm.machine import keep_memory
 from lstmlm.model import RNNModel
 from lstmlm.pace import training_step
 from lstmlm.plan import Recipe
@@ -139,6 +140,7 @@ def main() -> None:
     options.add_argument("--json", action="store_true", help="print one JSON list")
     chosen = options.parse_args()
     torch.set_num_threads(1)
+    keep_memory()  # as in a run
     with tempfile.TemporaryDirectory() as folder:
         rows = [row for key in SIZES for row in vary(key, chosen.quick, Path(folder))]
     if chosen.out:

@@ -25,6 +25,7 @@ import torch.nn.functional as functional
 from machine import machine
 
 from lstmlm.initialization import initialize
+from lstmlm.machine import keep_memory
 from lstmlm.model import RNNModel
 from lstmlm.optim import build_optimizer, grad_clipping
 from lstmlm.scratch import get_lstm_params, init_lstm_state, lstm
@@ -152,6 +153,7 @@ def main() -> None:
     options = options.parse_args()
     backends = ["nn", "fused"] if options.quick else options.backends.split(",")
     backends += ["nn"] * ("nn" not in backends)
+    keep_memory()  # as in a run
     cores = torch.get_num_threads()
     threads = sorted({1, cores}) if options.threads is None else [int(n) for n in options.threads.split(",")]
     words = options.sizes or ("1x256,2x256" if options.quick else None)

@@ -21,7 +21,7 @@ from lstmlm.evaluation import first
 from lstmlm.floors import Floor, best_ngram, ngram_floors, unigram_nats
 from lstmlm.grammar import to_yaml
 from lstmlm.initialization import initialize
-from lstmlm.machine import cores
+from lstmlm.machine import cores, keep_memory
 from lstmlm.model import RNNModel
 from lstmlm.optim import build_optimizer
 from lstmlm.outcome import final_figures, final_scores
@@ -52,6 +52,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
     With a checkpoint of the same run, go on from there.
     """
     global _cpu_started
+    keep_memory()
     asked, streams = prepared.config, make_streams(prepared)
     prepared, seconds = paced(prepared, streams)
     config, corpus, vocab = prepared.config, prepared.corpus, prepared.corpus.vocab
