@@ -169,5 +169,5 @@ def trace_picture(trace: Trace, path: Path, count: int = 24) -> None:
         axes.set_yticks(range(len(units)), units, fontsize=6)
         axes.set_ylabel("unit")
         axes.set_title(f"{title}, layer {trace.layer}", loc="left", fontsize=10)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, format="png")
     plt.close(figure)

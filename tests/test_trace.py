@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from conftest import make_model
+from conftest import SMALL_RUN, make_model
 
 from lstmlm import trace
 from lstmlm.backends import BACKENDS
@@ -65,6 +65,16 @@ def test_a_trained_model_is_traced_in_table_json_and_picture(run_directory, comm
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 10_000
     row = json.loads(command("trace", str(run_directory), "--text", "The", "--json")[1])
     assert row["text"] == "The" and len(row["C"]) == 3 and len(row["C"][0]) == 24
+
+
+@pytest.mark.parametrize(("alphabet", "read"), [("time ", "e time eee"), ("0123456789", "0")])
+def test_without_a_text_it_reads_what_the_model_knows_of_its_own(train, command, tmp_path, alphabet, read):
+    (tmp_path / "text.txt").write_text(alphabet * 400)
+    words = ["data=file", f"data.path={tmp_path / 'text.txt'}", *SMALL_RUN, "train.max_steps=2"]
+    assert train(*words, f"hydra.run.dir={tmp_path / 'run'}")[0] == 0
+    code, out, _ = command("trace", str(tmp_path / "run"), "--json", "--png", str(tmp_path / "picture.of"))
+    assert code == 0 and json.loads(out)["text"] == read
+    assert (tmp_path / "picture.of").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

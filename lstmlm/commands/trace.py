@@ -7,9 +7,11 @@ from pathlib import Path
 from lstmlm.commands import arguments
 from lstmlm.errors import BadInput
 
+TEXT = "The time keeper"
+
 
 def add(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--text", help="what the model reads (default: The time keeper)")
+    command.add_argument("--text", help=f"what the model reads (default: {TEXT}, or what it knows of that)")
     command.add_argument("--layer", type=int, default=0, help="whose gates, counted from 0 (default: 0)")
     command.add_argument("--png", metavar="FILE", help="draw gates and cell state as heat maps")
     arguments.checkpoint(command, nargs="?")
@@ -34,10 +36,14 @@ def run(options: argparse.Namespace) -> None:
 
     import torch
 
-    from lstmlm.unknown import check_text
+    from lstmlm.unknown import check_text, without_unknown
+    from lstmlm.writer import first_character
 
     model, vocab = checkpoint.load(checkpoint.find(options.checkpoint)).build(options.backend)
-    text = check_text(vocab, "The time keeper" if options.text is None else options.text, "--text")
+    if options.text is None:
+        text = without_unknown(vocab, TEXT) or first_character(vocab)
+    else:
+        text = check_text(vocab, options.text, "--text")
     if not text:
         raise BadInput("--text: is empty: give a text of one character or more")
     followed = trace.trace(model, torch.from_numpy(vocab.encode(text)), text, options.layer)
