@@ -25,10 +25,11 @@
                    of the units k * WIDTH and on: a tile that has summed all four finishes these units' cells.
        L1, L2      a panel is the part of the matrix that meets one tile, VECS vectors of each line, copied to lie in the
                    order in which they are read. All rows pass over H lines of a panel before the next H lines, and while
-                   they do, those next ones are fetched, a little at a time: as L3 gives 10 bytes in a cycle, and a tile
-                   takes 20, a core never waits if it has 12 rows or more. Every second step takes the panels in reverse:
-                   what is left of the matrix in L2 is used first. Products of many steps are done in chunks of CHUNK
-                   rows, just before (X W_x) or after (dX) the steps themselves, while what they share is still near.
+                   they do, those next ones are fetched, a little at a time: L3 gives 10 bytes in a cycle, and a tile takes
+                   20, so a core never waits if it has 12 rows or more. (A matrix that L2 holds is left alone.) Every
+                   second step takes the panels in reverse: what is left of the matrix in L2 is used first. Products of
+                   many steps are done in chunks of CHUNK rows, just before (X W_x) or after (dX) the steps themselves,
+                   while what they share is still near.
        threads     the layer: blocks of the batch times blocks of units. Rows do not depend on each other, so threads with
                    rows of their own never wait. Units need all of Hs_t, so threads with units of their own meet after
                    each step, but each reads only its part of W_h: better when that outgrows a core's cache.
@@ -57,7 +58,8 @@ enum {
     QUARTERS = 4,         /* of a panel of W_h^T, which is that much longer than one of W_h */
     CHUNK = 16 * ROWS,    /* rows that stay in L2 while all panels pass by */
     NEAR = 32,            /* rows that stay in L1 while they are packed */
-    LINE = 16             /* floats in a line of the cache */
+    LINE = 16,            /* floats in a line of the cache */
+    HALF_L2 = 1 << 18     /* floats that a core's L2 will hold beside what else goes through it */
 };
 
 /* The products */
@@ -130,10 +132,12 @@ INLINE Tile tile_from(int row, int last, int before, int all) {
 }
 INLINE Tile after(Tile tile) { return tile_from(tile.row + tile.rows, tile.last, tile.before + tile.rows, tile.all); }
 
-/* While this tile passes over so many lines: its part of as many that come next, and its own rows, lines of PANEL floats */
+/* While this tile passes over so many lines: its part of as many that come next (NULL: they are near), and its own rows,
+   lines of PANEL floats */
 INLINE Ahead fetch(Tile tile, int lines, const float *next, const float *own) {
     int from = PANEL * tile.before / tile.all, to = PANEL * (tile.before + tile.rows) / tile.all;
-    return (Ahead){next + (int64_t)lines * from, to - from, own, blocks(tile.rows * PANEL, max(1, lines))};
+    int own_pace = blocks(tile.rows * PANEL, max(1, lines));
+    return next ? (Ahead){next + (int64_t)lines * from, to - from, own, own_pace} : (Ahead){own, 0, own, own_pace};
 }
 
 /* Gates of a row in floats, panels that they are in, and what vector v of them is: gate v % 4 of the units from here on */
@@ -215,6 +219,7 @@ static float *floats(int64_t count) { return aligned_alloc(64, (size_t)(count * 
 typedef struct {
     int steps, batch, inputs, hidden, row_blocks, arrived;
     int until; /* the step that the way back ends with; -1: the state before the first */
+    int far;   /* do the packed weights outgrow half of an L2? */
     const int64_t *ids;
     const float *X, *W_x, *W_h, *b, *dY;
     float *gates, *Hs, *Cs, *dH, *dC, *dX, *dW_x, *dW_h, *db;
@@ -262,7 +267,7 @@ static void product_tile(Tile tile, const Rows *x, const float *panel, const flo
         UNROLL for (int j = 0; j < VECS; j++) store(out + (tile.row + r) * ldo + j * WIDTH, sums[r][j], n - j * WIDTH);
 }
 
-/* Units u .. u + WIDTH at step t; the panels of their gates, and those that come next */
+/* Units u .. u + WIDTH at step t; the panels of their gates, and those to fetch */
 static void forward_tile(Tile tile, const Layer *layer, int t, int u, const float *panels, const float *next) {
     int H = layer->hidden, B = layer->batch, n = H - u, p = u * 4 / PANEL;
     int64_t at = (int64_t)t * B + tile.row, step = (int64_t)B * H;
@@ -278,7 +283,7 @@ static void forward_tile(Tile tile, const Layer *layer, int t, int u, const floa
             __builtin_prefetch(C + r * H + step, 1);
             __builtin_prefetch(Y + r * H, 1);
         }
-        Ahead ahead = fetch(tile, H, next + (int64_t)i * H * PANEL, own);
+        Ahead ahead = fetch(tile, H, next ? next + (int64_t)i * H * PANEL : NULL, own);
         multiply[tile.rows](&x, panels + (int64_t)i * H * PANEL, &ahead, sums[i]);
     }
     vec O[ROWS], cells[ROWS] = {0};
@@ -300,11 +305,11 @@ static void forward(void *data) {
     Layer *layer = data;
     int H = layer->hidden, D = layer->inputs, B = layer->batch, panels = gate_panels(H);
     Thread me = this_thread();
-    int own = share(panels, me.rank, me.size), others = share(panels, me.rank + 1, me.size);
-    pack_gates(layer->panels, layer->W_h, H, H, own, others);
-    if (layer->X) pack_gates(layer->input_panels, layer->W_x, D, H, own, others);
+    int own = share(panels, me.rank, me.size), own_end = share(panels, me.rank + 1, me.size); /* panels to pack */
+    pack_gates(layer->panels, layer->W_h, H, H, own, own_end);
+    if (layer->X) pack_gates(layer->input_panels, layer->W_x, D, H, own, own_end);
     for (int d = 0, lines = layer->ids ? D : 1; d < lines; d++)
-        for (int v = own * VECS; v < others * VECS; v++) {
+        for (int v = own * VECS; v < own_end * VECS; v++) {
             int from = v % 4 * H + units_of(v), n = H - units_of(v);
             vec sum = load(layer->b + from, n);
             if (layer->ids) sum += load(layer->W_x + (int64_t)d * 4 * H + from, n);
@@ -328,7 +333,7 @@ static void forward(void *data) {
             int unit = turned(u, first, last, t), next = turned(min(u + 1, last - 1), first, last, t);
             for (Tile tile = tiles(&mine, 0, 1); tile.rows; tile = after(tile))
                 forward_tile(tile, layer, t, unit * WIDTH, layer->panels + unit * unit_panels,
-                             layer->panels + next * unit_panels);
+                             layer->far ? layer->panels + next * unit_panels : NULL);
         }
         if (mine.columns > 1) meet(&me, &layer->arrived);
     }
@@ -408,7 +413,7 @@ static void backward(void *data) {
                 int64_t quarter = (int64_t)share(panels, q + 1, QUARTERS) * PANEL * PANEL;
                 const float *next = q < QUARTERS - 1 ? panel + quarter : after_panel;
                 for (Tile tile = tiles(&mine, 0, 1); tile.rows; tile = after(tile))
-                    backward_tile(tile, layer, t, p * PANEL, q, panel, next);
+                    backward_tile(tile, layer, t, p * PANEL, q, panel, layer->far ? next : NULL);
             }
         }
         if (mine.columns > 1) meet(&me, &layer->arrived);
@@ -525,6 +530,7 @@ static int run_layer(Layer layer, void (*part)(void *), int threads, int64_t pan
     layer.panels = memory;
     layer.input_panels = memory + panels;
     layer.table = memory + panels + input_panels;
+    layer.far = panels + input_panels > HALF_L2;
     run(threads, part, &layer);
     free(memory);
     return 1;
@@ -541,8 +547,7 @@ int layer_forward(int steps, int batch, int inputs, int hidden, const float *X, 
 /* The gates become dG. dH and dC come in as the gradients of the last state and go out as those of the first, dH only if
    `wants_dH`; dX may be NULL: not wanted */
 int layer_backward(int steps, int batch, int inputs, int hidden, const float *W_x, const float *W_h, float *gates, float *Cs,
-                   const float *dY, float *dH, float *dC, float *dX, int wants_dH, int row_blocks,
-                   int threads) {
+                   const float *dY, float *dH, float *dC, float *dX, int wants_dH, int row_blocks, int threads) {
     Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .W_x = W_x, .W_h = W_h, .gates = gates,
                    .Cs = Cs, .dY = dY, .dH = dH, .dC = dC, .dX = dX, .row_blocks = row_blocks, .until = wants_dH ? -1 : 0};
     int64_t panel = (int64_t)PANEL * gate_columns(hidden);
