@@ -43,7 +43,7 @@ class FusedLayer(torch.autograd.Function):
         if graph_is_kept():
             gates = gates.clone()  # dG will take their place
         wants_dX, _, _, _, wants_dH, _ = ctx.needs_input_grad
-        dG, dH, dC, dX = ctx.steps.backward(W_x, W_h, gates, Cs, dY, dH, dC, wants_dX, wants_dH)
+        dG, dH, dC, dX = ctx.steps.backward(W_x, W_h, gates, Cs, (dY, dH, dC), wants_dX, wants_dH)
         dW_x, dW_h, db = ctx.steps.gradients(X, Hs[:-1], dG, W_x)
         return dX, dW_x, dW_h, db, dH, dC
 
@@ -68,18 +68,11 @@ class Loops:
         return gates
 
     @staticmethod
-    def backward(
-        W_x: Tensor,
-        W_h: Tensor,
-        gates: Tensor,
-        Cs: Tensor,
-        dY: Tensor,
-        dH: Tensor,
-        dC: Tensor,
-        wants_dX: bool,
-        wants_dH: bool,
-    ):
-        """dG (T, B, 4H) in the place of the gates; dH, dC of the state before the first step; dX. None: not wanted."""
+    def backward(W_x: Tensor, W_h: Tensor, gates: Tensor, Cs: Tensor, grads: tuple, wants_dX: bool, wants_dH: bool):
+        """From dY (T, B, H) and dH, dC (B, H) of the last state: dG (T, B, 4H), in the place of the gates; dH and dC of
+        the state before the first step; dX (T, B, D). Where dX or dH is not wanted: None.
+        """
+        dY, dH, dC = grads
         for t in reversed(range(len(gates))):
             I, F, O, C_tilda = gates[t].chunk(4, 1)
             shown = Cs[t + 1].tanh()

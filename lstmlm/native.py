@@ -80,21 +80,11 @@ def forward(X: Tensor, W_x: Tensor, W_h: Tensor, b: Tensor, Hs: Tensor, Cs: Tens
     return gates
 
 
-def backward(
-    W_x: Tensor,
-    W_h: Tensor,
-    gates: Tensor,
-    Cs: Tensor,
-    dY: Tensor,
-    dH: Tensor,
-    dC: Tensor,
-    wants_dX: bool,
-    wants_dH: bool,
-):
+def backward(W_x: Tensor, W_h: Tensor, gates: Tensor, Cs: Tensor, grads: tuple, wants_dX: bool, wants_dH: bool):
     """As `Loops.backward`."""
     (T, B, _), D, H, threads = gates.shape, len(W_x), len(W_h), torch.get_num_threads()
     dX = gates.new_empty(T, B, D) if wants_dX else None
-    dY, dH, dC = dY.contiguous(), dH.clone(), dC.clone()
+    dY, dH, dC = grads[0].contiguous(), grads[1].clone(), grads[2].clone()  # dH and dC are written to
     tensors = map(at, (W_x, W_h, gates, Cs, dY, dH, dC, dX))
     enough(library().layer_backward(T, B, D, H, *tensors, wants_dH, row_blocks(B, H, threads), threads))
     torch.autograd.graph.increment_version(gates)

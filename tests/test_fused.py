@@ -77,6 +77,34 @@ def test_it_is_the_books_layer_at_any_size_and_the_same_bits_each_time(
         assert all(torch.equal(a, b) for a, b in zip(outcome(fused, X, state), first, strict=True))
 
 
+def test_the_kernel_gives_the_same_bits_with_any_number_of_threads_and_way_of_sharing(monkeypatch):
+    if native.library() is None:
+        pytest.skip("there is no C compiler")
+    T, B, D, H = 9, 60, 33, 100  # two strips of steps for the gradients of the weights
+    fused, state, X = layers(D, H, torch.float32)[1], (torch.randn(B, H), torch.randn(B, H)), torch.randn(T, B, D)
+    outcomes = []
+    for threads, rows in ((1, 1), (2, 1), (2, 2), (3, 3), (3, 2)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(native, "row_blocks", lambda B, H, threads, rows=rows: rows)
+        fused.zero_grad()
+        outcomes.append(outcome(fused, X, state))
+    assert all(torch.equal(a, b) for other in outcomes[1:] for a, b in zip(other, outcomes[0], strict=True))
+
+
+@pytest.mark.parametrize("kernel", ["C", "PyTorch"])
+def test_the_gradients_of_the_weights_are_the_same_where_nobody_asks_for_that_of_the_state(monkeypatch, kernel):
+    if kernel == "PyTorch":
+        monkeypatch.setattr(native, "takes", lambda W: False)
+    elif native.library() is None:
+        pytest.skip("there is no C compiler")
+    fused, X = layers(7, 24, torch.float32)[1], torch.randint(7, (4, 3))
+    state = [torch.randn(3, 24) for _ in "HC"]
+    params, asked = list(fused.parameters()), [part.clone().requires_grad_() for part in state]
+    *wanted, dH, dC = torch.autograd.grad(fused(X, tuple(asked))[0].sin().sum(), [*params, *asked])
+    unwanted = torch.autograd.grad(fused(X, tuple(state))[0].sin().sum(), params)
+    assert all(torch.equal(a, b) and a.any() for a, b in zip(wanted, unwanted, strict=True)) and dH.any() and dC.any()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_graph_that_is_kept_gives_the_same_gradient_again(dtype):
     fused = layers(7, 24, dtype)[1]

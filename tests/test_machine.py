@@ -7,7 +7,7 @@ import sys
 import pytest
 
 
-def faults_of_a_step(before: str) -> float:
+def faults_of_a_step(before: str) -> int:
     """Pages that a process got from the system for one more step of 40 MB, freed like those before."""
     program = f"""
 import resource, torch

@@ -24,7 +24,7 @@ typedef float vec __attribute__((vector_size(4 * WIDTH)));
 typedef float loose __attribute__((vector_size(4 * WIDTH), aligned(4))); /* at any address */
 typedef int32_t ints __attribute__((vector_size(4 * WIDTH)));
 
-#define MOST 6 /* vectors that `activate` takes */
+#define MOST 6 /* vectors that `activate` takes at once, at most */
 
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
