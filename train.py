@@ -2,7 +2,7 @@
 
 import sys
 
-from lstmlm.compose import train
+from lstmlm.runs.launch import train
 
 if __name__ == "__main__":
     sys.exit(train(sys.argv[1:]))

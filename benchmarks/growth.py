@@ -25,14 +25,14 @@ import numpy as np
 import torch
 from machine import machine
 
-from lstmlm.compose import compose_settings
-from lstmlm.corpus import read_corpus
-from lstmlm.initialization import initialize
-from lstmlm.machine import keep_memory
-from lstmlm.model import RNNModel
-from lstmlm.pace import training_step
-from lstmlm.plan import Recipe
-from lstmlm.streams import SequentialStreams
+from lstmlm.model.initialization import initialize
+from lstmlm.model.rnn_model import RNNModel
+from lstmlm.settings.overrides import compose_settings
+from lstmlm.system.machine import keep_memory
+from lstmlm.text.batches import SequentialStreams
+from lstmlm.text.corpus import read_corpus
+from lstmlm.training.plan import Recipe
+from lstmlm.training.thread_tuning import training_step
 
 V = 63  # the vocabulary of the text that comes with the project
 DEFAULT = {"H": 256, "T": 64, "B": 16, "L": 1, "corpus": 150_000}

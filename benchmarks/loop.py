@@ -29,27 +29,28 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 import torch
 from machine import machine
 
-from lstmlm import gradient, run, training
-from lstmlm.backends import BACKENDS
-from lstmlm.compose import compose_settings
-from lstmlm.model import RNNModel
-from lstmlm.prepare import prepare
+from lstmlm.layers.registry import BACKENDS
+from lstmlm.model.rnn_model import RNNModel
+from lstmlm.runs import assemble
+from lstmlm.runs.prepare import prepare
+from lstmlm.settings.overrides import compose_settings
+from lstmlm.training import backprop, trainer
 
 ARITHMETIC = ("forward", "backward", "update")
 SHARES = (*ARITHMETIC, "step", "logging", "between")
 # What is measured: part, the object whose function it is, and the function's name
 PLACES = [
     ("forward", RNNModel, "forward"),
-    ("forward", gradient.functional, "cross_entropy"),
+    ("forward", backprop.functional, "cross_entropy"),
     ("backward", torch.Tensor, "backward"),
     ("update", torch.optim.Optimizer, "zero_grad"),
-    ("update", training, "grad_clipping"),
+    ("update", trainer, "grad_clipping"),
     ("update", torch.optim.AdamW, "step"),
-    ("step", training.Trainer, "train_step"),
-    ("logging", training.Trainer, "log_step"),
-    ("evaluation", training.Trainer, "evaluate"),
-    ("saving", training.Trainer, "save_last"),
-    ("between", training.Trainer, "fit"),
+    ("step", trainer.Trainer, "train_step"),
+    ("logging", trainer.Trainer, "log_step"),
+    ("evaluation", trainer.Trainer, "evaluate"),
+    ("saving", trainer.Trainer, "save_last"),
+    ("between", trainer.Trainer, "fit"),
 ]
 
 
@@ -102,7 +103,7 @@ def shares(backend: str, steps: int) -> dict:
     words += ["train.floors=false", "train.eval_chars=1000"]
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder, measured(clock):
-        run.execute(prepare(compose_settings(words)), Path(folder))
+        assemble.execute(prepare(compose_settings(words)), Path(folder))
     total = sum(clock.seconds[part] for part in SHARES)
     row = {"backend": backend, "ms_per_step": 1000 * total / steps}
     row |= {part: clock.seconds[part] / total for part in SHARES}

@@ -37,8 +37,8 @@ def measure(backend: str, B: int, T: int, H: int, L: int) -> dict[str, int]:
     import torch
     import torch.nn.functional as functional
 
-    from lstmlm.model import RNNModel
-    from lstmlm.optim import build_optimizer, grad_clipping
+    from lstmlm.model.rnn_model import RNNModel
+    from lstmlm.training.optim import build_optimizer, grad_clipping
 
     torch.set_num_threads(1)
     model = RNNModel(V, H, L, 0.2, backend)

@@ -23,12 +23,24 @@ from statistics import fmean
 
 from machine import machine
 
-from lstmlm.commit import write_durably
-from lstmlm.compose import compose_settings
-from lstmlm.config import Config, flatten
-from lstmlm.errors import LstmlmError
-from lstmlm.grammar import to_words
-from lstmlm.leaderboard import IMMATERIAL, Group, Run, differing, find_runs, grouped, header, label, ranked, read_run
+from lstmlm.runs.comparison import (
+    IMMATERIAL,
+    Group,
+    Run,
+    differing,
+    find_runs,
+    grouped,
+    header,
+    label,
+    ranked,
+    read_run,
+)
+from lstmlm.settings.config import Config
+from lstmlm.settings.hydra_yaml import to_words
+from lstmlm.settings.overrides import compose_settings
+from lstmlm.system.dotted import flatten
+from lstmlm.system.durable import write_durably
+from lstmlm.system.errors import LstmlmError
 
 HERE = Path(__file__).resolve().parent
 WINDOW, SEEDS = 64, 3  # characters; fewer seeds are no result

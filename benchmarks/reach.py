@@ -15,8 +15,8 @@ import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as functional
 
-from lstmlm import checkpoint
-from lstmlm.corpus import read_corpus
+from lstmlm.checkpoints import checkpoint
+from lstmlm.text.corpus import read_corpus
 
 REACH, PLACES, WARM_UP = 100, 200, 100
 

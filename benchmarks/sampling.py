@@ -27,11 +27,11 @@ import torch
 from machine import machine
 from torch import nn
 
-from lstmlm.exchange import to_torch
-from lstmlm.initialization import initialize
-from lstmlm.model import RNNModel
-from lstmlm.sampling_settings import SamplingSettings
-from lstmlm.writer import Writer
+from lstmlm.generation.writer import Writer
+from lstmlm.model.initialization import initialize
+from lstmlm.model.rnn_model import RNNModel
+from lstmlm.model.torch_weights import to_torch
+from lstmlm.settings.sampling import SamplingSettings
 
 V, ROUNDS, SECONDS = 66, 40, 0.03  # short turns: what else the machine does then meets all alike
 SIZES = "1x128,1x256,1x512,2x128,2x256,2x512"

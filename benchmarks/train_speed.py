@@ -24,12 +24,12 @@ import torch
 import torch.nn.functional as functional
 from machine import machine
 
-from lstmlm.initialization import initialize
-from lstmlm.machine import keep_memory
-from lstmlm.model import RNNModel
-from lstmlm.optim import build_optimizer, grad_clipping
-from lstmlm.scratch import get_lstm_params, init_lstm_state, lstm
-from lstmlm.streams import SequentialStreams
+from lstmlm.model.initialization import initialize
+from lstmlm.model.rnn_model import RNNModel
+from lstmlm.scratch.lstm import get_lstm_params, init_lstm_state, lstm
+from lstmlm.system.machine import keep_memory
+from lstmlm.text.batches import SequentialStreams
+from lstmlm.training.optim import build_optimizer, grad_clipping
 
 BACKENDS = ("scratch", "cell", "nn", "fused")
 # layers, hidden units, lanes, steps, characters: the book's run, char-rnn's default, and around them

@@ -3,17 +3,18 @@
 import argparse
 import sys
 
-from lstmlm import __version__
-from lstmlm.commands import check, compare, convert, evaluate, floors, generate, lr_find, score, trace
-from lstmlm.compose import refuse, train
-from lstmlm.errors import exit_code_of, show_any_character
+from lstmlm.commands import baselines, check, compare, convert, evaluate, generate, lr_find, score, trace
+from lstmlm.runs.launch import train
+from lstmlm.settings.overrides import refuse
+from lstmlm.system.errors import exit_code_of, show_any_character
+from lstmlm.system.version import __version__
 
 # name: (its file, what it is for)
 COMMANDS = {
     "generate": (generate, "write text from a checkpoint"),
     "evaluate": (evaluate, "score a checkpoint on held-out text"),
     "score": (score, "how probable a model finds a text"),
-    "floors": (floors, "what held-out text costs without a network: n-grams, xz, bzip2"),
+    "floors": (baselines, "what held-out text costs without a network: n-grams, xz, bzip2"),
     "compare": (compare, "put runs beside each other: the lowest validation loss first"),
     "convert": (convert, "make a checkpoint from the weights of another program"),
     "lr_find": (lr_find, "propose a learning rate, for settings of train.py"),
@@ -38,13 +39,13 @@ def parser() -> argparse.ArgumentParser:
 def parse(argv: list[str]) -> argparse.Namespace:
     """The options of a command; overrides may stand among them, where argparse takes words in one stretch only."""
     root = parser()
-    options, rest = root.parse_known_args(argv)
-    if hasattr(options, "overrides"):
-        options.overrides += [word for word in rest if word[:1] != "-"]
+    args, rest = root.parse_known_args(argv)
+    if hasattr(args, "overrides"):
+        args.overrides += [word for word in rest if word[:1] != "-"]
         rest = [word for word in rest if word[:1] == "-"]
     if rest:
         root.error(f"unrecognized arguments: {' '.join(rest)}")
-    return options
+    return args
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,8 +56,8 @@ def main(argv: list[str] | None = None) -> int:
     show_any_character()
 
     def job() -> None:
-        options = parse(argv)
-        options.run(options)
+        args = parse(argv)
+        args.run(args)
         sys.stdout.flush()
 
     return exit_code_of(job)

@@ -15,15 +15,15 @@ import pytest
 from catalogue import CATALOGUE, strikes
 from catalogue.damage import flip
 from catalogue.scene import SMALL, Scene
-from conftest import composed_config
-from killing import outcome
+from helpers.command_line import composed_config
+from helpers.killing import outcome
 
-from lstmlm import checkpoint
-from lstmlm.commit import locked
-from lstmlm.compose import go_on, start
-from lstmlm.errors import BadInput, exit_code_of
-from lstmlm.resume import newest_good
-from lstmlm.rundir import has_checkpoint
+from lstmlm.checkpoints import checkpoint
+from lstmlm.runs.launch import go_on, start
+from lstmlm.runs.resume import newest_good
+from lstmlm.runs.run_directory import has_checkpoint
+from lstmlm.system.durable import locked
+from lstmlm.system.errors import BadInput, exit_code_of
 
 TESTS = Path(__file__).parent
 GROUPS = {"A": 11, "B": 15, "C": 10, "D": 17, "E": 18, "F": 8, "G": 10, "H": 12, "I": 7, "J": 13, "K": 7, "L": 8}

@@ -1,1 +1,1 @@
-"""The sub-commands of `python -m lstmlm`: each file has `add`, its options, and `run`, what it does."""
+"""The sub-commands of lstmlm, a file each."""

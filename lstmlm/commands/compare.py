@@ -5,38 +5,38 @@ import json
 import math
 from pathlib import Path
 
-from lstmlm.commands import arguments
-from lstmlm.errors import BadInput
-from lstmlm.terminal import harmless
+from lstmlm.commands import options
+from lstmlm.system.errors import BadInput
+from lstmlm.system.escape import harmless
 
 
 def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories, or folders of them")
     command.add_argument("--by-split", action="store_true", help="runs of several splits: a table for each")
     command.add_argument("--png", type=Path, metavar="FILE", help="draw the validation losses against the steps")
-    arguments.as_json(command)
+    options.as_json(command)
 
 
-def run(options: argparse.Namespace) -> None:
-    from lstmlm import leaderboard
-    from lstmlm.picture import pyplot
+def run(args: argparse.Namespace) -> None:
+    from lstmlm.runs import comparison
+    from lstmlm.system.plotting import pyplot
 
-    if options.png:
+    if args.png:
         pyplot()  # if it is missing, now and not after the tables
-    runs = leaderboard.ranked(map(leaderboard.read_run, leaderboard.find_runs(options.runs)))
-    tables = leaderboard.by_split(runs)
-    if not options.by_split:
-        leaderboard.refuse_to_mix(tables)
-    if options.png and len(tables) > 1:
+    runs = comparison.ranked(map(comparison.read_run, comparison.find_runs(args.runs)))
+    tables = comparison.by_split(runs)
+    if not args.by_split:
+        comparison.refuse_to_mix(tables)
+    if args.png and len(tables) > 1:
         raise BadInput("--png: draws runs of one split: give those alone")
-    if options.json:
+    if args.json:
         rows = [as_row(run) for table in tables for run in table]
-        groups = [as_group(group) for table in tables for group in leaderboard.grouped(table)]
+        groups = [as_group(group) for table in tables for group in comparison.grouped(table)]
         print(json.dumps({"runs": rows, "groups": groups}))
     else:
         print("\n\n".join(map(account, tables)))
-    if options.png:
-        leaderboard.picture(runs, options.png)
+    if args.png:
+        comparison.picture(runs, args.png)
 
 
 def as_row(run) -> dict:
@@ -70,7 +70,7 @@ def as_group(group) -> dict:
 
 def account(runs: list) -> str:
     """The table of runs that can be compared, a line for each group that differs in the seed alone, and the broken."""
-    from lstmlm.leaderboard import differing, grouped, label
+    from lstmlm.runs.comparison import differing, grouped, label
 
     whole = [run for run in runs if not run.state.startswith("broken")]
     broken = [f"{run.name}: {run.state}" for run in runs if run.state.startswith("broken")]

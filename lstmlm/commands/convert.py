@@ -4,7 +4,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from lstmlm.errors import BadInput
+from lstmlm.system.errors import BadInput
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -20,23 +20,30 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", metavar="FILE.safetensors", help="the checkpoint (default: beside FILE.pt)")
 
 
-def run(options: argparse.Namespace) -> None:
-    source = Path(options.from_torch)
-    out = Path(options.out) if options.out else source.with_suffix(".safetensors")
+def run(args: argparse.Namespace) -> None:
+    source = Path(args.from_torch)
+    out = Path(args.out) if args.out else source.with_suffix(".safetensors")
     if out.exists():
         raise BadInput(f"--out: {out} is there already: choose another name with --out FILE.safetensors")
-    from lstmlm import checkpoint
-    from lstmlm.compose import compose_settings
-    from lstmlm.conversion import UNKNOWN_NATS, book_weights, describe, model_arguments, read_vocabulary, with_unknown
-    from lstmlm.foreign import read_state
-    from lstmlm.vocab import UNK
+    from lstmlm.checkpoints import checkpoint
+    from lstmlm.checkpoints.from_torch import (
+        UNKNOWN_NATS,
+        book_weights,
+        describe,
+        model_arguments,
+        read_vocabulary,
+        with_unknown,
+    )
+    from lstmlm.checkpoints.torch_file import read_state
+    from lstmlm.settings.overrides import compose_settings
+    from lstmlm.text.vocab import UNK
 
     state, source_hash = read_state(source)
     weights = book_weights(state)
     size = len(weights["b_q"])
-    if options.vocab is None:
+    if args.vocab is None:
         raise BadInput(f"--vocab: a torch file does not say which characters its {size} ids are: give --vocab FILE")
-    vocab = read_vocabulary(Path(options.vocab), size)
+    vocab = read_vocabulary(Path(args.vocab), size)
     added = vocab[0] != UNK
     if added:
         vocab, weights = [UNK, *vocab], with_unknown(weights)

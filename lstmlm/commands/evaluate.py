@@ -3,8 +3,8 @@
 import argparse
 import json
 
-from lstmlm.commands import adapting, arguments
-from lstmlm.errors import BadInput
+from lstmlm.commands import adaptive_options, options
+from lstmlm.system.errors import BadInput
 
 
 def add(command: argparse.ArgumentParser) -> None:
@@ -18,45 +18,45 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="also from an empty state every N characters, as transformers are scored",
     )
-    adapting.add(command)
-    arguments.checkpoint(command, "; of several the mean of their probabilities is scored", nargs="+")
-    arguments.weights(command)
-    arguments.backend(command)
-    arguments.as_json(command)
+    adaptive_options.add(command)
+    options.checkpoint(command, "; of several the mean of their probabilities is scored", nargs="+")
+    options.weights(command)
+    options.backend(command)
+    options.as_json(command)
 
 
-def run(options: argparse.Namespace) -> None:
-    if options.windows is not None and options.windows < 1:
-        raise BadInput(f"--windows: must be 1 or more, got {options.windows}")
-    settings = adapting.checked(options)
+def run(args: argparse.Namespace) -> None:
+    if args.windows is not None and args.windows < 1:
+        raise BadInput(f"--windows: must be 1 or more, got {args.windows}")
+    settings = adaptive_options.checked(args)
     import torch
 
-    from lstmlm import checkpoint
-    from lstmlm.ensemble import Ensemble
-    from lstmlm.evaluation import evaluate_pieces, evaluate_windows
-    from lstmlm.held_out import held_out
+    from lstmlm.checkpoints import checkpoint
+    from lstmlm.evaluation.held_out import held_out
+    from lstmlm.evaluation.scoring import evaluate_pieces, evaluate_windows
+    from lstmlm.model.ensemble import Ensemble
 
     torch.set_num_threads(1)  # one stream: products with a vector, for which threads would wait for each other
-    runs = [arguments.loaded(run, options.ema) for run in options.checkpoint]
-    alike(options.checkpoint, "vocabularies", [loaded.record["vocab"] for loaded in runs])
-    parts = [held_out(loaded, options.split, options.file) for loaded in runs]
-    alike(options.checkpoint, f"texts for {parts[0].name}, by hash", [other.split_hash for other in parts])
-    models = [loaded.build(options.backend)[0] for loaded in runs]
+    runs = [options.loaded(run, args.ema) for run in args.checkpoint]
+    alike(args.checkpoint, "vocabularies", [loaded.record["vocab"] for loaded in runs])
+    parts = [held_out(loaded, args.split, args.file) for loaded in runs]
+    alike(args.checkpoint, f"texts for {parts[0].name}, by hash", [other.split_hash for other in parts])
+    models = [loaded.build(args.backend)[0] for loaded in runs]
     part, model = parts[0], models[0] if len(models) == 1 else Ensemble(models)
     score = evaluate_pieces(model, part.pieces)
     if score.num_chars == 0:
         raise BadInput(f"--split: {part.name} has {part.num_chars} characters: scoring needs at least 2")
     row = {"split": part.name, **figures(score, part.bytes_per_char), "num_chars": score.num_chars}
-    if options.windows is not None:
-        windowed = figures(evaluate_windows(model, part.pieces, options.windows), part.bytes_per_char)
-        row |= {"windows": options.windows} | {f"windowed_{key}": value for key, value in windowed.items()}
+    if args.windows is not None:
+        windowed = figures(evaluate_windows(model, part.pieces, args.windows), part.bytes_per_char)
+        row |= {"windows": args.windows} | {f"windowed_{key}": value for key, value in windowed.items()}
     row |= {"num_unknown": part.num_unknown, "split_name": part.split_name, "split_hash": part.split_hash}
     steps, backends = [loaded.record["step"] for loaded in runs], [one.backend for one in models]
-    row |= {"models": len(models), "step": one_or_all(steps), "ema": options.ema, "backend": one_or_all(backends)}
-    if options.adaptive:
-        score, how = adapting.adapted(model, runs[0], part, settings, options)
+    row |= {"models": len(models), "step": one_or_all(steps), "ema": args.ema, "backend": one_or_all(backends)}
+    if args.adaptive:
+        score, how = adaptive_options.adapted(model, runs[0], part, settings, args)
         row |= {"adaptive": figures(score, part.bytes_per_char) | {"settings": how}}
-    print(json.dumps(checkpoint.finite(row)) if options.json else account(row))
+    print(json.dumps(checkpoint.finite(row)) if args.json else account(row))
 
 
 def alike(runs: list[str], what: str, values: list) -> None:
@@ -99,7 +99,7 @@ def account(row: dict) -> str:
     if "windows" in row:
         lines.append(f"in windows of {row['windows']} characters, each from an empty state: {words(row, 'windowed_')}")
     if "adaptive" in row:
-        lines += adapting.account(row["adaptive"]["settings"], words(row["adaptive"]))
+        lines += adaptive_options.account(row["adaptive"]["settings"], words(row["adaptive"]))
     if row["num_unknown"]:
         lines.append(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")
     return "\n".join(lines)

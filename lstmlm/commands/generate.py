@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TextIO
 
-from lstmlm.commands import arguments
-from lstmlm.commands.screen import Piece, Say, converse, note, output, printer, typed
-from lstmlm.errors import BadInput
-from lstmlm.sampling_settings import SamplingSettings
+from lstmlm.commands import options
+from lstmlm.commands.display import Piece, Say, converse, note, output, printer, typed
+from lstmlm.settings.sampling import SamplingSettings
+from lstmlm.system.errors import BadInput
 
 LENGTH, LENGTH_OF_A_TURN = 500, 200
 DRAW = {
@@ -45,10 +45,10 @@ def add(command: argparse.ArgumentParser) -> None:
     option("--novelty", action="store_true", help="then say how much stands word for word in the training text")
     option("--out", metavar="FILE", help="write to a file")
     option("--jsonl", action="store_true", help="print a JSON object on a line for each sample")
-    arguments.checkpoint(command)
-    arguments.weights(command)
-    arguments.backend(command)
-    arguments.as_json(command)
+    options.checkpoint(command)
+    options.weights(command)
+    options.backend(command)
+    options.as_json(command)
 
 
 def characters(given: str) -> float:
@@ -62,80 +62,80 @@ def spelled(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def checked(options: argparse.Namespace) -> SamplingSettings:
+def checked(args: argparse.Namespace) -> SamplingSettings:
     """The settings of the draw. BadInput for what means nothing, or cannot be had together; a note where it is idle."""
     for one, other in CONFLICTS:
-        if getattr(options, one) not in (None, False) and getattr(options, other) not in (None, False):
+        if getattr(args, one) not in (None, False) and getattr(args, other) not in (None, False):
             raise BadInput(f"{spelled(one)}: cannot be had together with {spelled(other)}: leave one out")
-    if options.length is None:
-        options.length = LENGTH_OF_A_TURN if options.interactive else LENGTH
-    if options.length < 0:
-        raise BadInput(f"--length: must be 0 or more, got {options.length}")
-    if not 0 <= options.seed < 2**63:
-        raise BadInput(f"--seed: must be 0 or more, got {options.seed}")
-    if options.samples is not None and options.samples < 1:
-        raise BadInput(f"--samples: must be 1 or more, got {options.samples}")
-    if "" in options.stop:
+    if args.length is None:
+        args.length = LENGTH_OF_A_TURN if args.interactive else LENGTH
+    if args.length < 0:
+        raise BadInput(f"--length: must be 0 or more, got {args.length}")
+    if not 0 <= args.seed < 2**63:
+        raise BadInput(f"--seed: must be 0 or more, got {args.seed}")
+    if args.samples is not None and args.samples < 1:
+        raise BadInput(f"--samples: must be 1 or more, got {args.samples}")
+    if "" in args.stop:
         raise BadInput("--stop: is empty: give what the text should end with")
-    waits = [name for name in ("interactive", "json", "jsonl", "novelty", "samples") if getattr(options, name)]
-    if options.length == math.inf and waits and not options.stop:
+    waits = [name for name in ("interactive", "json", "jsonl", "novelty", "samples") if getattr(args, name)]
+    if args.length == math.inf and waits and not args.stop:
         raise BadInput(f"--length: inf never ends, and {spelled(waits[0])} waits for the end: give a number, or --stop")
-    settings = SamplingSettings(**{name: getattr(options, name) for name in DRAW}).check(spelled)
+    settings = SamplingSettings(**{name: getattr(args, name) for name in DRAW}).check(spelled)
     for name in settings.without_effect():
         note(f"{spelled(name)} has no effect with these settings")
     return settings
 
 
-def run(options: argparse.Namespace) -> None:
-    settings = checked(options)
-    prompt, source = options.prompt, "--prompt"
-    if options.prompt_file is not None:
-        prompt, source = arguments.read_text(options.prompt_file, "--prompt-file"), "--prompt-file"
+def run(args: argparse.Namespace) -> None:
+    settings = checked(args)
+    prompt, source = args.prompt, "--prompt"
+    if args.prompt_file is not None:
+        prompt, source = options.read_text(args.prompt_file, "--prompt-file"), "--prompt-file"
     # A step is a few products with a vector: threads would only wait for each other
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import torch
 
-    from lstmlm import checkpoint
-    from lstmlm.interactive import Conversation
-    from lstmlm.novelty import index_of, training_text
-    from lstmlm.unknown import check_text, named, readable
-    from lstmlm.writer import Writer, by_sample, first_character, pieces
+    from lstmlm.checkpoints import checkpoint
+    from lstmlm.evaluation.novelty import index_of, training_text
+    from lstmlm.generation.conversation import Conversation
+    from lstmlm.generation.writer import Writer, by_sample, first_character, pieces
+    from lstmlm.text.oov import check_text, named, readable
 
     torch.set_num_threads(1)
-    loaded = arguments.loaded(options.checkpoint, options.ema)
-    model, vocab = loaded.build(options.backend)
-    for stop in options.stop:
+    loaded = options.loaded(args.checkpoint, args.ema)
+    model, vocab = loaded.build(args.backend)
+    for stop in args.stop:
         check_text(vocab, stop, "--stop", "no text can end there")
     if settings.top_k is not None and settings.top_k >= len(vocab):
         note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
 
     def known(text: str, what: str = "prompt") -> str:
-        if options.oov != "error" and (unknown := vocab.unknown(text)):
-            note(f"{'left out' if options.oov == 'skip' else 'read as <unk>'}: {named(vocab, unknown)}")
-        return readable(vocab, text, options.oov, what)
+        if args.oov != "error" and (unknown := vocab.unknown(text)):
+            note(f"{'left out' if args.oov == 'skip' else 'read as <unk>'}: {named(vocab, unknown)}")
+        return readable(vocab, text, args.oov, what)
 
-    seeds = [options.seed + k for k in range(options.samples or 1)]
-    writer, stop = Writer(model, settings, seeds, vocab.unk), tuple(options.stop)
-    if options.interactive:
-        conversation = Conversation(writer, vocab, options.length, stop, known)
+    seeds = [args.seed + k for k in range(args.samples or 1)]
+    writer, stop = Writer(model, settings, seeds, vocab.unk), tuple(args.stop)
+    if args.interactive:
+        conversation = Conversation(writer, vocab, args.length, stop, known)
         opening = [] if prompt is None else [conversation.tell(prompt)]
-        converse(itertools.chain(opening, map(conversation.turn, typed())), printer(sys.stdout, options.color))
+        converse(itertools.chain(opening, map(conversation.turn, typed())), printer(sys.stdout, args.color))
         return
 
     prompt = known(prompt or "", source)
-    index = index_of(training_text(loaded)) if options.novelty else None
+    index = index_of(training_text(loaded)) if args.novelty else None
     writer.read(vocab.encode(prompt or first_character(vocab)))
-    samples = by_sample(pieces(writer, vocab, options.length, stop), len(seeds))
+    samples = by_sample(pieces(writer, vocab, args.length, stop), len(seeds))
     samples = list(zip(seeds, samples, strict=True))
-    with output(options.out) as out:
-        if options.json or options.jsonl:
-            told = {**asdict(settings), "length": options.length, "stop": stop, "backend": model.backend}
+    with output(args.out) as out:
+        if args.json or args.jsonl:
+            told = {**asdict(settings), "length": args.length, "stop": stop, "backend": model.backend}
             rows = [checkpoint.finite(row(prompt, *sample, index) | told) for sample in samples]
-            if options.json:
+            if args.json:
                 rows = [rows[0] | ({"samples": rows} if len(rows) > 1 else {})]
             out.writelines(json.dumps(one) + "\n" for one in rows)
         else:
-            tell(prompt, samples, out, printer(out, options.color), index)
+            tell(prompt, samples, out, printer(out, args.color), index)
 
 
 def row(prompt: str, seed: int, sample: Iterable[Piece], index) -> dict:

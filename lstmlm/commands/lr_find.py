@@ -5,33 +5,33 @@ import json
 import shlex
 from pathlib import Path
 
-from lstmlm.commands import arguments
-from lstmlm.errors import BadInput
+from lstmlm.commands import options
+from lstmlm.system.errors import BadInput
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    arguments.overrides(command)
+    options.overrides(command)
     command.add_argument("--steps", type=int, default=200, help="at most so many steps of training (default: 200)")
     command.add_argument("--png", metavar="FILE", help="draw the loss against the rate")
-    arguments.as_json(command)
+    options.as_json(command)
 
 
-def run(options: argparse.Namespace) -> None:
-    if options.steps < 100:
-        raise BadInput(f"--steps: must be 100 or more, got {options.steps}: the rate would rise too fast")
-    from lstmlm.compose import compose_settings
+def run(args: argparse.Namespace) -> None:
+    if args.steps < 100:
+        raise BadInput(f"--steps: must be 100 or more, got {args.steps}: the rate would rise too fast")
+    from lstmlm.settings.overrides import compose_settings
 
-    config = compose_settings(options.overrides)
+    config = compose_settings(args.overrides)
 
     import torch
 
-    from lstmlm.lr_find import picture, range_test
-    from lstmlm.optim import build_optimizer
-    from lstmlm.picture import pyplot
-    from lstmlm.prepare import prepare
-    from lstmlm.run import build_model, make_streams, paced, recipe_of, seeded
+    from lstmlm.runs.assemble import build_model, make_streams, paced, recipe_of, seeded
+    from lstmlm.runs.prepare import prepare
+    from lstmlm.system.plotting import pyplot
+    from lstmlm.training.lr_range_test import picture, range_test
+    from lstmlm.training.optim import build_optimizer
 
-    if options.png:
+    if args.png:
         pyplot()  # if it is missing, now and not after the test
     prepared, train = prepare(config), config.train
     streams = make_streams(prepared)
@@ -44,14 +44,14 @@ def run(options: argparse.Namespace) -> None:
         streams,
         seeded(config.seed, "data order"),
         recipe_of(config),
-        options.steps,
+        args.steps,
     )
-    if options.png:
-        picture(test, Path(options.png))
-    words = [word for word in options.overrides if not word.startswith("train.lr=")]
+    if args.png:
+        picture(test, Path(args.png))
+    words = [word for word in args.overrides if not word.startswith("train.lr=")]
     command = shlex.join(["python", "-m", "lstmlm", "train", *words, f"train.lr={test.proposal:g}"])
     lowest, steepest = test.rates[test.lowest], test.rates[test.steepest]
-    if options.json:
+    if args.json:
         found = {"lr": test.proposal, "lowest": lowest, "steepest": steepest, "command": command}
         print(json.dumps(found | {"rates": test.rates, "losses": test.losses}))
         return

@@ -6,39 +6,39 @@ import json
 import math
 import sys
 
-from lstmlm.color import shaded
-from lstmlm.commands import arguments
-from lstmlm.errors import BadInput
-from lstmlm.sources import files_of, raw_pieces
-from lstmlm.terminal import harmless
+from lstmlm.commands import options
+from lstmlm.commands.shading import shaded
+from lstmlm.system.errors import BadInput
+from lstmlm.system.escape import harmless
+from lstmlm.text.files import files_of, raw_pieces
 
 LINE_END = "\n"
 
 
 def add(command: argparse.ArgumentParser) -> None:
-    arguments.checkpoint(command)
+    options.checkpoint(command)
     command.add_argument("file", metavar="FILE|-", help="the text, cleaned as the run's was; -: standard input")
     command.add_argument("--per-char", action="store_true", help="each character with what it costs")
     command.add_argument("--color", action="store_true", help="the text, shaded by what it costs, on a terminal")
-    arguments.weights(command)
-    arguments.backend(command)
-    arguments.as_json(command)
+    options.weights(command)
+    options.backend(command)
+    options.as_json(command)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
     import torch
 
-    from lstmlm import checkpoint
-    from lstmlm.evaluation import Score, char_nats
-    from lstmlm.held_out import cleaned
+    from lstmlm.checkpoints import checkpoint
+    from lstmlm.evaluation.held_out import cleaned
+    from lstmlm.evaluation.scoring import Score, char_nats
 
     torch.set_num_threads(1)  # one stream: products with a vector, for which threads would wait for each other
-    loaded = arguments.loaded(options.checkpoint, options.ema)
-    model, vocab = loaded.build(options.backend)
-    text = cleaned(loaded, *given(options.file))
+    loaded = options.loaded(args.checkpoint, args.ema)
+    model, vocab = loaded.build(args.backend)
+    text = cleaned(loaded, *given(args.file))
     ids = torch.from_numpy(vocab.encode(text))
     if len(ids) < 2:
-        raise BadInput(f"{options.file}: has {len(ids)} characters: scoring needs at least 2")
+        raise BadInput(f"{args.file}: has {len(ids)} characters: scoring needs at least 2")
     nats = torch.cat(list(char_nats(model, ids)))
     score, bytes_per_char = Score(nats.sum().item(), len(nats)), vocab.num_bytes(text) / len(ids)
     row = {
@@ -50,16 +50,16 @@ def run(options: argparse.Namespace) -> None:
         "num_chars": score.num_chars,
         "num_unknown": 0 if vocab.unk is None else int((ids[1:] == vocab.unk).sum()),
         "step": loaded.record["step"],
-        "ema": options.ema,
+        "ema": args.ema,
         "backend": model.backend,
     }
     chars = [[vocab.to_tokens(idx), cost] for idx, cost in zip(ids[1:].tolist(), nats.tolist(), strict=True)]
-    if options.json:
-        print(json.dumps(checkpoint.finite(row | ({"chars": chars} if options.per_char else {}))))
+    if args.json:
+        print(json.dumps(checkpoint.finite(row | ({"chars": chars} if args.per_char else {}))))
         return
-    if options.color and sys.stdout.isatty():
+    if args.color and sys.stdout.isatty():
         print(shaded(*zip(*chars, strict=True)))
-    if options.per_char:
+    if args.per_char:
         print("nats     probability  character (the first of the text is given, not scored)")
         for char, cost in chars:
             print(f"{cost:7.4f}  {math.exp(-cost):11.4%}  {'line end' if char == LINE_END else harmless(char)}")

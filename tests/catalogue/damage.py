@@ -8,8 +8,8 @@ import pytest
 
 from catalogue import strikes
 from catalogue.scene import SWEEP, Fault, Scene
-from lstmlm import checkpoint
-from lstmlm.checkpoint import BEST, LAST, Checkpoint
+from lstmlm.checkpoints import checkpoint
+from lstmlm.checkpoints.checkpoint import BEST, LAST, Checkpoint
 
 
 def file(name: str, content: bytes) -> Fault:

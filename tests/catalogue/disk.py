@@ -8,7 +8,7 @@ from pathlib import Path
 
 from catalogue.scene import Fault, Scene
 from catalogue.strikes import refuse
-from lstmlm import commit
+from lstmlm.system import durable
 
 
 class Small(io.FileIO):
@@ -94,7 +94,7 @@ def at_write(nth: int | None, make: Callable[[Path, str], io.RawIOBase]) -> Faul
             scene.strike()
             return make(path, "wb")
 
-        scene.patch.setattr(commit, "open", opened, raising=False)
+        scene.patch.setattr(durable, "open", opened, raising=False)
 
     return install
 

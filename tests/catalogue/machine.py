@@ -4,7 +4,7 @@ import errno
 import math
 import resource
 
-from killing import outcome
+from helpers.killing import outcome
 
 from catalogue import damage, disk, strikes
 from catalogue.row import Expectation, ends, goes_on, refused, resuming, row, running, typed
@@ -39,7 +39,7 @@ MACHINE = [
         "G1",
         "full, at each write, after nothing, half, or all but a byte",
         ([running(disk.full(nth, (0, 0.5, 1 - 1e-9)[nth % 3])) for nth in range(8)], cannot_save(NO_SPACE)),
-        (running(strikes.patched("lstmlm.tracking.open", disk.torn_row)), cannot_save(NO_SPACE)),
+        (running(strikes.patched("lstmlm.training.tracking.open", disk.torn_row)), cannot_save(NO_SPACE)),
         (running(strikes.limited(resource.RLIMIT_FSIZE, 20_000)), cannot_save("File too large")),
     ),
     row(
@@ -75,14 +75,17 @@ MACHINE = [
     row(
         "G8",
         "no room for TensorBoard",
-        (running(strikes.patched("lstmlm.curves.open", strikes.read_only)), without_curves("Read-only file system")),
-        (running(strikes.patched("lstmlm.curves.open", disk.small_curves)), without_curves(NO_SPACE)),
+        (
+            running(strikes.patched("lstmlm.training.tensorboard.open", strikes.read_only)),
+            without_curves("Read-only file system"),
+        ),
+        (running(strikes.patched("lstmlm.training.tensorboard.open", disk.small_curves)), without_curves(NO_SPACE)),
     ),
     row(
         "G9",
         "no room for the log",
         (running(damage.folder("run/train.log")), without_log("Is a directory")),
-        (running(strikes.patched("lstmlm.rundir.LogFile._open", disk.small_log)), without_log(NO_SPACE)),
+        (running(strikes.patched("lstmlm.runs.run_directory.LogFile._open", disk.small_log)), without_log(NO_SPACE)),
     ),
     row(
         "G10",
@@ -138,7 +141,7 @@ MACHINE = [
         "I2",
         "clipping a gradient that is not finite: the step is found by its norm",
         (
-            running(strikes.patched("lstmlm.training.grad_clipping", strikes.infinite_norm)),
+            running(strikes.patched("lstmlm.training.trainer.grad_clipping", strikes.infinite_norm)),
             ends(3, r"error: training diverged at step 1: the loss or the norm of its gradient is not finite"),
         ),
     ),

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lstmlm.checkpoint import LAST
-from lstmlm.gate import strict_json
-from lstmlm.resume import newest_good
+from lstmlm.checkpoints.checkpoint import LAST
+from lstmlm.checkpoints.validation import strict_json
+from lstmlm.runs.resume import newest_good
 
 # Six steps, evaluated and saved at every second one, with a point in the curves for each
 SMALL = ["backend=nn", "model.num_hiddens=8", "data.batch_size=4", "data.num_steps=8", "sample.length=10"]

@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 
 from catalogue.scene import Fault, Scene
-from lstmlm import gate, training
-from lstmlm.evaluation import Score
+from lstmlm.checkpoints import validation
+from lstmlm.evaluation.scoring import Score
+from lstmlm.training import trainer
 
 # What happens
 
@@ -40,16 +41,16 @@ def terminate(*_) -> None:
     signal.raise_signal(signal.SIGTERM)
 
 
-def vanished(trainer: training.Trainer) -> None:
+def vanished(trainer: trainer.Trainer) -> None:
     shutil.rmtree(trainer.directory)
 
 
-def huge_weight(trainer: training.Trainer) -> None:
+def huge_weight(trainer: trainer.Trainer) -> None:
     """Of <unk>, which has no part in the loss."""
     next(trainer.model.layers[0].parameters()).data[:, 0] = 1e30
 
 
-def infinite_moments(trainer: training.Trainer) -> None:
+def infinite_moments(trainer: trainer.Trainer) -> None:
     """Which leave the weights where they are."""
     for state in trainer.optimizer.state.values():
         state["exp_avg_sq"].fill_(math.inf)
@@ -70,7 +71,7 @@ def at_step(step: int, act: Callable) -> Fault:
     """`act(trainer)` when the step is done."""
 
     def install(scene: Scene) -> None:
-        train_step = training.Trainer.train_step
+        train_step = trainer.Trainer.train_step
 
         def struck(self, X, Y):
             train_step(self, X, Y)
@@ -78,7 +79,7 @@ def at_step(step: int, act: Callable) -> Fault:
                 scene.strike()
                 act(self)
 
-        scene.patch.setattr(training.Trainer, "train_step", struck)
+        scene.patch.setattr(trainer.Trainer, "train_step", struck)
 
     return install
 
@@ -111,19 +112,19 @@ def no_gpu(scene: Scene) -> None:
 
 def swapped_while_read(scene: Scene) -> None:
     """The checkpoint becomes another file as soon as it was read."""
-    read = gate.read_regular
+    read = validation.read_regular
 
     def read_and_swap(path: Path) -> bytes:
         data = read(path)
         path.write_bytes(b"another")
         return data
 
-    scene.patch.setattr(gate, "read_regular", read_and_swap)
+    scene.patch.setattr(validation, "read_regular", read_and_swap)
 
 
 def interrupted_draw(scene: Scene) -> None:
     """A Ctrl-C before the 51st character is given out."""
-    at_call("lstmlm.writer.Drawn", 50, interrupt)(scene)
+    at_call("lstmlm.generation.writer.Drawn", 50, interrupt)(scene)
 
 
 def scored(*nats: float) -> Fault:
@@ -131,7 +132,7 @@ def scored(*nats: float) -> Fault:
 
     def install(scene: Scene) -> None:
         scores = (Score(value, 1) for value in nats)
-        scene.patch.setattr(training, "evaluate_pieces", lambda *_: next(scores))
+        scene.patch.setattr(trainer, "evaluate_pieces", lambda *_: next(scores))
 
     return install
 

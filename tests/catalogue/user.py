@@ -170,7 +170,7 @@ USER = [
         "B12",
         "a text larger than the memory: its ids lie in files; its clean-up does not",
         (
-            typed("data.preprocess=d2l", given=(strikes.patched("lstmlm.corpus.IN_MEMORY", 1 << 40),)),
+            typed("data.preprocess=d2l", given=(strikes.patched("lstmlm.text.corpus.IN_MEMORY", 1 << 40),)),
             refused(r"data\.preprocess: a text of [\d,.]+ GB needs [\d,.]+ GB of memory"),
         ),
         tests=(CORPUS + "a_large_text_is_the_same_from_its_file_as_from_memory",),

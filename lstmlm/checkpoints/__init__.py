@@ -1,0 +1,1 @@
+"""What is in a checkpoint, how it is validated, and weights from other programs."""

@@ -1,0 +1,128 @@
+"""What is in a checkpoint: one safetensors file, dense tensors and one JSON record with a SHA-256.
+
+The tensors are the weights under the book's names (`layers.0.W_xi`, ..., `W_hq`, `b_q`), their average, if one is kept,
+under `ema.`, the optimizer's state under `optimizer.`, and under `run.` what else the loop holds (snapshot.py). The
+record holds the rest: vocabulary, model arguments, configuration, step, metrics, the text's and its splits' hashes,
+versions, format. One file is the whole run: enough to generate, and to go on. Nothing here unpickles.
+"""
+
+import json
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+
+from lstmlm.checkpoints.validation import FORMAT, KEY, digest, open_header, read_checked
+from lstmlm.layers.contract import Tensors
+from lstmlm.model.rnn_model import RNNModel
+from lstmlm.system.dotted import under
+from lstmlm.system.durable import write_durably
+from lstmlm.system.errors import BadInput
+from lstmlm.system.version import __version__
+from lstmlm.text.vocab import Vocab, stored_vocab
+
+LARGEST_WEIGHT = 1e15  # a sum of 2^20 products of two such is finite in float32
+BEST, LAST, PREVIOUS = "best.safetensors", "last.safetensors", "previous.safetensors"
+APART = ("optimizer.", "ema.", "run.")  # how the tensors begin that are not the model's weights
+CONVERTED = "converted"  # in place of a text's name, where there was no run (conversion.py)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    tensors: Tensors
+    record: dict
+
+    @property
+    def weights(self) -> Tensors:
+        return {name: t for name, t in self.tensors.items() if not name.startswith(APART)}
+
+    @property
+    def optimizer(self) -> Tensors:
+        return under("optimizer.", self.tensors)
+
+    def averaged(self) -> "Checkpoint":
+        """The same with the average of the weights (train.ema) as the weights; BadInput if none was kept."""
+        average = under("ema.", self.tensors)
+        if not average:
+            raise BadInput("--ema: the checkpoint has no averaged weights: its run had train.ema=null: leave --ema out")
+        return Checkpoint(self.tensors | average, self.record)
+
+    def build(self, backend: str | None = None, device: str = "cpu") -> tuple[RNNModel, Vocab]:
+        """The model, on the backend that trained it or another, ready to use, and its vocabulary."""
+        vocab = stored_vocab(self.record["vocab"])
+        model = RNNModel(**self.record["model"], backend=backend or self.record["config"]["backend"])
+        model.load_book_weights(self.weights)
+        return model.to(device).eval(), vocab
+
+
+def save(path: Path, tensors: Tensors, record: dict, keep: Path | None = None) -> None:
+    """Write a checkpoint durably; a file that was there goes to `keep`.
+
+    EnvironmentFault where the disk refuses, and then what was there is there still.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    record = finite({**record, "format": FORMAT, "versions": versions(), "sha256": "0" * 64})
+    data = safetensors.torch.save(tensors, {KEY: json.dumps(record, allow_nan=False)})
+    # The digest is of the file's own layout, so it takes its place, quoted twice over, when the rest is there
+    blank, filled = (rb"\"sha256\": \"%b\"" % value for value in (b"0" * 64, digest(data, *open_header(data)).encode()))
+    assert data.count(blank) == 1
+    write_durably(path, data.replace(blank, filled), keep)
+
+
+def save_last(directory: Path, tensors: Tensors, record: dict) -> None:
+    """Write `last`; what was last becomes `previous`. At every moment one of the two is good."""
+    save(directory / LAST, tensors, record, keep=directory / PREVIOUS)
+
+
+def find(run_or_checkpoint: str, which: str = BEST) -> Path:
+    """The file meant by RUN_OR_CHECKPOINT: the best one (or `which`) of a run directory, or the file itself."""
+    path = Path(run_or_checkpoint)
+    if not path.is_dir():
+        return path
+    if not (path / which).exists():
+        raise BadInput(f"checkpoint: {path} has no {which}: give a run directory or a .safetensors file")
+    return path / which
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint through the gate; BadInput says in one line what is wrong with the file."""
+    data, record = read_checked(path)
+    try:
+        tensors = safetensors.torch.load(data)
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise BadInput(f"checkpoint: {path} is not a whole safetensors file ({str(error)!a})") from None
+    if name := unsound(tensors):
+        raise BadInput(f"checkpoint: {path}: {name} has numbers that are not finite, or too large to compute with")
+    return Checkpoint(tensors, record)
+
+
+def unsound(tensors: Tensors) -> str | None:
+    """The first tensor with a number that is not finite, or with a weight so large that what it gives may not be."""
+    for name, tensor in tensors.items():
+        bound = math.inf if name.startswith(("optimizer.", "run.")) else LARGEST_WEIGHT
+        if not (tensor.abs() < bound).all():  # false for NaN too
+            return name
+    return None
+
+
+def versions() -> dict[str, str]:
+    """What a run's bits may depend on, besides its settings."""
+    return {
+        "lstmlm": __version__,
+        "torch": str(torch.__version__),
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def finite(value):
+    """The value with infinities and NaN, which JSON lacks, as strings."""
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(inner) for inner in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

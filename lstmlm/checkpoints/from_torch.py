@@ -1,0 +1,165 @@
+"""A state_dict from elsewhere becomes a checkpoint: which tensor is what, the vocabulary, `<unk>`, the record.
+
+V = symbols of the other program, H = num_hiddens, D = width of what the first layer reads: of the embedding, or V.
+"""
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lstmlm.checkpoints.checkpoint import CONVERTED
+from lstmlm.checkpoints.validation import RATES, read_regular
+from lstmlm.layers.contract import Tensors
+from lstmlm.layers.registry import BACKENDS
+from lstmlm.model.torch_weights import layers_from_torch, num_layers
+from lstmlm.settings.config import Config
+from lstmlm.system.dotted import under
+from lstmlm.system.errors import BadInput
+from lstmlm.system.hashing import sha256
+from lstmlm.text.split import SPLITS
+from lstmlm.text.vocab import UNK
+
+LAYER = re.compile(r"(?:.*\.)?((?:weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l[0-9]{1,3}(?:_reverse)?)")
+UNKNOWN_NATS = 30.0  # at the least, what `<unk>` costs: a probability of 1e-13
+
+
+# Which tensor is what
+
+
+def book_weights(state: Tensors) -> Tensors:
+    """The weights of a language model, under the book's names, from a state_dict with any prefixes.
+
+    The recurrent layers are known by their suffixes, `weight_ih_l0` and so on, the head (V, H) and an embedding (V, D)
+    by their shapes. BadInput names what is missing, and what no model of this program has.
+    """
+    keys = {name: match[1] for name in state if (match := LAYER.fullmatch(name))}
+    rnn = {key: state[name] for name, key in keys.items()}
+    if len(rnn) != len(keys):
+        raise BadInput("--from-torch: has two recurrent modules: only a model with one can be taken over")
+    try:
+        weights = layers_from_torch(rnn)
+    except ValueError as error:
+        raise BadInput(f"--from-torch: {error}") from None
+    names = list(state)
+    behind = names[max(names.index(name) for name in keys) :]
+    rest = {name: tensor for name, tensor in state.items() if name not in keys}
+    head, bias, embedding = head_and_embedding(
+        rest, behind, *rnn["weight_ih_l0"].shape[1:], rnn["weight_hh_l0"].shape[1]
+    )
+    if embedding is not None:
+        weights["W_e"] = embedding.clone()
+    return weights | {"W_hq": head.T.contiguous().clone(), "b_q": torch.zeros(len(head)) if bias is None else bias}
+
+
+def head_and_embedding(rest: Tensors, behind: list[str], D: int, H: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """The head (V, H), its bias (V,) and the embedding (V, D), as far as they are there; BadInput if more is."""
+    vectors, matrices = ([name for name, tensor in rest.items() if tensor.dim() == axes] for axes in (1, 2))
+    heads = [name for name in matrices if rest[name].shape[1] == H]
+    if len(heads) > 1:  # an embedding as wide as the layers: the head is what has the bias, or stands behind the layers
+        biased = [name for name in heads if name.removesuffix("weight") + "bias" in vectors]
+        heads = biased or [name for name in heads if name in behind]
+    if len(heads) != 1:
+        raise BadInput(f"--from-torch: needs one matrix (symbols, {H}) for the head, found {listed(heads)}")
+    V = len(rest[heads[0]])
+    inputs = [name for name in matrices if name != heads[0]]
+    if len(vectors) > 1 or len(inputs) > 1 or any(len(rest[name]) != V for name in vectors + inputs):
+        raise BadInput(
+            f"--from-torch: beside layers and head of {V} symbols it has {listed(vectors + inputs)}: a model here has "
+            f"one bias ({V},) and one embedding ({V}, {D}) at most"
+        )
+    if (rest[inputs[0]].shape[1] if inputs else V) != D:
+        read = f"the embedding gives {rest[inputs[0]].shape[1]}" if inputs else f"one-hot symbols are {V}"
+        raise BadInput(f"--from-torch: weight_ih_l0 takes {D} numbers, but {read}")
+    return rest[heads[0]], *(rest[names[0]] if names else None for names in (vectors, inputs))
+
+
+def listed(names: list[str]) -> str:
+    return ", ".join(ascii(name)[1:-1][:40] for name in names[:5]) or "none"
+
+
+def model_arguments(weights: Tensors) -> dict:
+    """What RNNModel takes, as far as the weights say it."""
+    first = set(under("layers.0.", weights))
+    return {
+        "vocab_size": len(weights["b_q"]),
+        "num_hiddens": len(weights["W_hq"]),
+        "num_layers": num_layers(weights),
+        "embedding_dim": weights["W_e"].shape[1] if "W_e" in weights else None,
+        "cell": next(cell for cell, backends in BACKENDS.items() if set(backends["scratch"].names) == first),
+        **dict.fromkeys(RATES, 0.0),
+    }
+
+
+# The vocabulary
+
+
+def read_vocabulary(path: Path, size: int) -> list[str]:
+    """The `size` symbols in the order of their ids: a JSON list of them, or a text of them and nothing else.
+
+    The first may be `<unk>`, all others are one character each. BadInput says what is wrong.
+    """
+    try:
+        text = read_regular(path, "--vocab").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"--vocab: {path} is not UTF-8 at byte {error.start}") from None
+    try:
+        tokens = json.loads(text)
+    except (ValueError, RecursionError):
+        tokens = text
+    if not isinstance(tokens, list):
+        tokens = list(text.removesuffix("\n") if len(text) == size + 1 else text)  # an editor's line end at the end
+    for k, token in enumerate(tokens):
+        if not isinstance(token, str) or (len(token) != 1 and (k, token) != (0, UNK)):
+            raise BadInput(f"--vocab: {path}: symbol {k} is {ascii(token)[:40]}: it must be a text of one character")
+    if len(tokens) != size:
+        raise BadInput(f"--vocab: {path} has {len(tokens)} symbols, the head of the model has {size}")
+    if len(set(tokens)) != size:
+        twice = next(token for k, token in enumerate(tokens) if token in tokens[:k])
+        raise BadInput(f"--vocab: {path}: {twice!a} stands twice: every id has a character of its own")
+    return tokens
+
+
+def with_unknown(weights: Tensors) -> Tensors:
+    """The same model with a symbol more, of id 0, that it reads as nothing and practically never expects.
+
+    Its row in the inputs is zero; its logit lies `UNKNOWN_NATS` below the mean of the others, whatever the state, so
+    that their probabilities change by less than float32 can tell.
+    """
+    weights = dict(weights)
+    for name in ["W_e"] if "W_e" in weights else [name for name in weights if name.startswith("layers.0.W_x")]:
+        weights[name] = torch.cat([torch.zeros(1, weights[name].shape[1]), weights[name]])
+    weights["W_hq"] = torch.cat([weights["W_hq"].mean(1, keepdim=True), weights["W_hq"]], 1)
+    weights["b_q"] = torch.cat([weights["b_q"].mean(0, keepdim=True) - UNKNOWN_NATS, weights["b_q"]])
+    return weights
+
+
+# The record
+
+
+def describe(config: Config, weights: Tensors, vocab: list[str], source: Path, source_hash: str) -> dict:
+    """What the checkpoint says of itself: no step was made, and in place of a text stands the torch file."""
+    return {
+        "step": 0,
+        "epoch": 0.0,
+        "vocab": vocab,
+        "model": model_arguments(weights),
+        "config": asdict(config),
+        "data": {
+            "name": CONVERTED,
+            "path": str(source.resolve()),
+            "sha256": source_hash,
+            "split": "none",
+            "pieces": {which: [] for which in SPLITS},
+            "hashes": dict.fromkeys(SPLITS, sha256("")),
+        },
+        "metrics": {},
+        "loop": {
+            **dict.fromkeys(("batch", "chars", "meter_chars", "meter_steps"), 0),
+            **dict.fromkeys(("seconds", "training_seconds"), 0.0),
+            **dict.fromkeys(("since_evaluation", "this_epoch"), [0] * 5),
+        },
+    }

@@ -1,0 +1,259 @@
+"""What may be read: a checkpoint may come from a stranger, so every byte of it is checked as data before it is used.
+
+In this order: a regular file of bounded size; a bounded header of strict JSON; tensors of known types that fill the
+file without holes; one record with the fields, types and bounds that this program writes; names and shapes equal to
+what the recorded model arguments imply; the SHA-256. Then checkpoint.py loads it, and looks that its numbers are
+finite. Nothing is imported by name, resolved or unpickled.
+"""
+
+import hashlib
+import json
+import math
+import os
+import stat
+from pathlib import Path
+
+from lstmlm.layers.weight_names import WEIGHT_NAMES
+from lstmlm.model.shapes import expected_shapes
+from lstmlm.settings.config import BEFORE, Config
+from lstmlm.system.dotted import flatten, under
+from lstmlm.system.errors import BadInput
+from lstmlm.text.split import SPLITS
+from lstmlm.text.vocab import UNK, ByteVocab
+
+FORMAT = 2  # which is written; 1 is read too
+KEY = "lstmlm"  # of the one metadata entry
+MAX_FILE, MAX_HEADER = 2 << 30, 4 << 20  # bytes
+BYTES = {"F32": 4, "F64": 8, "I64": 8, "U8": 1}  # per element, of the types that may be there
+PICKLED = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
+
+# The record: field -> type
+RECORD = {
+    "format": int,
+    "sha256": str,
+    "step": int,
+    "epoch": float,
+    "vocab": list,
+    "model": dict,
+    "config": dict,
+    "data": dict,
+    "metrics": dict,
+    "loop": dict,
+    "versions": dict,
+}
+DATA = {"name": str, "path": str, "sha256": str, "split": str, "pieces": dict, "hashes": dict}
+DATA_1 = {"name": str, "path": str, "sha256": str, "preprocess": str, "split": str, "ranges": dict, "hashes": dict}
+LOOP = {"batch": int, "chars": int, "meter_chars": int, "meter_steps": int, "seconds": float, "training_seconds": float}
+LOOP |= {"since_evaluation": list, "this_epoch": list}
+LOOP_LATER = {"evaluations_since_best": int, "cpu_seconds": float}  # which a file may lack
+VERSIONS = {"lstmlm": str, "torch": str, "python": str, "cpu": str}
+# The model's arguments: smallest and largest; None is allowed for an embedding alone
+BOUNDS = {"vocab_size": (2, 1 << 21), "num_hiddens": (1, 1 << 20), "num_layers": (1, 64), "embedding_dim": (1, 1 << 20)}
+# and its rates of dropout, from 0 to below 1
+RATES = ("dropout", "locked_input", "locked_between", "locked_output", "weight_drop")
+
+
+class Refused(ValueError):
+    """Why a file may not be used."""
+
+
+def read_checked(path: Path) -> tuple[bytes, dict]:
+    """The bytes of a checkpoint that passed the gate, and its record.
+
+    BadInput says in one line what is wrong.
+    """
+    data = read_regular(path)
+    try:
+        if data[:2] in (b"PK", *PICKLED):
+            raise Refused("is a pickle or a zip, not a safetensors file: refused")
+        tensors, stored = open_header(data)
+        fields(stored, RECORD, "record")
+        record = in_this_format(stored)
+        check_record(record)
+        check_names(tensors, record)
+        if digest(data, tensors, stored) != stored["sha256"]:
+            raise Refused("is damaged: its SHA-256 is not the recorded one")
+    except Refused as reason:
+        raise BadInput(f"checkpoint: {path} {reason}") from None
+    return data, record
+
+
+def read_regular(path: Path, what: str = "checkpoint") -> bytes:
+    """The bytes of a regular file of bounded size; a pipe is not waited for, a device not read. `what` names it."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        raise BadInput(f"{what}: no such file: {path}") from None
+    except OSError as error:
+        raise BadInput(f"{what}: cannot open {path}: {error.strerror}") from None
+    try:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            raise BadInput(f"{what}: {path} is not a regular file")
+        if facts.st_size > MAX_FILE:
+            raise BadInput(f"{what}: {path} is larger than {MAX_FILE >> 30} GiB: refused")
+        with open(handle, "rb", closefd=False) as file:
+            return file.read(facts.st_size)
+    finally:
+        os.close(handle)
+
+
+def strict_json(text: str | bytes, what: str):
+    """JSON without duplicate keys, NaN or infinities."""
+
+    def no_duplicates(pairs):
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a key stands twice")
+        return dict(pairs)
+
+    def no_constant(name):
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        return json.loads(text, object_pairs_hook=no_duplicates, parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"is not a safetensors file of lstmlm: {what}: {ascii(str(error))[:80]}") from None
+
+
+def open_header(data: bytes) -> tuple[dict[str, dict], dict]:
+    """The tensors by name (dtype, shape, data_offsets), checked to fill the file, and the record."""
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > min(MAX_HEADER, len(data) - 8):
+        raise Refused("is not a whole safetensors file: its header is too large or cut off")
+    header = strict_json(data[8 : 8 + length], "header")
+    if not isinstance(header, dict):
+        raise Refused("is not a safetensors file")
+    metadata = header.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or set(metadata) != {KEY} or not isinstance(metadata[KEY], str):
+        raise Refused("was not written by lstmlm: its record is missing")
+    for name, tensor in header.items():
+        check_tensor(name, tensor)
+    end = 0
+    for tensor in sorted(header.values(), key=lambda tensor: tensor["data_offsets"]):
+        start, stop = tensor["data_offsets"]
+        if start != end:
+            raise Refused("is damaged: its tensors overlap or leave holes")
+        end = stop
+    if end != len(data) - 8 - length:
+        raise Refused("is damaged: its tensors do not fill it")
+    return header, strict_json(metadata[KEY], "record")
+
+
+def check_tensor(name: str, tensor) -> None:
+    """A known type, at most three axes, and as many bytes as these imply."""
+    if not isinstance(tensor, dict) or set(tensor) != {"dtype", "shape", "data_offsets"}:
+        raise Refused(f"is damaged: tensor {name!a} is not described as one")
+    shape, offsets = tensor["shape"], tensor["data_offsets"]
+    if tensor["dtype"] not in BYTES:
+        raise Refused(f"has a tensor of a type that lstmlm does not write: {name!a}")
+    if not all(isinstance(n, list) and all(type(i) is int and 0 <= i <= MAX_FILE for i in n) for n in (shape, offsets)):
+        raise Refused(f"is damaged: shape or place of tensor {name!a}")
+    if len(shape) > 3 or len(offsets) != 2 or offsets[1] - offsets[0] != math.prod(shape) * BYTES[tensor["dtype"]]:
+        raise Refused(f"is damaged: shape or place of tensor {name!a}")
+
+
+def in_this_format(record: dict) -> dict:
+    """A record from before an argument of the model, or of format 1, as one of today.
+
+    Format 1 knew splits of one piece a part.
+    """
+    before = {key: value for key, value in under("model.", BEFORE).items() if key in RATES}
+    record = record | {"model": before | record["model"]}
+    if record["format"] == FORMAT:
+        return record
+    if record["format"] != 1:
+        raise Refused(f"has format {record['format']}: this program reads 1 and {FORMAT}")
+    fields(record["data"], DATA_1, "data")
+    pieces = {which: [span] for which, span in record["data"]["ranges"].items()}
+    data = {key: value for key, value in record["data"].items() if key in DATA}
+    return record | {"format": FORMAT, "data": data | {"pieces": pieces}}
+
+
+def check_record(record) -> None:
+    """The fields of the record, their types and bounds. The configuration is built as the settings' own types."""
+    model, vocab = record["model"], record["vocab"]
+    if set(model) != {*BOUNDS, *RATES, "cell"} or model["cell"] not in WEIGHT_NAMES:
+        raise Refused("is damaged: the model's arguments")
+    for key, (smallest, largest) in BOUNDS.items():
+        value = model[key]
+        if not (type(value) is int and smallest <= value <= largest) and not (key == "embedding_dim" and value is None):
+            raise Refused(f"is damaged: model {key} is {ascii(value)[:40]}")
+    for key in RATES:
+        if type(model[key]) not in (int, float) or not 0 <= model[key] < 1:
+            raise Refused(f"is damaged: model {key} is {ascii(model[key])[:40]}")
+    if not all(isinstance(token, str) for token in vocab) or len(set(vocab)) != len(vocab):
+        raise Refused("is damaged: vocabulary: not a list of different characters")
+    if len(vocab) != model["vocab_size"]:
+        raise Refused("is damaged: vocabulary: not as long as the model's")
+    if vocab != ByteVocab().idx_to_token and (vocab[0] != UNK or any(len(token) != 1 for token in vocab[1:])):
+        raise Refused("is damaged: vocabulary: neither <unk> and then one character each, nor the 256 bytes")
+    fields(record["data"], DATA, "data")
+    later = {key: kind for key, kind in LOOP_LATER.items() if key in record["loop"]}
+    fields(record["loop"], LOOP | later, "loop")
+    fields(record["versions"], VERSIONS, "versions")
+    for reading in (record["loop"]["since_evaluation"], record["loop"]["this_epoch"]):
+        if len(reading) != 5 or not all(type(value) in (int, float) for value in reading):
+            raise Refused("is damaged: the readings of its loop")
+    for value in record["metrics"].values():
+        if type(value) not in (int, float) and value not in ("inf", "-inf", "nan"):  # which JSON lacks
+            raise Refused("is damaged: its metrics")
+    for which in SPLITS:
+        pieces = record["data"]["pieces"].get(which)
+        if not isinstance(pieces, list) or not all(isinstance(span, list) and len(span) == 2 for span in pieces):
+            raise Refused("is damaged: the pieces of the split")
+        if not all(type(end) is int and end >= 0 for span in pieces for end in span):
+            raise Refused("is damaged: the pieces of the split")
+        if not isinstance(record["data"]["hashes"].get(which), str):
+            raise Refused("is damaged: the hashes of the split")
+    try:
+        Config.from_flat(flatten(record["config"]))
+    except BadInput as error:
+        raise Refused(f"is damaged: its settings: {ascii(str(error))[:120]}") from None
+
+
+def fields(record, types: dict[str, type], what: str) -> None:
+    if not isinstance(record, dict) or set(record) != set(types):
+        raise Refused(f"is damaged: the fields of its {what}")
+    for key, kind in types.items():
+        if type(record[key]) is not kind and not (kind is float and type(record[key]) is int):
+            raise Refused(f"is damaged: {what} {key}")
+
+
+def check_names(tensors: dict[str, dict], record: dict) -> None:
+    """Exactly the weights of the model, and nothing else but the optimizer's and the loop's tensors of known shape.
+
+    And where the settings have an average of the weights (train.ema), exactly that.
+    """
+    weights = expected_shapes(record["model"])
+    averaged = flatten(record["config"]).get("train.ema") is not None
+    expected = weights | ({f"ema.{name}": shape for name, shape in weights.items()} if averaged else {})
+    for name, shape in expected.items():
+        if name not in tensors or tensors[name]["shape"] != shape or tensors[name]["dtype"] != "F32":
+            raise Refused(f"is damaged: weight {name} is not there in the shape that its model implies")
+    model = record["model"]
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        moment, _, weight = rest.partition(".")
+        known = name in expected
+        known |= name == "optimizer.step" and math.prod(tensor["shape"]) == 1
+        if kind == "optimizer" and moment in ("exp_avg", "exp_avg_sq"):
+            known |= weights.get(weight) == tensor["shape"] and tensor["dtype"] == "F32"
+        if kind == "run" and moment == "carried":
+            shape = tensor["shape"]
+            known |= len(shape) == 3 and (shape[0], shape[2]) == (model["num_layers"], model["num_hiddens"])
+        known |= name == "run.meter" and tensor["shape"] == [3]
+        known |= name in ("run.epoch_start", "run.dropout") and tensor["dtype"] == "U8" and len(tensor["shape"]) == 1
+        if not known:
+            raise Refused(f"has a tensor that lstmlm does not write: {name!a}")
+
+
+def digest(data: bytes, tensors: dict[str, dict], record: dict) -> str:
+    """SHA-256 over the record (but its own `sha256`) and every tensor's name, type, shape and bytes."""
+    body = memoryview(data)[8 + int.from_bytes(data[:8], "little") :]
+    whole = hashlib.sha256()
+    whole.update(json.dumps({key: v for key, v in record.items() if key != "sha256"}, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        start, stop = tensor["data_offsets"]
+        whole.update(f"{name} {tensor['dtype']} {tensor['shape']}".encode())
+        whole.update(body[start:stop])
+    return whole.hexdigest()

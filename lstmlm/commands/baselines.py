@@ -1,0 +1,71 @@
+"""`floors`: what held-out text costs without a network."""
+
+import argparse
+import json
+from pathlib import Path
+
+from lstmlm.commands import options
+from lstmlm.system.errors import BadInput
+
+
+def add(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--split", choices=("val", "test"), default="val", help="held-out part (default: val)")
+    options.overrides(command)
+    options.as_json(command)
+
+
+def run(args: argparse.Namespace) -> None:
+    from lstmlm.evaluation.baselines import LIMIT, best_ngram, compressor_floors, ngram_floors
+    from lstmlm.settings.overrides import compose_settings
+    from lstmlm.text.corpus import read_corpus
+
+    corpus = read_corpus(compose_settings(args.overrides).data)
+    size = len(corpus.ids[args.split])
+    if size < 2:
+        raise BadInput(f"--split: {args.split} has {size} characters: scoring needs at least 2")
+    train, held_out = ([piece.numpy() for piece in corpus.pieces(which)] for which in ("train", args.split))
+    ngrams = ngram_floors(train, held_out)
+    texts = ([corpus.vocab.to_bytes(piece[-LIMIT:]) for piece in part] for part in (train, held_out))
+    best = best_ngram(ngrams).name
+    rows = [
+        {
+            "name": floor.name,
+            "nats_per_char": floor.nats_per_char,
+            "bits_per_char": floor.bits_per_char,
+            "perplexity": floor.perplexity,
+        }
+        for floor in ngrams + compressor_floors(*texts, size)
+    ]
+    about = {
+        "split": args.split,
+        "split_name": corpus.split.name,
+        "split_hash": corpus.hashes[args.split],
+        "num_chars": size - len(held_out),
+        "train_chars": corpus.split.size("train"),
+        "train_chars_read": min(corpus.split.size("train"), LIMIT),
+        "best_ngram": best,
+    }
+    if args.json:
+        print(json.dumps(about | {"rows": rows}))
+        return
+    given = f"{about['train_chars']:,} of train"
+    if about["train_chars_read"] < about["train_chars"]:
+        given += f", of which the last {LIMIT:,} are read"
+    print(
+        f"{Path(corpus.origin.path).name}, {args.split}: over {about['num_chars']:,} characters "
+        f"(split {about['split_name']}, hash {about['split_hash'][:12]}), given the {given}"
+    )
+    print(table(rows, best))
+
+
+def table(rows: list[dict], best: str) -> str:
+    lines = [f"{'':<9}{'nats':>8}{'bits':>8}{'perplexity':>12}"]
+    notes = {
+        best: f"the best n-gram: it looks at the {best.partition('-')[0]} characters before",
+        "xz": "goes on learning while it reads",
+        "bzip2": "so does this, in blocks of 900,000 bytes",
+    }
+    for row in rows:
+        figures = f"{row['nats_per_char']:8.4f}{row['bits_per_char']:8.3f}{row['perplexity']:12.3f}"
+        lines.append(f"{row['name']:<9}{figures}  {notes.get(row['name'], '')}".rstrip())
+    return "\n".join(lines)

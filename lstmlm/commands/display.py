@@ -1,0 +1,64 @@
+"""How a text gets to its reader, on a terminal, in a pipe or in a file, and how lines come back."""
+
+import contextlib
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TextIO
+
+from lstmlm.commands.shading import shaded
+from lstmlm.system.errors import LstmlmError, complain
+from lstmlm.system.escape import harmless
+
+Piece = tuple[str, float | None]  # text and, where the model wrote it, its surprisal
+Say = Callable[..., None]  # say(text) or say(text, surprisal)
+
+
+def note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def output(file: str | None) -> Iterator[TextIO]:
+    """The file, emptied, or standard output for None."""
+    if file is None:
+        yield sys.stdout
+        return
+    with open(file, "w", encoding="utf-8", errors="backslashreplace", newline="") as out:
+        yield out
+
+
+def printer(out: TextIO, color: bool) -> Say:
+    """Writes at once. A terminal gets nothing that would drive it, and the shades of the surprisals if `color`."""
+    on_terminal = out.isatty()
+
+    def say(text: str, surprisal: float | None = None) -> None:
+        if on_terminal:
+            text = shaded([text], [surprisal]) if color and surprisal is not None else harmless(text)
+        out.write(text)
+        out.flush()
+
+    return say
+
+
+def typed() -> Iterator[str]:
+    """The lines of standard input, up to its end or /quit."""
+    if sys.stdin.isatty():
+        with contextlib.suppress(ImportError):
+            import readline as readline  # `input` then edits and remembers lines
+        with contextlib.suppress(EOFError):
+            yield from iter(lambda: input("> "), "/quit")
+        return
+    sys.stdin.reconfigure(errors="surrogateescape")  # a byte that is not UTF-8: a character that no vocabulary has
+    yield from itertools.takewhile(lambda line: line != "/quit", (line.removesuffix("\n") for line in sys.stdin))
+
+
+def converse(turns: Iterable[Iterable[Piece]], say: Say) -> None:
+    """Each turn and a line end; a mistake is told, and the next turn comes."""
+    for turn in turns:
+        try:
+            for piece in turn:
+                say(*piece)
+            say("\n")
+        except LstmlmError as error:
+            complain(error)

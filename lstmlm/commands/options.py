@@ -1,0 +1,57 @@
+"""Options that several commands share, spelled once."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lstmlm.settings.config import CHOICES
+from lstmlm.system.errors import BadInput
+
+
+def checkpoint(command: argparse.ArgumentParser, more: str = "", **args) -> None:
+    """The positional RUN_OR_CHECKPOINT; `more` is said of it besides what it is."""
+    what = f"a run directory (its best weights) or a .safetensors file{more}"
+    command.add_argument("checkpoint", metavar="RUN_OR_CHECKPOINT", help=what, **args)
+
+
+def weights(command: argparse.ArgumentParser) -> None:
+    """`--ema`, for `loaded`."""
+    what = "the averaged weights (train.ema); of a run directory those at the end of the run"
+    command.add_argument("--ema", action="store_true", help=what)
+
+
+def loaded(given: str, ema: bool):
+    """The Checkpoint of a RUN_OR_CHECKPOINT, with the weights that are asked for."""
+    from lstmlm.checkpoints import checkpoint
+
+    if ema:
+        return checkpoint.load(checkpoint.find(given, checkpoint.LAST)).averaged()
+    return checkpoint.load(checkpoint.find(given))
+
+
+def backend(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--backend", choices=CHOICES["backend"], help="compute on this backend")
+
+
+def as_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def overrides(command: argparse.ArgumentParser) -> None:
+    """The settings of train.py, anywhere among the options (cli.main); compose_settings reads them."""
+    what = "settings as of train.py, among the options: data=file data.path=my.txt"
+    command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=what)
+
+
+def read_text(file: str, what: str) -> str:
+    """The UTF-8 text of a file, or of standard input for `-`; a byte-order mark is dropped."""
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return data.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise BadInput(f"{what}: {file} is not UTF-8 at byte {error.start} (0x{byte:02X}): convert it") from None
+    except FileNotFoundError:
+        raise BadInput(f"{what}: no such file: {file}") from None
+    except OSError as error:
+        raise BadInput(f"{what}: cannot read {file}: {error.strerror}") from None

@@ -1,0 +1,1 @@
+"""What text costs: a model, baselines without a network, dynamic evaluation, copied passages."""

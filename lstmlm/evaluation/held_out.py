@@ -1,0 +1,116 @@
+"""The text that a checkpoint is to be scored on: a part of the run's own, known by its hash, or another file."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lstmlm.checkpoints.checkpoint import CONVERTED, Checkpoint
+from lstmlm.settings.config import Config, Data
+from lstmlm.system.dotted import flatten
+from lstmlm.system.errors import BadInput
+from lstmlm.system.hashing import sha256
+from lstmlm.text.corpus import Corpus, origin_of, read_corpus, read_texts
+from lstmlm.text.decoding import Decoder
+from lstmlm.text.ids_on_disk import Text
+from lstmlm.text.preprocess import PREPROCESS
+from lstmlm.text.vocab import Vocab, stored_vocab
+
+
+@dataclass(frozen=True)
+class Part:
+    """A text as ids of a checkpoint's vocabulary, each piece by itself, (n,), and what it is."""
+
+    name: str
+    pieces: list[Tensor]
+    num_bytes: int  # in UTF-8
+    num_unknown: int  # of the characters that are scored
+    split_name: str
+    split_hash: str
+
+    @property
+    def num_chars(self) -> int:
+        return sum(len(piece) for piece in self.pieces)
+
+    @property
+    def bytes_per_char(self) -> float:
+        return self.num_bytes / max(1, self.num_chars)
+
+
+def held_out(loaded: Checkpoint, split: str | None, file: str | None) -> Part:
+    """The part of the run's own text (val, if none is named), or `file`: whole, or the part that is named."""
+    if file is None:
+        split = split or "val"
+        try:
+            return part_of(own_corpus(loaded), split)
+        except BadInput as error:
+            raise BadInput(f"{error}: give it with --file FILE --split {split}, or any text with --file FILE") from None
+    if split is None:
+        return whole(file, settings_for(loaded, file), stored_vocab(loaded.record["vocab"]))
+    return part_of(corpus_in(loaded, file), split)
+
+
+def settings_for(loaded: Checkpoint, file: str) -> Data:
+    """How the run read its own text, for another file."""
+    return replace(settings(loaded), name="file", path=file, val_path=None, test_path=None)
+
+
+def corpus_in(loaded: Checkpoint, file: str) -> Corpus:
+    return read_corpus(settings_for(loaded, file), stored_vocab(loaded.record["vocab"]))
+
+
+def trained_on(loaded: Checkpoint, file: str | None) -> Corpus:
+    """The text that the weights were trained on: in `file`, if its training part is the same, or else the run's own."""
+    if file is not None:
+        corpus = corpus_in(loaded, file)
+        if corpus.hashes["train"] == loaded.record["data"]["hashes"]["train"]:
+            return corpus
+    return own_corpus(loaded)
+
+
+def settings(loaded: Checkpoint) -> Data:
+    return Config.from_flat(flatten(loaded.record["config"])).data
+
+
+def cleaned(loaded: Checkpoint, name: str, data: bytes) -> Text:
+    """A text that is not in a file, as the run's own text was read."""
+    how = settings(loaded)
+    if how.vocab == "byte":
+        return data
+    return PREPROCESS[how.preprocess]("".join(Decoder(how.encoding, how.normalize).text(name, [data])))
+
+
+def own_corpus(loaded: Checkpoint) -> Corpus:
+    """The text that the run was made of; BadInput if it is not there any more as it was."""
+    if loaded.record["data"]["name"] == CONVERTED:
+        raise BadInput("the checkpoint was converted, and has no text of its own")
+    data = settings(loaded)
+    try:
+        origin = origin_of(data)
+    except BadInput as error:
+        raise BadInput(f"the run's own text: {error}") from None
+    if origin.sha256 != loaded.record["data"]["sha256"]:
+        raise BadInput(f"the run's own text: {origin.path} has changed since the run")
+    corpus = read_corpus(data, origin=origin)  # numbered as for the run, so that a large text is found in the cache
+    if corpus.vocab.idx_to_token != loaded.record["vocab"]:
+        raise BadInput("the run's own text: the vocabulary in the checkpoint is not that of its text")
+    return corpus
+
+
+def part_of(corpus: Corpus, which: str) -> Part:
+    pieces = corpus.pieces(which)
+    return Part(
+        which, pieces, corpus.num_bytes[which], unknown(pieces, corpus.vocab), corpus.split.name, corpus.hashes[which]
+    )
+
+
+def whole(file: str, data: Data, vocab: Vocab) -> Part:
+    """A file as one piece, cleaned as the run's text was."""
+    text = read_texts(origin_of(data), data)[0]["train"]
+    pieces = [torch.from_numpy(vocab.encode(text))]
+    return Part("file", pieces, vocab.num_bytes(text), unknown(pieces, vocab), Path(file).name, sha256(text))
+
+
+def unknown(pieces: list[Tensor], vocab: Vocab) -> int:
+    return 0 if vocab.unk is None else sum(int((piece[1:] == vocab.unk).sum()) for piece in pieces)

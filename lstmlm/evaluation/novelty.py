@@ -1,0 +1,131 @@
+"""How much of a text stands word for word in the text that the model was trained on, and where.
+
+The training text is indexed once, as a suffix array: the places in it, in the order of what follows them. The longest
+run that starts at a place of the other text is then found by bisection. The array is kept in the cache under the hash
+of the text, behind a SHA-256 of its own; it is built again where that does not fit.
+"""
+
+import bisect
+import contextlib
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from lstmlm.checkpoints.checkpoint import Checkpoint
+from lstmlm.evaluation.held_out import own_corpus
+from lstmlm.system.durable import write_durably
+from lstmlm.system.errors import BadInput, EnvironmentFault
+from lstmlm.system.escape import harmless
+from lstmlm.system.hashing import sha256
+from lstmlm.system.paths import cache
+
+RUNS = (10, 20, 40)  # lengths, in characters
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """Of a text of `chars` characters."""
+
+    chars: int
+    longest: int  # the length of `run`
+    run: str  # the longest that was copied
+    source: int  # where it stands in the training text, in characters
+    line: int  # and on which line, from 1
+    new: dict[int, float | None]  # length: share of the runs of this length that were not copied; None: there are none
+
+    def account(self) -> list[str]:
+        """For people, in two lines."""
+        shown = harmless(repr(self.run if self.longest <= 40 else self.run[:37] + "..."))
+        where = f", from character {self.source} (line {self.line}) of the training text: {shown}"
+        shares = ", ".join(f"{share:.1%} of {k}" for k, share in self.new.items() if share is not None)
+        return [
+            f"longest copied run: {self.longest} of {self.chars} characters{where if self.run else ''}",
+            f"new runs: {shares} characters" if shares else f"new runs: none of {RUNS[0]} characters or more",
+        ]
+
+
+class Index:
+    """A text (n characters) and `order`, its suffix array (n,)."""
+
+    def __init__(self, text: str, order: np.ndarray) -> None:
+        self.text, self.order = text, order
+
+    def longest_match(self, other: str, at: int) -> tuple[int, int]:
+        """(length, place in the text) of the longest run that begins other[at:] and stands in the text."""
+        reach = 64  # looked at first; most matches are shorter
+        while True:
+            piece = other[at : at + reach]
+            spot = bisect.bisect_left(self.order, piece, key=lambda place: self.text[place : place + reach])
+            nearby = self.order[max(spot - 1, 0) : spot + 1].tolist()
+            length, place = max((common(piece, self.text[p : p + reach]), p) for p in nearby)
+            if length < reach or at + reach >= len(other):
+                return length, place
+            reach *= 2
+
+    def novelty(self, other: str) -> Novelty:
+        """Of `other` against the text."""
+        matches = [self.longest_match(other, at) for at in range(len(other))]
+        start = max(range(len(other)), key=lambda at: matches[at][0], default=0)
+        longest, source = matches[start] if matches else (0, 0)
+        new = {}
+        for k in RUNS:
+            runs = [length < k for length, _ in matches[: max(len(other) - k + 1, 0)]]
+            new[k] = sum(runs) / len(runs) if runs else None
+        line = self.text.count("\n", 0, source) + 1
+        return Novelty(len(other), longest, other[start : start + longest], source, line, new)
+
+
+def common(a: str, b: str) -> int:
+    """The length of the longest common beginning."""
+    return next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def suffix_array(text: str) -> np.ndarray:
+    """The places of a text (n characters) in the order of what follows them, int32 (n,).
+
+    By prefix doubling (Manber and Myers 1993): places that are ranked by their first h characters are ranked by 2 h
+    when the rank of the place h further on decides between equals. The first h are as many as fit in an int64.
+    """
+    code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    symbols, codes = np.unique(code_points, return_inverse=True)
+    n, bits = len(codes), len(symbols).bit_length()
+    h = 62 // bits
+    key = np.zeros(n, dtype=np.int64)
+    for j in range(h):
+        key <<= bits
+        key[: max(n - j, 0)] |= codes[j:] + 1  # 0 is the end of the text
+    while True:
+        order = np.argsort(key)
+        ordered = key[order]
+        rank = np.empty(n, dtype=np.int64)
+        rank[order] = np.cumsum(np.concatenate([[0], ordered[1:] != ordered[:-1]]))
+        if rank.max() == n - 1:
+            return order.astype(np.int32)
+        key = rank * (n + 1)
+        key[: n - h] += rank[h:] + 1
+        h *= 2
+
+
+def index_of(text: str) -> Index:
+    """The index of a text, from the cache or into it. A cache that cannot be written is done without."""
+    path = cache() / f"novelty_{sha256(text)}.bin"
+    with contextlib.suppress(OSError):
+        data = path.read_bytes()
+        if hashlib.sha256(data[32:]).digest() == data[:32] and len(data) == 32 + 4 * len(text):
+            return Index(text, np.frombuffer(data, dtype=np.int32, offset=32))
+    order = suffix_array(text)
+    with contextlib.suppress(OSError, EnvironmentFault):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        body = order.tobytes()
+        write_durably(path, hashlib.sha256(body).digest() + body)
+    return Index(text, order)
+
+
+def training_text(loaded: Checkpoint) -> str:
+    """The text that a checkpoint was trained on, known by its hash. BadInput if it is not where it was."""
+    try:
+        corpus = own_corpus(loaded)
+    except BadInput as error:
+        raise BadInput(f"--novelty: needs the training text: {error}: put it back, or do without") from None
+    return corpus.vocab.decode(corpus.ids["train"])

@@ -1,0 +1,1 @@
+"""Looking inside: the equality check of the backends, gates character by character."""

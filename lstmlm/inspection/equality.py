@@ -1,0 +1,120 @@
+"""Is every form the same function on this machine? Each backend of each cell against the from-scratch page.
+
+B = batch_size, T = num_steps.
+"""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from lstmlm.layers.registry import BACKENDS
+from lstmlm.model.initialization import initialize
+from lstmlm.model.rnn_model import RNNModel
+from lstmlm.training.optim import build_optimizer, grad_clipping
+
+# The largest differences allowed, relative to the largest element
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
+# Twenty updates of AdamW, which divides by what may be tiny, let rounding grow
+STEPS_TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
+SHAPE = {"vocab_size": 63, "num_hiddens": 64, "num_layers": 2, "dropout": 0.2}
+COLUMNS = ("values", "state", "gradients", "chunked", "20 steps")
+
+
+def relative_difference(a: Tensor, b: Tensor) -> float:
+    """The largest difference, relative to the largest element of b."""
+    return ((a - b).abs().max() / b.abs().max().clamp_min(1e-300 if b.dtype == torch.float64 else 1e-30)).item()
+
+
+def check(device: torch.device) -> Iterator[dict]:
+    """Yield a row for each cell, backend and type of number: the differences by column, and whether all are allowed."""
+    allow = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        for dtype in TOLERANCE:
+            if dtype == torch.float64 and device.type == "mps":
+                continue  # has no float64
+            for cell, backends in BACKENDS.items():
+                for backend in backends:
+                    yield check_form(cell, backend, dtype, device)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = allow
+
+
+def check_form(cell: str, backend: str, dtype: torch.dtype, device: torch.device) -> dict:
+    """One row. scratch is the measure, so of itself only `chunked` says something; the rest is None."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(SHAPE["vocab_size"], (4, 24), generator=generator).to(device)
+    ours = build(cell, backend, dtype, device)
+    differences: dict[str, float | None] = dict.fromkeys(COLUMNS)
+    if backend != "scratch":
+        book = build(cell, "scratch", dtype, device)
+        a, b = values_state_gradients(ours, ids), values_state_gradients(book, ids)
+        differences |= {column: max(map(relative_difference, a[column], b[column])) for column in a}
+        differences["20 steps"] = relative_difference(twenty_losses(ours, ids), twenty_losses(book, ids))
+    ours.eval()
+    with torch.no_grad():
+        differences["chunked"] = relative_difference(in_chunks(ours, ids), ours(ids)[0])
+    allowed = {column: TOLERANCE[dtype] for column in COLUMNS} | {"20 steps": STEPS_TOLERANCE[dtype]}
+    # A NaN is not smaller than anything, so it does not pass
+    passed = all(value is None or value <= allowed[column] for column, value in differences.items())
+    name = str(dtype).removeprefix("torch.")
+    return {"cell": cell, "backend": backend, "dtype": name, **differences, "passed": passed}
+
+
+def build(cell: str, backend: str, dtype: torch.dtype, device: torch.device) -> RNNModel:
+    """The same weights, biases too, and the same dropout to come, for every backend."""
+    model = RNNModel(**SHAPE, cell=cell, backend=backend)
+    generator = torch.Generator().manual_seed(1)
+    initialize(model, "default", generator)
+    weights = model.book_weights()
+    for name, tensor in weights.items():
+        weights[name] = tensor + 0.1 * torch.randn(tensor.shape, generator=generator)
+    model.load_book_weights(weights)
+    model.dropout_generator = torch.Generator(device).manual_seed(2)
+    return model.to(dtype).to(device)
+
+
+def values_state_gradients(model: RNNModel, ids: Tensor) -> dict[str, list[Tensor]]:
+    model.train()
+    logits, state = model(ids)
+    functional.cross_entropy(logits, ids.roll(-1, 1).T.flatten()).backward()
+    gradients = model.to_book({name: param.grad for name, param in model.trained().items()})
+    return {
+        "values": [logits.detach()],
+        "state": [part.detach() for part in state],
+        "gradients": list(gradients.values()),
+    }
+
+
+def in_chunks(model: RNNModel, ids: Tensor) -> Tensor:
+    parts, state = [], None
+    for chunk in ids.split([1, 5, 10, 8], dim=1):
+        logits, state = model(chunk, state)
+        parts.append(logits)
+    return torch.cat(parts)
+
+
+def twenty_losses(model: RNNModel, ids: Tensor) -> Tensor:
+    """The losses of twenty steps of AdamW with clipping, on one batch."""
+    model.train()
+    optimizer, losses = build_optimizer(model, "adamw", 0.01, 0.01), []
+    for _ in range(20):
+        logits, _ = model(ids[:, :-1])
+        loss = functional.cross_entropy(logits, ids[:, 1:].T.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        grad_clipping(list(model.trained().values()), 1.0)
+        optimizer.step()
+        losses.append(loss.detach())
+    return torch.stack(losses)
+
+
+def table(rows: list[dict]) -> str:
+    lines = [f"{'cell':<11}{'backend':<9}{'type':<9}" + "".join(f"{column:>11}" for column in COLUMNS)]
+    for row in rows:
+        figures = "".join(f"{'' if row[column] is None else format(row[column], '.1e'):>11}" for column in COLUMNS)
+        verdict = "pass" if row["passed"] else "FAIL"
+        lines.append(f"{row['cell']:<11}{row['backend']:<9}{row['dtype']:<9}{figures}  {verdict}")
+    return "\n".join(lines)

@@ -1,0 +1,175 @@
+"""A step-by-step account of the gates of an LSTM: of a worked example, or of a trained model reading a text.
+
+D = width of the inputs, H = num_hiddens, T = characters.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lstmlm.layers.contract import Tensors, dense
+from lstmlm.layers.registry import layer_class
+from lstmlm.model.gates import open_gates
+from lstmlm.model.rnn_model import RNNModel
+from lstmlm.system.dotted import under
+from lstmlm.system.errors import BadInput
+from lstmlm.system.plotting import pyplot
+
+COLUMNS = ("F", "I", "C~", "O", "C", "H")
+
+
+@torch.no_grad()
+def follow(layer: torch.nn.Module, weights: Tensors, inputs: Tensor) -> dict[str, Tensor]:
+    """The columns, each (T, H), of one layer that reads inputs (T, D) from the zero state, one step at a time.
+
+    H and C are what the layer gives, so they are of its backend; the gates and the candidate that led to them follow
+    from `weights`, under the book's names.
+    """
+    num_hiddens = len(weights["b_i"])
+    state = tuple(part.to(inputs.dtype) for part in layer.init_state(1, num_hiddens, inputs.device))
+    rows = []
+    for X in inputs[:, None]:  # (1, D)
+        H = state[0]
+        row = open_gates(weights, X, H)
+        row["C~"] = torch.tanh(X @ weights["W_xc"] + H @ weights["W_hc"] + weights["b_c"])
+        _, state = layer(X[None], state)
+        row["H"], row["C"] = state
+        rows.append(row)
+    return {column: torch.cat([row[column] for row in rows]) for column in COLUMNS}
+
+
+# The worked example
+
+# One hidden unit, three features; each row is W . [h, x] as the write-up has it, then the bias
+EXAMPLE_WEIGHTS = {
+    "f": ([0.2, 0.3, -0.1, 0.4], -0.1),
+    "i": ([0.5, 0.2, 0.3, -0.2], 0.3),
+    "o": ([0.1, -0.2, 0.4, 0.3], -0.2),
+    "c": ([0.3, 0.1, -0.2, 0.5], 0.1),
+}
+EXAMPLE_WORDS = {"Alice": [1, 0, 0], "is": [0, 1, 0], "happy": [0, 0, 0], "She": [1, 0, 1], "smiles": [0, 1, 0]}
+DEPARTURE = (
+    'The published version of this example departs at "happy". It skips it, takes C = 0.012 and H = 0.005 there,\n'
+    'which the equations do not give, and so carries C = 0.356, H = 0.164 at "She". A word with no features still has\n'
+    "the biases and what is carried: here it is a step like any other."
+)
+
+
+def example(backend: str = "scratch") -> dict[str, Tensor]:
+    """The columns, each (5, 1), of the worked example, in float64."""
+    weights = {}
+    for gate, (row, bias) in EXAMPLE_WEIGHTS.items():
+        column = torch.tensor(row, dtype=torch.float64)[:, None]  # (4, 1): h, then the three features
+        weights |= {"W_h" + gate: column[:1], "W_x" + gate: column[1:]}
+        weights["b_" + gate] = torch.tensor([bias], dtype=torch.float64)
+    layer = layer_class("lstm", backend)(3, 1).double()
+    with torch.no_grad():
+        for name, tensor in layer.from_book(weights).items():
+            layer.get_parameter(name).copy_(tensor)
+    return follow(layer, weights, torch.tensor(list(EXAMPLE_WORDS.values()), dtype=torch.float64))
+
+
+def example_account(columns: dict[str, Tensor]) -> str:
+    """Every product, gate and sum of the worked example with its numbers, then the table."""
+    lines, h, c = [], 0.0, 0.0
+    for t, (word, x) in enumerate(EXAMPLE_WORDS.items()):
+        now = {column: values[t].item() for column, values in columns.items()}
+        lines += ["", f"{word}: [h, x] = [{h:.6g}, {', '.join(map(str, x))}], c = {c:.6g}"]
+        for column, gate, function in (
+            ("F", "f", "sigmoid"),
+            ("I", "i", "sigmoid"),
+            ("C~", "c", "tanh"),
+            ("O", "o", "sigmoid"),
+        ):
+            row, bias = EXAMPLE_WEIGHTS[gate]
+            products = " + ".join(f"{weight:g}*{value:.6g}" for weight, value in zip(row, [h, *x], strict=True))
+            total = math.fsum(weight * value for weight, value in zip(row, [h, *x], strict=True)) + bias
+            lines.append(
+                f"  {column:<2} = {function}({products} + {bias:g}) = {function}({total:.6f}) = {now[column]:.6f}"
+            )
+        lines.append(f"  C  = F*c + I*C~ = {now['F']:.6f}*{c:.6f} + {now['I']:.6f}*{now['C~']:.6f} = {now['C']:.6f}")
+        lines.append(f"  H  = O*tanh(C) = {now['O']:.6f}*tanh({now['C']:.6f}) = {now['H']:.6f}")
+        h, c = now["H"], now["C"]
+    return "\n".join([*lines[1:], "", example_table(columns), "", DEPARTURE])
+
+
+def example_table(columns: dict[str, Tensor]) -> str:
+    lines = ["| word | " + " | ".join(COLUMNS) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
+    for t, word in enumerate(EXAMPLE_WORDS):
+        lines.append(f"| {word} | " + " | ".join(f"{columns[column][t].item():.6f}" for column in COLUMNS) + " |")
+    return "\n".join(lines)
+
+
+# A trained model
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What layer `layer` of a model did on a text; the columns are (T, H)."""
+
+    text: str
+    layer: int
+    columns: dict[str, Tensor]
+
+    def most_active(self, count: int) -> list[int]:
+        """The units whose cell state swings most over the text."""
+        swing = self.columns["C"].amax(0) - self.columns["C"].amin(0)
+        return swing.argsort(descending=True)[:count].tolist()
+
+
+@torch.no_grad()
+def trace(model: RNNModel, ids: Tensor, text: str, layer: int) -> Trace:
+    """Follow the layer's gates while the model, in eval mode, reads ids (T,). BadInput where it has no such gates."""
+    if model.cell != "lstm":
+        raise BadInput(f"trace: follows the gates of an LSTM, and this model's cell is {model.cell}")
+    if not 0 <= layer < model.num_layers:
+        raise BadInput(f"--layer: the model has layers 0 to {model.num_layers - 1}, got {layer}")
+    outputs, _ = model.hidden_states(ids[None])
+    X = outputs[layer - 1] if layer else model.inputs(ids[None])
+    X = dense(X, model.layers[layer].num_inputs, model.W_hq.dtype)[:, 0]  # (T, D)
+    return Trace(text, layer, follow(model.layers[layer], under(f"layers.{layer}.", model.book_weights()), X))
+
+
+def trace_table(trace: Trace, count: int = 3) -> str:
+    """For each character the mean gates, and F, I, O, C of the most active units."""
+    units, columns = trace.most_active(count), trace.columns
+    head = f"{'':>6}{'mean F':>8}{'mean I':>8}{'mean O':>8}"
+    for unit in units:
+        head += f"   |{f'unit {unit}: F':>12}{'I':>6}{'O':>6}{'C':>7}"
+    lines = [f"layer {trace.layer}, the {len(units)} units of {columns['C'].shape[1]} whose cell swings most", head]
+    for t, char in enumerate(trace.text):
+        line = f"{char!a:>6}" + "".join(f"{columns[gate][t].mean().item():8.3f}" for gate in "FIO")
+        for unit in units:
+            F, I, O, C = (columns[column][t, unit].item() for column in "FIOC")
+            line += f"   |{F:12.2f}{I:6.2f}{O:6.2f}{C:7.2f}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def trace_picture(trace: Trace, path: Path, count: int = 24) -> None:
+    """Heat maps to a PNG: characters along the top, the most active units down the side; F, I, O and C.
+
+    Needs matplotlib (the extra [plots]); BadInput without it.
+    """
+    plt = pyplot()
+    units, length = trace.most_active(count), len(trace.text)
+    figure, panels = plt.subplots(4, 1, figsize=(max(6, 0.16 * length + 2), 13), layout="constrained")
+    titles = {"F": "forget gate", "I": "input gate", "O": "output gate", "C": "cell state"}
+    for axes, (column, title) in zip(panels, titles.items(), strict=True):
+        values = trace.columns[column][:, units].T.cpu().numpy()
+        reach = float(abs(values).max()) if column == "C" else None
+        scale = (
+            {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach} if reach else {"cmap": "viridis", "vmin": 0, "vmax": 1}
+        )
+        image = axes.imshow(values, aspect="auto", interpolation="nearest", **scale)
+        figure.colorbar(image, ax=axes, pad=0.01)
+        shown = [char if char.isprintable() else ascii(char)[1:-1] for char in trace.text]
+        axes.set_xticks(range(length), shown, fontsize=8, family="monospace", parse_math=False)
+        axes.set_yticks(range(len(units)), units, fontsize=6)
+        axes.set_ylabel("unit")
+        axes.set_title(f"{title}, layer {trace.layer}", loc="left", fontsize=10)
+    figure.savefig(path, dpi=110, format="png")
+    plt.close(figure)

@@ -1,0 +1,1 @@
+"""One recurrent layer for each backend, all with one contract."""

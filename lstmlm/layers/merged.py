@@ -1,0 +1,65 @@
+"""backend=cell: the LSTM with its gates merged: one matrix on [X, H], its product split in four, stepped through time.
+
+T = num_steps, B = batch_size, D = width of the inputs, H = num_hiddens.
+
+    [f, i, o, g] = W [X_t, H_{t-1}] + b
+    C_t = sigmoid(f) * C_{t-1} + sigmoid(i) * tanh(g)
+    H_t = sigmoid(o) * tanh(C_t)
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lstmlm.layers.contract import LayerState, Tensors, dense
+from lstmlm.layers.weight_names import LSTM
+from lstmlm.scratch.lstm import init_lstm_state
+
+
+class LSTMCell(nn.Module):
+    """One step: X (B, D) and the state (H, C), each (B, H) -> the next (H, C)."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(input_size + hidden_size, 4 * hidden_size)
+
+    def forward(self, X: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        H, C = state
+        f, i, o, g = self.linear(torch.cat([X, H], dim=1)).chunk(4, dim=1)
+        C = torch.sigmoid(f) * C + torch.sigmoid(i) * torch.tanh(g)
+        H = torch.sigmoid(o) * torch.tanh(C)
+        return H, C
+
+
+class CellLSTM(nn.Module):
+    """`LSTMCell` in a loop: one matrix (4H, D + H) for all gates, in the order f, i, o, g."""
+
+    names, gates, init_state = LSTM, "fioc", staticmethod(init_lstm_state)
+
+    def __init__(self, num_inputs: int, num_hiddens: int) -> None:
+        super().__init__()
+        self.num_inputs = num_inputs
+        self.cell = LSTMCell(num_inputs, num_hiddens)
+
+    def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        outputs = []
+        for X_t in dense(X, self.num_inputs, state[0].dtype):
+            state = self.cell(X_t, state)
+            outputs.append(state[0])
+        return torch.stack(outputs), state
+
+    @classmethod
+    def from_book(cls, book: Tensors) -> Tensors:
+        rows = [torch.cat([book["W_x" + gate], book["W_h" + gate]]).T for gate in cls.gates]
+        return {
+            "cell.linear.weight": torch.cat(rows),
+            "cell.linear.bias": torch.cat([book["b_" + gate] for gate in cls.gates]),
+        }
+
+    @classmethod
+    def to_book(cls, own: Tensors) -> Tensors:
+        book, H = {}, len(own["cell.linear.bias"]) // 4
+        for gate, W, b in zip(
+            cls.gates, own["cell.linear.weight"].chunk(4), own["cell.linear.bias"].chunk(4), strict=True
+        ):
+            book |= {"W_x" + gate: W.T[:-H], "W_h" + gate: W.T[-H:], "b_" + gate: b}
+        return {name: book[name] for name in cls.names}

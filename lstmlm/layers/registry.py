@@ -1,0 +1,27 @@
+"""Which layer class a cell has on a backend.
+
+A layer class is named in BACKENDS and nowhere else: every test of equality and `lstmlm check` find it there.
+"""
+
+from torch import nn
+
+from lstmlm.layers.fused import FusedLSTM
+from lstmlm.layers.loops import ScratchGRU, ScratchGRUBefore, ScratchLSTM, ScratchRNN
+from lstmlm.layers.merged import CellLSTM
+from lstmlm.layers.torch_nn import TorchGRU, TorchLSTM, TorchRNN
+from lstmlm.system.errors import BadInput
+
+BACKENDS: dict[str, dict[str, type[nn.Module]]] = {
+    "lstm": {"scratch": ScratchLSTM, "nn": TorchLSTM, "cell": CellLSTM, "fused": FusedLSTM},
+    "gru": {"scratch": ScratchGRU, "nn": TorchGRU},
+    "gru_before": {"scratch": ScratchGRUBefore},
+    "rnn": {"scratch": ScratchRNN, "nn": TorchRNN},
+}
+
+
+def layer_class(cell: str, backend: str) -> type[nn.Module]:
+    """The layer of a cell on a backend; BadInput lists the pairs that there are."""
+    if backend not in BACKENDS.get(cell, {}):
+        there = "; ".join(f"{one} on {', '.join(backends)}" for one, backends in BACKENDS.items())
+        raise BadInput(f"backend: there is no {cell} on {backend}: there are {there}")
+    return BACKENDS[cell][backend]

@@ -1,0 +1,102 @@
+"""backend=nn: `torch.nn.LSTM`, `GRU` and `RNN` as layers.
+
+T = num_steps, B = batch_size, D = width of the inputs, H = num_hiddens.
+"""
+
+import torch
+from torch import Tensor, is_autocast_enabled, nn
+
+from lstmlm.layers.contract import LayerState, Tensors, dense
+from lstmlm.layers.weight_names import GRU, LSTM, RNN
+from lstmlm.scratch.gru import init_gru_state
+from lstmlm.scratch.lstm import init_lstm_state
+from lstmlm.scratch.rnn import init_rnn_state
+
+
+class TorchLayer(nn.Module):
+    """`torch.nn.LSTM`, `GRU` or `RNN` with one layer; it stacks the gates in its own order, transposed.
+
+    Its second bias is held at zero and not trained: the same function and the same trajectory as the book's.
+    """
+
+    names: list[str]
+    gates: str  # the book's letters in PyTorch's order
+    module: type[nn.RNNBase]
+    init_state: staticmethod
+
+    def __init__(self, num_inputs: int, num_hiddens: int) -> None:
+        super().__init__()
+        self.num_inputs = num_inputs
+        self.rnn = self.module(num_inputs, num_hiddens)
+        nn.init.zeros_(self.rnn.bias_hh_l0).requires_grad_(False)
+
+    def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        H, *C = (part[None] for part in state)  # torch.nn has an axis for layers
+        X, before = dense(X, self.num_inputs, H.dtype), (H, *C) if C else H
+        Y, after = cast_module(self.rnn, X, before) if is_autocast_enabled(X.device.type) else self.rnn(X, before)
+        return Y, tuple(part[0] for part in (after if C else (after,)))
+
+    @classmethod
+    def from_book(cls, book: Tensors) -> Tensors:
+        return {
+            "rnn.weight_ih_l0": torch.cat([book["W_x" + gate].T for gate in cls.gates]),
+            "rnn.weight_hh_l0": torch.cat([book["W_h" + gate].T for gate in cls.gates]),
+            "rnn.bias_ih_l0": torch.cat([book["b_" + gate] for gate in cls.gates]),
+        }
+
+    @classmethod
+    def to_book(cls, own: Tensors) -> Tensors:
+        stacked = (own["rnn.weight_ih_l0"], own["rnn.weight_hh_l0"], own["rnn.bias_ih_l0"])
+        book = {}
+        for gate, W_x, W_h, b in zip(cls.gates, *(tensor.chunk(len(cls.gates)) for tensor in stacked), strict=True):
+            book |= {"W_x" + gate: W_x.T, "W_h" + gate: W_h.T, "b_" + gate: b}
+        return {name: book[name] for name in cls.names if name in book}
+
+
+class TorchLSTM(TorchLayer):
+    """PyTorch's i, f, g, o: g is the book's candidate."""
+
+    names, gates, module, init_state = LSTM, "ifco", nn.LSTM, staticmethod(init_lstm_state)
+
+
+class TorchRNN(TorchLayer):
+    names, gates, module, init_state = RNN, "h", nn.RNN, staticmethod(init_rnn_state)
+
+
+class TorchGRU(TorchLayer):
+    """PyTorch's r, z, n: n is the book's candidate. Of the second bias the third for n, b_hn, is real and trained."""
+
+    names, gates, module, init_state = GRU, "rzh", nn.GRU, staticmethod(init_gru_state)
+
+    def __init__(self, num_inputs: int, num_hiddens: int) -> None:
+        super().__init__(num_inputs, num_hiddens)
+        self.rnn.bias_hh_l0.requires_grad_(True)
+        only_n = torch.cat([torch.zeros(2 * num_hiddens), torch.ones(num_hiddens)])
+        self.register_buffer("only_n", only_n, persistent=False)
+        self.rnn.bias_hh_l0.register_hook(lambda grad: grad * self.only_n)
+
+    @classmethod
+    def from_book(cls, book: Tensors) -> Tensors:
+        zeros = torch.zeros_like(book["b_hn"])
+        return super().from_book(book) | {"rnn.bias_hh_l0": torch.cat([zeros, zeros, book["b_hn"]])}
+
+    @classmethod
+    def to_book(cls, own: Tensors) -> Tensors:
+        return super().to_book(own) | {"b_hn": own["rnn.bias_hh_l0"].chunk(3)[2]}
+
+
+def cast_module(rnn: nn.RNNBase, X: Tensor, state: Tensor | tuple[Tensor, ...]):
+    """`rnn(X, state)`, X (T, B, D) and each part of the state (1, B, H), computed in the type that autocast was told.
+
+    Autocast itself gives cuDNN float16, whatever type it was told (PyTorch, aten/src/ATen/cudnn/AutocastRNN.cpp), and
+    in float16 small gradients vanish. What comes back has the type of X, as from the other backends.
+    """
+    device, dtype = X.device.type, torch.get_autocast_dtype(X.device.type)
+    weights = {name: param.to(dtype) for name, param in rnn.named_parameters()}
+    with torch.autocast(device, enabled=False):
+        Y, after = torch.func.functional_call(rnn, weights, (X.to(dtype), in_type(dtype, state)))
+    return Y.to(X.dtype), in_type(X.dtype, after)
+
+
+def in_type(dtype: torch.dtype, state: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+    return tuple(part.to(dtype) for part in state) if isinstance(state, tuple) else state.to(dtype)

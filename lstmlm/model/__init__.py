@@ -1,0 +1,1 @@
+"""RNNModel and what it is made of."""

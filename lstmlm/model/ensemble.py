@@ -1,0 +1,39 @@
+"""Several models as one: the mean of their probabilities.
+
+B = batch_size, T = num_steps, V = vocab_size, K = number of models.
+
+    P(x | before) = (P_1(x | before) + ... + P_K(x | before)) / K
+
+The mean of probabilities costs a text at most the mean of what it costs the models (Jensen's inequality); the mean of
+their logits or of their losses is something else.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lstmlm.model.rnn_model import RNNModel, State
+
+
+class Ensemble(nn.Module):
+    """K models of one vocabulary, on any backends and of any sizes, for whoever scores a text with a model.
+
+    The state is those of the models, in their order.
+    """
+
+    def __init__(self, models: list[RNNModel]) -> None:
+        super().__init__()
+        self.models = nn.ModuleList(models)
+
+    @property
+    def W_hq(self) -> Tensor:
+        """For its device."""
+        return self.models[0].W_hq
+
+    def forward(self, ids: Tensor, state: tuple[State, ...] | None = None) -> tuple[Tensor, tuple[State, ...]]:
+        """Ids (B, T) and a state -> the logs of the mean probabilities (T*B, V), float64, and the next state."""
+        states = [None] * len(self.models) if state is None else state
+        outcomes = [model(ids, own) for model, own in zip(self.models, states, strict=True)]
+        log_probs = torch.stack([torch.log_softmax(logits.double(), -1) for logits, _ in outcomes])
+        return log_probs.logsumexp(0) - math.log(len(self.models)), tuple(own for _, own in outcomes)

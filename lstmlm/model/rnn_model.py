@@ -1,0 +1,133 @@
+"""RNNModel: the language model that the trainer, the evaluator and the sampler know.
+
+B = batch_size, T = num_steps, V = vocab_size, H = num_hiddens, L = num_layers, E = embedding_dim.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lstmlm.layers.contract import Tensors, dense
+from lstmlm.layers.registry import layer_class
+from lstmlm.model.dropout import elementwise, locked, weight_drop
+from lstmlm.system.dotted import under
+
+State = tuple[Tensor, ...]  # for an LSTM (H, C), for a GRU or an RNN (H,), each (L, B, H)
+
+
+class RNNModel(nn.Module):
+    """A stack of L recurrent layers of one cell on one backend, and all that these share.
+
+    That is: one-hot or embedded inputs, all dropout, the head, and the weights under the book's names.
+
+    The rates of dropout (dropout.py), in training alone: `dropout` on the output of every layer, the last too; locked,
+    `locked_input` on what the first layer reads, `locked_between` on the output of every layer but the last,
+    `locked_output` on that of the last; `weight_drop` on the recurrent matrices. `dropout_generator`, on the model's
+    device, feeds all of it (None: torch's global one), so every backend drops the same units and weights.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        num_hiddens: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        backend: str = "scratch",
+        embedding_dim: int | None = None,
+        cell: str = "lstm",
+        locked_input: float = 0.0,
+        locked_between: float = 0.0,
+        locked_output: float = 0.0,
+        weight_drop: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.vocab_size, self.num_hiddens, self.num_layers = vocab_size, num_hiddens, num_layers
+        self.dropout, self.backend, self.embedding_dim, self.cell = dropout, backend, embedding_dim, cell
+        self.locked_input, self.weight_drop = locked_input, weight_drop
+        self.locked = [locked_between] * (num_layers - 1) + [locked_output]  # of the output of each layer
+        self.dropout_generator: torch.Generator | None = None
+        self.W_e = None if embedding_dim is None else nn.Parameter(torch.randn(vocab_size, embedding_dim))
+        widths = [embedding_dim or vocab_size] + [num_hiddens] * (num_layers - 1)
+        self.layers = nn.ModuleList(layer_class(cell, backend)(width, num_hiddens) for width in widths)
+        self.W_hq = nn.Parameter(torch.randn(num_hiddens, vocab_size) * 0.01)
+        self.b_q = nn.Parameter(torch.zeros(vocab_size))
+
+    def begin_state(self, batch_size: int, device: torch.device | str) -> State:
+        """The zero state, each part (L, B, H), in the dtype of the weights."""
+        zeros = self.layers[0].init_state(self.num_layers * batch_size, self.num_hiddens, device)
+        return tuple(z.to(self.W_hq.dtype).view(self.num_layers, batch_size, -1) for z in zeros)
+
+    def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Ids (B, T) and a state -> logits (T*B, V), time-major as in the book, and the next state."""
+        (*_, Y), state = self.hidden_states(ids, state)
+        return Y.flatten(0, 1) @ self.W_hq + self.b_q, state
+
+    def inputs(self, ids: Tensor) -> Tensor:
+        """Ids (B, T) as the first layer takes them: (T, B), meaning one-hot rows, or embedded (T, B, E).
+
+        Locked dropout thins the E features, or of one-hot rows, then dense (T, B, V), the V characters: a lane reads
+        nothing where a character stands that it has dropped.
+        """
+        X = ids.T if self.W_e is None else self.W_e[ids.T]
+        if (rate := self._rate(self.locked_input)) == 0:
+            return X  # ids stay ids
+        return locked(dense(X, self.vocab_size, self.W_hq.dtype), rate, self.dropout_generator)
+
+    def hidden_states(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
+        """The output of every layer after its dropout, each (T, B, H), and the next state."""
+        state = self.begin_state(ids.shape[0], ids.device) if state is None else state
+        Y, outputs, states, generator = self.inputs(ids), [], [], self.dropout_generator
+        for layer, locked_rate, *layer_state in zip(self.layers, self.locked, *state, strict=True):
+            thinned = weight_drop(layer, self._rate(self.weight_drop), generator)
+            Y, layer_state = thinned(Y, tuple(layer_state))
+            Y = elementwise(Y, self._rate(self.dropout), generator)
+            Y = locked(Y, self._rate(locked_rate), generator)
+            outputs.append(Y)
+            states.append(layer_state)
+        return outputs, tuple(torch.stack(part) for part in zip(*states, strict=True))
+
+    def _rate(self, rate: float) -> float:
+        return rate if self.training else 0.0
+
+    # One weight format: the book's names
+
+    def to_book(self, own: Tensors) -> Tensors:
+        """Tensors under this model's parameter names -> the same under the book's, `layers.0.W_xi` and so on.
+
+        The map is linear: weights, gradients and an optimizer's moments all go through it.
+        """
+        book = {}
+        for k, layer in enumerate(self.layers):
+            prefix = f"layers.{k}."
+            book |= {prefix + name: tensor for name, tensor in layer.to_book(under(prefix, own)).items()}
+        return book | {name: own[name] for name in ("W_e", "W_hq", "b_q") if name in own}
+
+    def from_book(self, book: Tensors) -> Tensors:
+        """The inverse of `to_book`."""
+        own = {}
+        for k, layer in enumerate(self.layers):
+            prefix = f"layers.{k}."
+            own |= {prefix + name: tensor for name, tensor in layer.from_book(under(prefix, book)).items()}
+        return own | {name: book[name] for name in ("W_e", "W_hq", "b_q") if name in book}
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The parameters that the optimizer moves, by name in this backend's layout."""
+        return {name: param for name, param in self.named_parameters() if param.requires_grad}
+
+    def book_weights(self) -> Tensors:
+        """Contiguous copies of all weights under the book's names."""
+        return {
+            name: tensor.detach().clone(memory_format=torch.contiguous_format)
+            for name, tensor in self.to_book(self.trained()).items()
+        }
+
+    def load_book_weights(self, book: Tensors) -> None:
+        """Take over weights under the book's names; ValueError names what is missing, surplus or misshapen."""
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.book_weights().items()}
+        given = {name: tuple(tensor.shape) for name, tensor in book.items()}
+        if wrong := [name for name in shapes | given if shapes.get(name) != given.get(name)]:
+            name = wrong[0]
+            raise ValueError(f"weight {name!r}: expected shape {shapes.get(name)}, got {given.get(name)}")
+        own = self.trained()
+        with torch.no_grad():
+            for name, tensor in self.from_book(book).items():
+                own[name].copy_(tensor)

@@ -1,0 +1,81 @@
+"""What a run says of itself at its start and at its end."""
+
+import logging
+import shlex
+from pathlib import Path
+
+from lstmlm.runs.announcement import in_words
+from lstmlm.model.shapes import num_params, training_memory
+from lstmlm.evaluation.scoring import Score
+from lstmlm.evaluation.baselines import LIMIT, Floor
+from lstmlm.evaluation.novelty import index_of
+from lstmlm.runs.prepare import Prepared, model_arguments
+from lstmlm.training.tracking import one_line
+from lstmlm.runs.verdict import Verdict
+from lstmlm.text.vocab import Vocab
+
+log = logging.getLogger("lstmlm")
+
+INDEXED = 4_000_000  # characters: what is indexed in a few seconds
+
+
+
+
+
+
+
+
+
+
+
+
+
+
+def in_all_units(score: Score, bytes_per_char: float) -> str:
+    return (
+        f"perplexity {score.perplexity:.3f}, {score.bits_per_char:.3f} bits per character, "
+        f"{score.bits_per_char / bytes_per_char:.3f} per byte, {score.nats_per_char:.4f} nats"
+    )
+
+
+def report(
+    prepared: Prepared, scores: dict[str, Score], figures: dict, sample: str, judged: Verdict, directory: Path
+) -> None:
+    """The end of the log: the figures, with the split that they are of, a verdict, and the next commands to type.
+
+    `scores` are those of outcome.py, `sample` is what the best weights write, without the prompt.
+    """
+    corpus = prepared.corpus
+    log.info("")
+    last_is_best = figures["best_step"] == figures["step"]
+    remark = ", the last ones" if last_is_best else ""
+    log.info("best weights: step %d, epoch %.1f%s", figures["best_step"], figures["best_epoch"], remark)
+    for which in ("val", "test"):
+        if score := scores.get(f"{which}_best"):
+            log.info(
+                "%-4s %s, over %s characters (split %s, hash %s)",
+                *(which, in_all_units(score, corpus.bytes_per_char(which)), f"{score.num_chars:,}"),
+                *(corpus.split.name, corpus.hashes[which][:12]),
+            )
+    others = [] if last_is_best else [("last weights", "val_last")]
+    if "val_ema" in scores:
+        others.append((f"average of the weights (train.ema={prepared.config.train.ema:g})", "val_ema"))
+    for weights, name in others:
+        words = in_all_units(scores[name], corpus.bytes_per_char("val"))
+        log.info("%s, step %d: val %s", weights, figures["step"], words)
+    log.info("sample: %s", one_line(sample))
+    if corpus.split.size("train") <= INDEXED:
+        for line in index_of(corpus.vocab.decode(corpus.ids["train"])).novelty(sample).account():
+            log.info("%s", line)
+    else:
+        log.info("whether it is copied from the training text: lstmlm generate --novelty takes the time to look")
+    log.info("time: %.0f s", figures["seconds"])
+    log.info(
+        "perplexity %.1f (val), %.1f chars/sec on %s",
+        *(scores["val_best"].perplexity, figures["chars_per_s"], prepared.device.type),
+    )
+    log.info("")
+    log.info("verdict: %s", judged.sentence)
+    log.info("to try:  %s", judged.command)
+    log.info("next:    python -m lstmlm generate %s --length 500", shlex.quote(str(directory)))
+    log.info("         tensorboard --logdir %s", shlex.quote(str(directory.parent)))

@@ -1,0 +1,104 @@
+"""Going on with a run: from which checkpoint, and under which settings."""
+
+import logging
+from pathlib import Path
+
+from lstmlm.checkpoints import checkpoint
+from lstmlm.checkpoints.checkpoint import BEST, CONVERTED, LAST, PREVIOUS, Checkpoint
+from lstmlm.settings.config import Config
+from lstmlm.system.dotted import flatten
+from lstmlm.system.errors import BadInput
+from lstmlm.runs.prepare import Prepared, prepare
+from lstmlm.runs.assemble import execute, limits_of, make_streams
+
+log = logging.getLogger("lstmlm")
+
+# What may differ from the checkpoint's settings: limits, logging, and where the same is computed or found
+MAY_CHANGE = {"train.max_epochs", "train.max_steps", "train.max_seconds", "train.patience"}
+MAY_CHANGE |= {"train.log_every", "train.save_every", "train.save_minutes", "train.floors", "train.book_report"}
+MAY_CHANGE |= {"sample.prompt", "sample.length", "sample.temperature"}
+MAY_CHANGE |= {"backend", "device", "threads", "data.path", "data.val_path", "data.test_path", "resume"}
+
+
+# Which checkpoint
+
+
+def newest_good(directory: Path) -> Checkpoint:
+    """The newest checkpoint of a run that is whole; a damaged one is named in the log. BadInput if none is."""
+    there = [directory / name for name in (LAST, PREVIOUS, BEST) if (directory / name).exists()]
+    for path in there:
+        try:
+            return checkpoint.load(path)
+        except BadInput as error:
+            log.warning("warning: %s: trying the one before", error)
+    if there:
+        raise BadInput(f"resume: no usable checkpoint in {directory} ({len(there)} damaged): start a new run elsewhere")
+    raise BadInput(f"resume: no checkpoint in {directory}: give a run directory or a .safetensors file")
+
+
+# Under which settings
+
+
+def settings_to_resume(loaded: Checkpoint, typed: dict[str, object]) -> Config:
+    """The checkpoint's own settings with what the user typed and may change; BadInput names what may not."""
+    stored = flatten(Config.from_flat(flatten(loaded.record["config"])))
+    if typed.get("threads") == "auto":  # the run's first start has chosen
+        typed = {key: value for key, value in typed.items() if key != "threads"}
+    refused = [key for key, value in typed.items() if key not in MAY_CHANGE and stored.get(key) != value]
+    if refused:
+        differences = ", ".join(f"{key} is {stored.get(key)!r} in the run, {typed[key]!r} now" for key in refused)
+        raise BadInput(f"resume: {differences}: leave it out, or start a new run")
+    return Config.from_flat(stored | {key: value for key, value in typed.items() if key in MAY_CHANGE})
+
+
+def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_place: bool) -> None:
+    """Go on from a checkpoint in `directory`, in place or as a new run; one that has finished is left as it is."""
+    if loaded.record["data"]["name"] == CONVERTED:
+        raise BadInput("resume: the checkpoint was converted: it has no text and no optimizer to go on with")
+    config = settings_to_resume(loaded, typed)
+    prepared = prepare(config)
+    same_text(loaded, prepared)
+    step, limits = loaded.record["step"], limits_of(config)
+    before = limits_of(Config.from_flat(flatten(loaded.record["config"])))
+    per_epoch = make_streams(prepared).steps_per_epoch
+    loop = loaded.record["loop"]
+    impatient = limits.out_of_patience(loop.get("evaluations_since_best", 0))
+    finished = impatient or limits.progress(step, per_epoch, loop["seconds"]) >= 1
+    if finished and (reported(directory) or not in_place):
+        key = "train.patience" if impatient else "train.max_epochs"
+        log.info("the run has finished at step %d: raise %s (or its other limits) to go on", step, key)
+        return
+    log.info("going on from step %d, epoch %.1f", step, loaded.record["epoch"])
+    for line in remarks(loaded, config, before.steps(per_epoch), limits.steps(per_epoch)):
+        log.info("%s", line)
+    execute(prepared, directory, loaded)
+
+
+def same_text(loaded: Checkpoint, prepared: Prepared) -> None:
+    """BadInput if the text, known by its hash, is not that of the run."""
+    if prepared.corpus.origin.sha256 != loaded.record["data"]["sha256"]:
+        raise BadInput(
+            f"resume: {prepared.corpus.origin.path} is not the text of the run, its SHA-256 differs: "
+            f"say where the old one is with data.path=FILE"
+        )
+    if prepared.corpus.vocab.idx_to_token != loaded.record["vocab"]:
+        raise BadInput("resume: the vocabulary in the checkpoint is not that of its text")
+
+
+def reported(directory: Path) -> bool:
+    """Did the run in this directory come to its final figures?"""
+    metrics = directory / "metrics.jsonl"
+    return metrics.exists() and '"final": true' in metrics.read_text(encoding="utf-8")
+
+
+def remarks(loaded: Checkpoint, config: Config, steps_before: int | None, steps_now: int | None) -> list[str]:
+    """One line for each reason why the bits, or the schedule, will not be those of a run that was never stopped."""
+    stored = flatten(loaded.record["config"])
+    keys = ("backend", "device", "threads")
+    now = checkpoint.versions() | {key: flatten(config)[key] for key in keys}
+    then = loaded.record["versions"] | {key: stored[key] for key in keys}
+    matters = [key for key in ("torch", "cpu", *keys) if now[key] != then[key]]
+    lines = [f"from here on not bit for bit: {key} is {now[key]}, was {then[key]}" for key in matters]
+    if steps_before != steps_now and (config.train.schedule != "constant" or config.train.warmup > 0):
+        lines.append(f"the horizon of the schedule changes from {steps_before} steps to {steps_now}")
+    return lines

@@ -1,0 +1,96 @@
+"""A directory for one run alone, with its log."""
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lstmlm.system.durable import locked
+from lstmlm.system.errors import BadInput, EnvironmentFault, LstmlmError, flush_or_discard
+
+log = logging.getLogger("lstmlm")
+
+
+@contextlib.contextmanager
+def claimed(chosen: Path, named: bool, resuming: bool = False) -> Iterator[Path]:
+    """Hold `chosen` for the block, with the log open in it: nobody else may use it, and no checkpoint is there.
+
+    `resuming` is for a directory whose checkpoints are wanted.
+
+    Where the directory is not one that the user `named`, and another run took it in the same second, the first free
+    of chosen_2, chosen_3, ... is taken.
+    """
+    directory, count = chosen, 1
+    while True:
+        directory.mkdir(parents=True, exist_ok=True)
+        with locked(directory) as free:
+            if free and (resuming or not has_checkpoint(directory)):
+                for unfinished in directory.glob(".*.tmp"):  # of a run that was killed while it wrote
+                    unfinished.unlink()
+                with logging_to(directory / "train.log"):
+                    yield directory
+                return
+        if (named or resuming) and not free:
+            raise EnvironmentFault(f"{directory} is in use by another run: wait for it, or choose another directory")
+        if named:
+            raise BadInput(
+                f"hydra.run.dir: {directory} holds a checkpoint already: choose another directory, "
+                f"or go on with resume={directory}"
+            )
+        count += 1
+        directory = chosen.with_name(f"{chosen.name}_{count}")
+
+
+def has_checkpoint(directory: Path) -> bool:
+    return any(directory.glob("*.safetensors"))
+
+
+@contextlib.contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """The log to stdout and, with the time and what is only for debugging, to a file; around the bar."""
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    screen, file = Screen(logging.INFO), LogFile(path, encoding="utf-8", delay=True)
+    file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    log.handlers = [screen, file]
+    try:
+        yield
+    except LstmlmError as error:
+        log.debug("ended: %s", error)
+        raise
+    except Exception:
+        log.debug("ended by a bug", exc_info=True)
+        raise
+    finally:
+        log.handlers, log.propagate = [], True
+        with contextlib.suppress(OSError):
+            file.close()
+
+
+class Screen(logging.Handler):
+    """Stdout, with the bar kept below it. If the terminal or the reader has gone, the run goes on without."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):
+            tqdm.write(self.format(record))
+        flush_or_discard()
+
+
+class LogFile(logging.FileHandler):
+    """A log file. If it cannot be written, one warning says so, and the run goes on without."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # it could not be opened
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            return super().handleError(record)
+        self.addFilter(lambda record: False)
+        log.warning("warning: cannot write %s: %s: going on without", Path(self.baseFilename).name, error.strerror)

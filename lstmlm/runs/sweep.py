@@ -1,0 +1,87 @@
+"""A sweep: its jobs are told apart in what they say, and at the end those that failed are named."""
+
+import contextlib
+import json
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lstmlm.system.errors import LstmlmError, exit_code_of
+
+STOPPED = (130, 143)  # by a signal, which is meant for the whole sweep
+
+
+@dataclass(frozen=True)
+class Outcome:
+    job: str  # as it is called: job 1 (train.lr=0.02)
+    directory: str  # of the sweep
+    code: int
+
+
+class Sweep:
+    """The jobs of one sweep, and what became of them.
+
+    The outcomes are kept in files, because a launcher may run the jobs in processes of their own.
+    """
+
+    def __init__(self) -> None:
+        self.kept = tempfile.TemporaryDirectory(prefix="lstmlm_sweep_")
+        self.outcomes = Path(self.kept.name)
+
+    def __getstate__(self) -> dict:  # for another process
+        return {"outcomes": self.outcomes, "kept": None}  # the folder stays with its maker
+
+    def is_elsewhere(self) -> bool:
+        """Is this a copy, in a process that a launcher began?"""
+        return self.kept is None
+
+    def run(self, job: Callable[[], None], number: int, own: list[str], directory: Path) -> int:
+        """The exit code of a job of the sweep in `directory`; its errors name it by number and its `own` overrides."""
+        name = f"job {number} ({' '.join(own)})" if own else f"job {number}"
+
+        def named() -> None:
+            try:
+                job()
+            except LstmlmError as error:
+                error.args = (f"{name}: {error}",)
+                raise
+
+        outcome = Outcome(name, str(directory), exit_code_of(named))
+        (self.outcomes / f"{number:09}").write_text(json.dumps(asdict(outcome)))
+        return outcome.code
+
+    def close(self) -> list[int]:
+        """The exit codes of the jobs, after saying what became of them."""
+        outcomes = [Outcome(**json.loads(path.read_text())) for path in sorted(self.outcomes.iterdir())]
+        self.kept.cleanup()
+        if outcomes:
+            remove_if_unused(Path(outcomes[0].directory))
+            good = all(outcome.code == 0 for outcome in outcomes)
+            print(account(outcomes), file=sys.stdout if good else sys.stderr)
+        return [outcome.code for outcome in outcomes]
+
+
+def account(outcomes: list[Outcome]) -> str:
+    """How many jobs came to their end, which did not, and what to type next."""
+    directory = shlex.quote(outcomes[0].directory)
+    failed = [f"{one.job} with exit code {one.code}" for one in outcomes if one.code not in (0, *STOPPED)]
+    stopped = [one.job for one in outcomes if one.code in STOPPED]
+    finished = sum(one.code == 0 for one in outcomes)
+    parts = [f"{finished} finished"]
+    parts += [f"{len(failed)} failed: {', '.join(failed)}"] if failed else []
+    parts += [f"stopped in {', '.join(stopped)}"] if stopped else []
+    if stopped:
+        parts[-1] += f": go on with the same command and resume=auto hydra.sweep.dir={directory}"
+    compare = f"\nnext:  python -m lstmlm compare {directory}" if finished else ""
+    return f"sweep: {'; '.join(parts)}{compare}"
+
+
+def remove_if_unused(directory: Path) -> None:
+    """Remove the directory of a sweep that came to nothing, in which there is only what Hydra wrote."""
+    with contextlib.suppress(OSError):
+        if [path.name for path in directory.iterdir()] == ["multirun.yaml"]:
+            (directory / "multirun.yaml").unlink()
+            directory.rmdir()

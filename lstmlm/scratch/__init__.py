@@ -1,0 +1,1 @@
+"""The recurrent layers of the book, written out equation by equation: LSTM, GRU, RNN. They import nothing of lstmlm."""

@@ -1,0 +1,106 @@
+"""The words of a command line as settings, through Hydra, and what Hydra says of mistakes in one line."""
+
+import argparse
+import os
+import re
+
+from lstmlm.settings.config import Config, unknown_key
+from lstmlm.settings.hydra_yaml import hydra_value, is_hydra_value, parse, register_schema
+from lstmlm.system.dotted import flatten
+from lstmlm.system.errors import BadInput
+from lstmlm.system.paths import shipped
+
+FREE_TEXT = (
+    "data.path",
+    "data.val_path",
+    "data.test_path",
+    "resume",
+    "sample.prompt",
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+)
+
+
+def swept_keys(words: list[str]) -> set[str]:
+    """The settings that were given several values."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    overrides = OverridesParser.create().parse_overrides([word for word in words if word[:1] != "-"])
+    return {override.get_key_element() for override in overrides if override.is_sweep_override()}
+
+
+def typed_settings(config, task_overrides: list[str]) -> dict[str, object]:
+    """The settings that the user gave a value, by themselves or through a group."""
+    import hydra
+
+    now, default = flatten(config), flatten(parse(hydra.compose("config")))
+    named = {override.lstrip("+").partition("=")[0] for override in task_overrides}
+    return {key: value for key, value in now.items() if key != "resume" and (key in named or value != default[key])}
+
+
+def compose_settings(words: list[str]) -> Config:
+    """The settings that `python train.py` with these overrides would have, for a command that makes no run.
+
+    BadInput, in one line, where train.py would end with it, and for what concerns runs alone.
+    """
+    import hydra
+
+    register_schema()
+    for word in words:
+        if re.match(r"\+*(resume|hydra\.[^=]*)=", word):
+            raise BadInput(f"{word.partition('=')[0]}: has no effect here, where no run is made: leave it out")
+    try:
+        with hydra.initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+            return parse(hydra.compose("config", quoted(words, sweep=False)))
+    except Exception as error:
+        raise user_error_of(error) from error
+
+
+def quoted(argv: list[str], sweep: bool) -> list[str]:
+    """The overrides, free text quoted, because Hydra's grammar stumbles over it's.txt, a,b.txt or foo(1).txt.
+
+    In a sweep a comma lists choices, so there only the name of something that exists is quoted.
+    """
+    words = []
+    for word in argv:
+        key, equals, value = word.partition("=")
+        if key.lstrip("+") in FREE_TEXT and not is_hydra_value(value) and (not sweep or os.path.exists(value)):
+            word = f"{key}{equals}{hydra_value(value)}"
+        words.append(word)
+    return words
+
+
+def user_error_of(error: Exception) -> Exception:
+    """What Hydra says in many lines, in one of ours; anything else as it is."""
+    from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, ValueError) and str(error).startswith("Only one of --run, --multirun"):
+        return BadInput("-m: has no effect where nothing is run: leave it out, or leave out --cfg, --info and -sc")
+    if not isinstance(error, (HydraException, OmegaConfBaseException)):
+        return error
+    text = f"{error}\n{error.__cause__}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
+        group, _, name = error.missing_cfg_file.partition("/")
+        if group == "hydra" and name.startswith("launcher/"):
+            group, name = "hydra/launcher", name.removeprefix("launcher/")
+            return BadInput(f"{group}={name}: is not installed: pip install hydra-{name}-launcher, or leave it out")
+        return BadInput(f"{group}={name}: no such option: choose one of {', '.join(error.options)}")
+    if isinstance(error, OverrideParseException):
+        key, equals, value = error.override.partition("=")
+        hint = f"\"{key}='{value}'\"" if equals else f"{key}=VALUE"
+        return BadInput(f"{error.override}: cannot be read as a setting: type {hint}")
+    if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        key, _, values = match[1].partition("=")
+        return BadInput(f"{match[1]}: several values are a sweep, python train.py -m; for a list type {key}=[{values}]")
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return unknown_key(match[1])
+    if match := re.search(r"(Value .*)\n\s*full_key: (\S+)", text):
+        return BadInput(f"{match[2]}: {match[1][0].lower()}{match[1][1:]}")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return BadInput(f"settings: {' '.join(lines[:2])}: python train.py --help lists them")
+
+
+def refuse(parser: argparse.ArgumentParser, message: str):
+    """What argparse calls on a mistake."""
+    raise BadInput(f"{parser.prog}: {message}: {parser.prog} --help lists the options")

@@ -1,0 +1,44 @@
+"""How characters are drawn: the settings, their defaults and what they may be. Nothing here imports torch."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lstmlm.system.errors import BadInput
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    temperature: float = 0.8
+    top_k: int | None = None  # None, 1 and 0: off
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    penalty_window: int = 64
+
+    def check(self, spelled: Callable[[str], str] = str) -> "SamplingSettings":
+        """Itself, or BadInput that names, as `spelled`, the first setting that means nothing."""
+        for name, (means_something, what) in MAY_BE.items():
+            if not means_something(value := getattr(self, name)):
+                raise BadInput(f"{spelled(name)}: must be {what}, got {value}")
+        return self
+
+    def without_effect(self) -> list[str]:
+        """The settings that were given a value and yet change nothing."""
+        idle = [name for name in ("top_k", "top_p", "min_p") if self.temperature == 0 and not self.is_default(name)]
+        if self.repetition_penalty == 1 and not self.is_default("penalty_window"):
+            idle.append("penalty_window")
+        return idle
+
+    def is_default(self, name: str) -> bool:
+        return getattr(self, name) == getattr(SamplingSettings, name)
+
+
+MAY_BE = {
+    "temperature": (lambda T: 0 <= T < math.inf, "0 (always the most probable character) or more"),
+    "top_k": (lambda k: k is None or k >= 1, "1 or more"),
+    "top_p": (lambda p: 0 < p <= 1, "more than 0 and at most 1"),
+    "min_p": (lambda p: 0 <= p < 1, "0 or more and less than 1"),
+    "repetition_penalty": (lambda penalty: 0 < penalty < math.inf, "more than 0"),
+    "penalty_window": (lambda window: window >= 1, "1 or more"),
+}

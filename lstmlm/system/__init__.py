@@ -1,0 +1,1 @@
+"""Errors and exit codes, files that survive a crash, signals, terminal text, the machine."""

@@ -1,0 +1,7 @@
+"""SHA-256 of texts and bytes."""
+
+import hashlib
+
+
+def sha256(text: str | bytes) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text).hexdigest()

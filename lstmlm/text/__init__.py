@@ -1,0 +1,1 @@
+"""From files to batches: decoding, cleaning, splitting, vocabulary, ids."""

@@ -1,0 +1,82 @@
+"""Truncated back-propagation through time: a long text as minibatches (d2l section 9.7).
+
+n = characters, B = batch_size, T = num_steps. Both kinds start at a fresh random offset each epoch and
+give the same number of batches in every epoch. X, Y are (B, T) ids, Y is X one character later.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from lstmlm.system.errors import BadInput
+
+
+def fitting_batch_size(num_chars: int, batch_size: int, num_steps: int) -> int:
+    """The largest batch size, up to `batch_size`, of which the text fills one batch (B*T + 1 <= n)."""
+    fits = min(batch_size, (num_chars - 1) // num_steps)
+    if fits < 1:
+        raise BadInput(
+            f"data.num_steps: the training text has {num_chars} characters, and {num_steps} steps need at "
+            f"least {num_steps + 1}: give a longer text or a smaller data.num_steps"
+        )
+    return fits
+
+
+class Streams:
+    """What both kinds share: the ids on their device, and the arithmetic of an epoch.
+
+    A kind adds `epoch(generator)`, the batches (X, Y) of one epoch; the generator, on the CPU, is drawn from at its
+    start only.
+    """
+
+    carries_state: bool  # does row i of the next batch go on where row i of this one ended?
+
+    def __init__(self, ids: Tensor, batch_size: int, num_steps: int, device: torch.device | str = "cpu") -> None:
+        assert len(ids) > batch_size * num_steps, "fitting_batch_size was not asked"
+        self.batch_size, self.num_steps, self.device = batch_size, num_steps, torch.device(device)
+        # What is mapped from a file stays there; what is in memory goes where it is used
+        self.ids = ids.to(self.device) if ids.dtype == torch.int64 else ids
+        # What the largest offset leaves, so that every epoch has the same length; one batch at least
+        self.steps_per_epoch = max(1, (len(ids) - num_steps) // batch_size // num_steps)
+
+    def batch(self, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
+        """X and Y (B, T) as the model takes them; no copy where they are that already."""
+        return X.to(self.device, torch.int64), Y.to(self.device, torch.int64)
+
+    def draw_offset(self, generator: torch.Generator) -> int:
+        """Uniform in 0 .. T-1 (d2l's includes T by a slip), less where the text is barely long enough."""
+        spare = len(self.ids) - 1 - self.steps_per_epoch * self.batch_size * self.num_steps
+        return int(torch.randint(min(self.num_steps, spare + 1), (), generator=generator))
+
+
+class SequentialStreams(Streams):
+    """B lanes of contiguous text, T steps at a time: the state is carried from batch to batch."""
+
+    carries_state = True
+
+    def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        B, T, offset = self.batch_size, self.num_steps, self.draw_offset(generator)
+        length = (len(self.ids) - 1 - offset) // B
+        lanes = self.ids[offset : offset + B * length].view(B, length)
+        following = self.ids[offset + 1 : offset + 1 + B * length].view(B, length)
+        for start in range(0, self.steps_per_epoch * T, T):
+            yield self.batch(lanes[:, start : start + T], following[:, start : start + T])
+
+
+class RandomWindows(Streams):
+    """Shuffled windows of T characters that do not overlap, each from the zero state."""
+
+    carries_state = False
+
+    def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        B, T, offset = self.batch_size, self.num_steps, self.draw_offset(generator)
+        count = (len(self.ids) - 1 - offset) // T
+        windows = self.ids[offset : offset + count * T].view(count, T)
+        following = self.ids[offset + 1 : offset + 1 + count * T].view(count, T)
+        order = torch.randperm(count, generator=generator).to(self.ids.device)
+        for batch in order[: self.steps_per_epoch * B].view(-1, B):
+            yield self.batch(windows[batch], following[batch])
+
+
+STREAMS = {"sequential": SequentialStreams, "random": RandomWindows}

@@ -1,0 +1,59 @@
+"""Texts that do not travel with the program: where each is from, and how it is known."""
+
+from pathlib import Path
+
+from lstmlm.system.errors import BadInput
+from lstmlm.system.paths import cache
+from lstmlm.text.download import Text, fetch
+
+# Fetched at the first use. The SHA-1 of the first is the one that d2l publishes; the SHA-256 is of the same bytes.
+FETCHED = {
+    text.name: text
+    for text in (
+        Text(
+            name="time_machine",
+            file="time_machine.txt",
+            url="https://d2l-data.s3-accelerate.amazonaws.com/timemachine.txt",
+            size=178_979,
+            sha256="8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516",
+        ),
+        Text(
+            name="tiny_shakespeare",
+            file="tiny_shakespeare.txt",
+            url="https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+            size=1_115_394,
+            sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        ),
+    )
+}
+
+# Licensed, or an archive to unpack: file, its bytes where they are known, where it is from
+BY_HAND = {
+    "ptb_char": ("ptb.char.train.txt", None, "the folder data of Mikolov's simple-examples.tgz"),
+    "text8": ("text8", 100_000_000, "http://mattmahoney.net/dc/text8.zip, unzipped"),
+    "enwik8": ("enwik8", 100_000_000, "http://mattmahoney.net/dc/enwik8.zip, unzipped"),
+}
+
+# The files of the other parts, beside that of the training part
+OWN_PARTS = {"ptb_char": {"val": "ptb.char.valid.txt", "test": "ptb.char.test.txt"}}
+
+
+def find(name: str) -> Path:
+    """The file of a text in FETCHED or BY_HAND. BadInput for another name."""
+    if name in FETCHED:
+        return fetch(FETCHED[name])
+    if name in BY_HAND:
+        return put_by_hand(name)
+    raise BadInput(f"data.name: no such text: {name!a:.40}: choose one with data=NAME, or data=file data.path=FILE")
+
+
+def put_by_hand(name: str) -> Path:
+    """The file of a text in BY_HAND. BadInput says where to get it and where to put it."""
+    file, size, source = BY_HAND[name]
+    path = cache() / file
+    instead = f"get it from {source}, put it there, or give data.path=FILE"
+    if not path.is_file():
+        raise BadInput(f"data={name}: no text at {path}: {instead}")
+    if size not in (None, path.stat().st_size):
+        raise BadInput(f"data={name}: {path} has {path.stat().st_size:,} bytes, not {size:,}: {instead}")
+    return path

@@ -1,0 +1,58 @@
+"""The gradient of a batch, in parts where the whole would need too much memory.
+
+B = batch_size, T = num_steps.
+"""
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from lstmlm.model.rnn_model import RNNModel, State
+
+
+def back_propagate(
+    model: RNNModel, X: Tensor, Y: Tensor, state: State, micro_batches: int, precision: str
+) -> tuple[Tensor, State]:
+    """Add the gradient of the mean loss of X, Y (B, T), from the state, to the parameters' `grad`.
+
+    Returns the loss, in nats per character, and the next state, neither with a graph. The B lanes are taken in
+    `micro_batches` equal parts, one after the other: the mean of the parts' means is the mean of all, so it is the
+    gradient of the whole batch, with the memory of one part. (Dropout is drawn for each part: other units fall.)
+    """
+    if micro_batches == 1:
+        return back_propagate_whole(model, X, Y, state, precision)
+    lanes = (X.chunk(micro_batches), Y.chunk(micro_batches), *(part.chunk(micro_batches, 1) for part in state))
+    share = 1 / micro_batches
+    done = [back_propagate_whole(model, X, Y, state, precision, share) for X, Y, *state in zip(*lanes, strict=True)]
+    losses, states = zip(*done, strict=True)
+    return torch.stack(losses).sum(), tuple(torch.cat(parts, 1) for parts in zip(*states, strict=True))
+
+
+def back_propagate_whole(
+    model: RNNModel, X: Tensor, Y: Tensor, state: State, precision: str, share: float | None = None
+) -> tuple[Tensor, State]:
+    """`back_propagate` in one part, whose loss counts by its share of the whole."""
+    logits, state = forward(model, X, tuple(state), precision)
+    loss = functional.cross_entropy(logits, Y.T.flatten())  # logits (T*B, V) are time-major
+    if share is not None:
+        loss = loss * share
+    loss.backward()
+    return loss.detach(), tuple(part.detach() for part in state)
+
+
+PRECISIONS = ("float32", "bf16")
+
+
+def forward(model: RNNModel, X: Tensor, state: State, precision: str) -> tuple[Tensor, State]:
+    """`model(X, state)`, X (B, T) -> logits (T*B, V) and the next state, both in float32 whatever the precision.
+
+    bf16 is mixed precision (Micikevicius et al. 2018), with bfloat16 (Kalamkar et al. 2019), whose exponents are those
+    of float32, so that gradients need no scaling: torch.autocast has matrix products in it, and weights, carried state,
+    loss and all that the optimizer does stay in float32. Back-propagation is outside of autocast, and gives each
+    operation's gradient in the type of that operation.
+    """
+    if precision == "float32":
+        return model(X, state)
+    with torch.autocast(X.device.type, torch.bfloat16):
+        logits, state = model(X, state)
+    return logits.float(), tuple(part.float() for part in state)

@@ -1,0 +1,119 @@
+"""The learning-rate range test (Smith 2017): the loss while the rate rises exponentially, and the rate it suggests.
+
+B = batch_size, T = num_steps. Losses are nats per character of the training text.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from lstmlm.model.rnn_model import RNNModel
+from lstmlm.system.errors import BadInput
+from lstmlm.system.plotting import pyplot
+from lstmlm.text.batches import Streams
+from lstmlm.training.backprop import back_propagate
+from lstmlm.training.optim import grad_clipping, set_lr
+from lstmlm.training.plan import Recipe
+
+LOWEST, HIGHEST = 1e-6, 100.0  # from below any optimizer's rates to above the book's 1.0 for SGD
+BLOWN = 2.0  # times the lowest loss: the test is over
+FALL = 0.05  # nats: less is noise
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """The rate of each step, and the loss before it, smoothed over its neighbours."""
+
+    rates: list[float]
+    losses: list[float]
+
+    @property
+    def lowest(self) -> int:
+        """The step where the loss was lowest: from its rate on, steps are too large."""
+        return min(range(len(self.losses)), key=self.losses.__getitem__)
+
+    @property
+    def steepest(self) -> int:
+        """The step, up to `lowest`, where the loss fell fastest."""
+        falls = [after - before for before, after in itertools.pairwise(self.losses[: self.lowest + 1])]
+        return 1 + min(range(len(falls)), key=falls.__getitem__)
+
+    @property
+    def proposal(self) -> float:
+        """Halfway, on the axis of logarithms, between these two rates, to one digit.
+
+        The steepest fall alone, the usual choice, is for AdamW ten times too low: there the characters' frequencies are
+        learned, which is easy. A tenth of the lowest is for SGD too low, whose loss falls within one decade. (Measured:
+        benchmarks/LOG.md.)
+        """
+        return float(f"{math.sqrt(self.rates[self.steepest] * self.rates[self.lowest]):.1g}")
+
+
+def range_test(
+    model: RNNModel,
+    optimizer: torch.optim.Optimizer,
+    streams: Streams,
+    generator: torch.Generator,
+    recipe: Recipe,
+    steps: int,
+) -> RangeTest:
+    """Train `model` for up to `steps` steps, as a run by the recipe would but for the rate; afterwards it is of no use.
+
+    `generator` is that of the data's order. BadInput if the loss falls at no rate.
+    """
+    rates = [LOWEST * (HIGHEST / LOWEST) ** (k / (steps - 1)) for k in range(steps)]
+    width, losses, lowest = steps // 20, [], math.inf
+    params, state = list(model.trained().values()), None
+    model.train()
+    for rate, (X, Y, fresh) in zip(rates, batches(streams, generator), strict=False):
+        set_lr(optimizer, rate)
+        state = model.begin_state(X.shape[0], X.device) if fresh else state
+        optimizer.zero_grad()
+        loss, state = back_propagate(model, X, Y, state, recipe.micro_batches, recipe.precision)
+        if not math.isfinite(loss.item()):
+            break
+        losses.append(loss.item())
+        grad_clipping(params, recipe.grad_clip)
+        optimizer.step()
+        recent = fmean(losses[-width:])
+        lowest = min(lowest, recent)
+        if recent > BLOWN * lowest:
+            break
+    test = RangeTest(rates[: len(losses)], smooth(losses, width))
+    if not losses or test.losses[0] - min(test.losses) < FALL:
+        raise BadInput(f"lr_find: the loss falls at no rate from {LOWEST:g} to {HIGHEST:g}: look at the text")
+    return test
+
+
+def smooth(losses: list[float], width: int) -> list[float]:
+    """Each loss as the mean of `width` or one more around it, so that nothing moves to a later rate."""
+    return [fmean(losses[max(0, k - width // 2) : k + width // 2 + 1]) for k in range(len(losses))]
+
+
+def batches(streams: Streams, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, bool]]:
+    """(X, Y, whether they start from the zero state), X and Y (B, T), epoch after epoch."""
+    while True:
+        for k, (X, Y) in enumerate(streams.epoch(generator)):
+            yield X, Y, k == 0 or not streams.carries_state
+
+
+def picture(test: RangeTest, path: Path) -> None:
+    """The loss against the rate, to a PNG."""
+    plt = pyplot()
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    axes.plot(test.rates, test.losses, color="black")
+    marks = {"falls fastest": (test.rates[test.steepest], ":"), "lowest": (test.rates[test.lowest], "--")}
+    for name, (rate, line) in (marks | {"proposed": (test.proposal, "-")}).items():
+        axes.axvline(rate, linestyle=line, color="tab:blue", label=f"{name}: {rate:.2g}")
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("training loss, nats per character, smoothed")
+    axes.legend()
+    figure.savefig(path, dpi=110, format="png")
+    plt.close(figure)

@@ -1,0 +1,50 @@
+"""A stranger's checkpoint is data: it runs nothing, writes nothing, takes no memory, and is refused in one line."""
+
+import json
+import sys
+
+import pytest
+from helpers.command_line import shell
+
+from lstmlm.checkpoints import validation
+from lstmlm.layers.registry import BACKENDS
+from lstmlm.model.rnn_model import RNNModel
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs rlimits and pipes")
+
+
+def opened(run_directory, tmp_path, count: int, timeout: int = 240) -> dict:
+    good = run_directory / "best.safetensors"
+    done = shell("tests/hostile.py", str(good), str(tmp_path / "files"), str(count), timeout=timeout)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@posix
+def test_hostile_files_are_refused_and_do_nothing(run_directory, tmp_path):
+    results = opened(run_directory, tmp_path, 500)
+    crafted = {name: r for name, r in results.items() if not name.startswith("mutation")}
+    assert len(crafted) >= 55 and len(results) - len(crafted) == 500
+    for name, result in results.items():
+        harmless = name.startswith("mutation") and result["end"] == "equal"  # two like bytes swapped, say
+        assert result["end"].startswith("refused: ") or harmless, (name, result)
+        assert result["did"] == [] and result["seconds"] < 2, (name, result)
+    assert not list(tmp_path.rglob("RAN"))
+
+
+@posix
+@pytest.mark.slow
+def test_a_hundred_thousand_mutations_are_refused(run_directory, tmp_path):
+    results = opened(run_directory, tmp_path, 100_000, timeout=3600)
+    assert {r["end"].split(":")[0] for r in results.values()} <= {"refused", "equal"}
+    assert not any(r["did"] for r in results.values())
+
+
+@pytest.mark.parametrize("embedding_dim", [None, 3])
+@pytest.mark.parametrize("num_layers", [1, 3])
+@pytest.mark.parametrize("cell", BACKENDS)
+def test_the_gate_expects_the_weights_that_the_model_has(cell, num_layers, embedding_dim):
+    model = RNNModel(7, 5, num_layers, cell=cell, embedding_dim=embedding_dim)
+    arguments = {"vocab_size": 7, "num_hiddens": 5, "num_layers": num_layers, "embedding_dim": embedding_dim}
+    shapes = {name: list(tensor.shape) for name, tensor in model.book_weights().items()}
+    assert validation.expected_shapes({**arguments, "cell": cell}) == shapes

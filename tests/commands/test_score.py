@@ -1,0 +1,86 @@
+"""What a text costs, on the command line: in one stream or in windows, of a file or of standard input."""
+
+import io
+import json
+import math
+import re
+import sys
+
+import pytest
+from helpers.command_line import SMALL_RUN
+
+from lstmlm.commands import shading
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "other.txt"
+    path.write_text("\ufeffThe tide turned,\r\nand nobody said a word.", encoding="utf-8")  # read as a run's text is
+    return path
+
+
+def score(command, *words: str) -> dict:
+    code, out, err = command("score", *words, "--json")
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+def test_score_is_evaluate_of_the_same_file(run_directory, command, text):
+    row = score(command, str(run_directory), str(text))
+    same = json.loads(command("evaluate", str(run_directory), "--file", str(text), "--json")[1])
+    assert row["num_chars"] == 39 and row["nats"] == pytest.approx(39 * row["nats_per_char"])
+    for key in ("nats_per_char", "bits_per_char", "bits_per_byte", "perplexity", "num_chars"):
+        assert row[key] == pytest.approx(same[key]), key
+
+
+def test_standard_input_is_read_as_a_file_is(run_directory, command, text, monkeypatch):
+    from_file = score(command, str(run_directory), str(text))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.read_bytes())))
+    assert score(command, str(run_directory), "-") == from_file
+
+
+def test_the_characters_cost_together_what_the_text_costs(run_directory, command, text):
+    row = score(command, str(run_directory), str(text), "--per-char")
+    assert "".join(char for char, _ in row["chars"]) == "he tide turned,\nand nobody said a word."
+    assert math.fsum(nats for _, nats in row["chars"]) == pytest.approx(row["nats"])
+    code, out, _ = command("score", str(run_directory), str(text), "--per-char")
+    assert code == 0 and len(out.splitlines()) == 41 and "line end" in out
+
+
+def test_color_is_for_a_terminal(run_directory, command, text, monkeypatch):
+    assert "\x1b" not in command("score", str(run_directory), str(text), "--color")[1]
+    chars, nats = zip(*score(command, str(run_directory), str(text), "--per-char")["chars"], strict=True)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert command("score", str(run_directory), str(text), "--color")[1].startswith(shading.shaded(chars, nats))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"", "has 0 characters"), (b"a", "has 1 characters"), (b"caf\xe9", r"not UTF-8 at byte 3 \(0xE9\)")],
+)
+def test_a_text_that_cannot_be_scored_is_one_line(run_directory, command, tmp_path, content, says):
+    (tmp_path / "x.txt").write_bytes(content)
+    code, out, err = command("score", str(run_directory), str(tmp_path / "x.txt"))
+    assert (code, out) == (2, "") and re.fullmatch(rf"error: .*{says}.*\n", err), err
+    assert command("score", str(run_directory), "nothere")[::2] == (2, "error: FILE: no such file: nothere\n")
+
+
+def test_windows_stand_beside_the_stream_and_are_dearer(run_directory, command):
+    row = json.loads(command("evaluate", str(run_directory), "--windows", "8", "--json")[1])
+    plain = json.loads(command("evaluate", str(run_directory), "--json")[1])
+    assert row["nats_per_char"] == plain["nats_per_char"] and row["windows"] == 8
+    assert row["windowed_nats_per_char"] > row["nats_per_char"]
+    whole = json.loads(command("evaluate", str(run_directory), "--windows", "100000", "--json")[1])
+    assert whole["windowed_nats_per_char"] == pytest.approx(whole["nats_per_char"], rel=1e-5)
+    assert command("evaluate", str(run_directory), "--windows", "0")[::2] == (
+        2,
+        "error: --windows: must be 1 or more, got 0\n",
+    )
+
+
+def test_a_split_of_many_pieces_trains_and_is_scored_piece_by_piece(train, command):
+    small = [word for word in SMALL_RUN if not word.startswith("data.split")]
+    assert train(*small, "train.max_steps=4", "train.eval_every=4", "data.split=charrnn", "hydra.run.dir=run")[0] == 0
+    row = json.loads(command("evaluate", "run", "--json")[1])
+    columns = 164_017 // 2500
+    assert row["split_name"] == "charrnn" and row["num_chars"] == 50 * (50 * (columns - int(columns * 0.95)) - 1)

@@ -1,0 +1,128 @@
+"""What is copied is found, whole and where it stands, and what is not copied is new; the index is built once."""
+
+import json
+import random
+import re
+
+import numpy as np
+import pytest
+from helpers.command_line import SMALL_RUN
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lstmlm.evaluation import novelty
+from lstmlm.evaluation.novelty import Index, index_of, suffix_array
+
+few_symbols = st.text("ab\n", min_size=1, max_size=60)
+
+
+def indexed(text: str) -> Index:
+    return Index(text, suffix_array(text))
+
+
+@given(few_symbols | st.text(min_size=1))
+def test_the_suffix_array_is_the_order_of_the_suffixes(text):
+    assert suffix_array(text).tolist() == sorted(range(len(text)), key=lambda at: text[at:])
+
+
+@given(st.text("ab", min_size=1, max_size=5), st.integers(1, 300), st.text("ab", max_size=3))
+def test_the_suffix_array_of_a_text_that_repeats_itself(text, times, end):
+    text = text * times + end
+    assert suffix_array(text).tolist() == sorted(range(len(text)), key=lambda at: text[at:])
+
+
+@given(few_symbols, st.text("abc\n", max_size=100))
+def test_the_longest_copied_run_is_the_longest_and_stands_where_it_is_said_to(text, other):
+    found = indexed(text).novelty(other)
+    runs = {other[a:b] for a in range(len(other)) for b in range(a, len(other) + 1)}
+    assert found.longest == len(found.run) == max((len(run) for run in runs if run in text), default=0)
+    assert found.run in other and text[found.source :].startswith(found.run)
+    assert found.line == len(text[: found.source].split("\n"))
+
+
+@given(few_symbols, st.text("ab\n", max_size=100))
+def test_a_run_is_new_if_the_text_lacks_it(text, other):
+    for k, share in indexed(text).novelty(other).new.items():
+        runs = [other[at : at + k] for at in range(len(other) - k + 1)]
+        assert share == (sum(run not in text for run in runs) / len(runs) if runs else None)
+
+
+@pytest.mark.parametrize("length", [63, 64, 65, 200])
+def test_a_long_copy_is_seen_whole(length):
+    text = "".join(random.Random(0).choices("abcd \n", k=3000))
+    found = indexed(text).novelty("#" + text[1000 : 1000 + length] + "#")
+    assert (found.longest, found.source) == (length, 1000)
+
+
+def test_the_account_of_what_is_all_copied_and_of_what_is_all_new():
+    text = "the tide\ncomes in and the tide goes out"
+    copied, new = indexed(text).novelty(text[9:29]), indexed(text).novelty("z" * 50)
+    assert copied.account() == [
+        "longest copied run: 20 of 20 characters, from character 9 (line 2) of the training text: "
+        "'comes in and the tid'",
+        "new runs: 0.0% of 10, 0.0% of 20 characters",
+    ]
+    assert new.account() == [
+        "longest copied run: 0 of 50 characters",
+        "new runs: 100.0% of 10, 100.0% of 20, 100.0% of 40 characters",
+    ]
+    assert indexed(text).novelty("").account()[1] == "new runs: none of 10 characters or more"
+
+
+@pytest.fixture
+def built(monkeypatch, tmp_path) -> list[str]:
+    """The texts that an index was built of, with an empty cache."""
+    texts = []
+    monkeypatch.setenv("LSTMLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(novelty, "suffix_array", lambda text: texts.append(text) or suffix_array(text))
+    return texts
+
+
+def test_an_index_is_built_once_for_each_content(built):
+    first, again = index_of("the tide"), index_of("the tide")
+    assert built == ["the tide"] and np.array_equal(first.order, again.order)
+    index_of("the tides")
+    assert built == ["the tide", "the tides"]
+
+
+@pytest.mark.parametrize("damage", [lambda d: b"", lambda d: d[:-4], lambda d: d[:-1] + b"\xff", lambda d: d + d[-4:]])
+def test_a_damaged_cache_is_built_again(built, tmp_path, damage):
+    index_of("the tide")
+    (file,) = (tmp_path / "cache").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+    assert np.array_equal(index_of("the tide").order, suffix_array("the tide"))
+    assert len(built) == 2 and file.read_bytes() == whole
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(built, tmp_path):
+    (tmp_path / "cache").write_text("in the way")
+    assert index_of("the tide").novelty("tide").longest == 4
+
+
+# Through the doors
+
+
+def test_a_finished_run_says_how_new_its_sample_is(run_directory):
+    screen = (run_directory / "screen.txt").read_text()
+    assert re.search(r"sample: .*\nlongest copied run: \d+ of 200 characters", screen)
+
+
+def test_a_text_is_compared_with_the_training_part_alone(train, command, tmp_path):
+    text = "".join(random.Random(0).choices("the id", k=600))
+    (tmp_path / "my.txt").write_text(text)
+    sizes = ("data.split=[[50,350],[350,450],[450,550]]", "data.batch_size=2", "data.num_steps=16", "train.max_steps=1")
+    assert train("data=file", "data.path=my.txt", *SMALL_RUN, *sizes, "hydra.run.dir=run")[0] == 0
+    words = ("generate", "run", "--prompt", text[50:60], "--length", "30", "--novelty")
+    expected = indexed(text[50:350])
+    code, out, err = command(*words, "--json")
+    row = json.loads(out)
+    found = expected.novelty(row["text"][10:])  # what the user gave is not counted
+    assert (code, err, row["novelty"]["longest"], row["novelty"]["run"]) == (0, "", found.longest, found.run)
+    assert command(*words)[1] == "\n".join([row["text"], *found.account(), ""])
+    (tmp_path / "my.txt").write_text(text + "more")
+    code, out, err = command(*words)
+    assert (code, out) == (2, "") and re.fullmatch(r"error: --novelty: .*my.txt has changed since the run: .*\n", err)
+    (tmp_path / "my.txt").unlink()
+    code, out, err = command(*words)
+    assert (code, out) == (2, "") and re.fullmatch(r"error: --novelty: needs the training text: .*\n", err)

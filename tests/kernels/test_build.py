@@ -1,0 +1,134 @@
+"""The kernel in C and its cache: whatever is in the way of it, a layer gives the same, and says why it is slower."""
+
+import functools
+import logging
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from helpers.command_line import ROOT
+
+from lstmlm.inspection.equality import relative_difference
+from lstmlm.kernels.build import NoCompiler, build, find_compiler
+from lstmlm.layers import fused_native
+from lstmlm.layers.fused import FusedLSTM
+
+WITHOUT = "backend=fused runs in PyTorch, without its kernel in C: "
+
+
+@pytest.fixture
+def compiler():
+    try:
+        return find_compiler()
+    except NoCompiler as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def asked_anew(monkeypatch, caplog):
+    """As in a new process: no library was looked for, and nothing was said."""
+    monkeypatch.setattr(fused_native, "library", functools.cache(fused_native.library.__wrapped__))
+    monkeypatch.setattr(fused_native, "say_without", functools.cache(fused_native.say_without.__wrapped__))
+    caplog.set_level(logging.INFO, "lstmlm")
+
+
+def layer_of(dtype=torch.float32):
+    """Values and a gradient of a layer, the same each time."""
+    generator = torch.Generator().manual_seed(0)
+    layer = FusedLSTM(7, 20).to(dtype)
+    for param in layer.parameters():
+        param.data = 0.3 * torch.randn(param.shape, generator=generator).to(dtype)
+    zeros = torch.zeros(3, 20, dtype=dtype)
+    Y, _ = layer(torch.arange(15).view(5, 3) % 7, (zeros, zeros))
+    Y.square().sum().backward()
+    return Y.detach(), layer.W_h.grad
+
+
+@pytest.fixture
+def in_pytorch(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(fused_native, "takes", lambda W: False)
+        return layer_of()
+
+
+@pytest.fixture
+def source(compiler, tmp_path):
+    """What is built at once."""
+    path = tmp_path / "small.c"
+    path.write_text("int answer(void) { return 42; }")
+    return path
+
+
+def test_two_processes_that_build_at_once_leave_one_library_and_both_work(source, tmp_path):
+    words = f"""
+import ctypes, pathlib, sys
+from lstmlm.compiler import build
+print("ready", flush=True)
+sys.stdin.readline()
+print(ctypes.CDLL(build(pathlib.Path({str(source)!r}), pathlib.Path({str(tmp_path / "cache")!r}))).answer())
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    both = [subprocess.Popen([sys.executable, "-c", words], env=environment, **pipes) for _ in range(2)]
+    assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
+    for process in both:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=120)[0] for process in both] == ["42\n"] * 2
+    assert list((tmp_path / "cache").iterdir()) == [build(source, tmp_path / "cache")]
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "one bit"])
+def test_a_damaged_library_is_built_again_and_never_loaded(source, tmp_path, damage):
+    made = build(source, tmp_path / "cache")
+    good = made.read_bytes()
+    flipped = good[:99] + bytes([good[99] ^ 1]) + good[100:]
+    made.write_bytes({"cut": good[: len(good) // 2], "empty": b"", "one bit": flipped}[damage])
+    assert build(source, tmp_path / "cache") == made and made.read_bytes() == good
+    assert list((tmp_path / "cache").iterdir()) == [made]
+
+
+def test_where_the_cache_cannot_be_written_one_line_says_so_and_pytorch_computes(
+    compiler, asked_anew, in_pytorch, tmp_path, monkeypatch, caplog
+):
+    (tmp_path / "kernels").write_text("a file where the folder should be")
+    monkeypatch.setenv("LSTMLM_CACHE", str(tmp_path))
+    for _ in range(2):
+        assert all(torch.equal(a, b) for a, b in zip(layer_of(), in_pytorch, strict=True))
+    (record,) = caplog.records
+    assert record.getMessage().startswith(WITHOUT) and "kernels" in record.getMessage()
+
+
+def test_a_compiler_that_fails_is_named_in_one_line(asked_anew, in_pytorch, tmp_path, monkeypatch, caplog):
+    (tmp_path / "mycc").write_text("#!/bin/sh\necho no such target >&2\nexit 1\n")
+    (tmp_path / "mycc").chmod(0o755)
+    monkeypatch.setenv("CC", str(tmp_path / "mycc"))
+    assert all(torch.equal(a, b) for a, b in zip(layer_of(), in_pytorch, strict=True))
+    assert [record.getMessage() for record in caplog.records] == [WITHOUT + "mycc failed: no such target"]
+
+
+def test_without_the_kernel_by_choice_nothing_is_said(asked_anew, in_pytorch, monkeypatch, caplog):
+    monkeypatch.setenv("LSTMLM_NATIVE", "0")
+    assert all(torch.equal(a, b) for a, b in zip(layer_of(), in_pytorch, strict=True))
+    layer_of(torch.float64)
+    assert caplog.records == []
+
+
+def test_another_dtype_is_computed_in_pytorch_and_said_once(asked_anew, caplog):
+    for _ in range(2):
+        layer_of(torch.float64)
+    said = WITHOUT + "that is for float32 on a cpu, not for float64 on cpu"
+    assert [record.getMessage() for record in caplog.records] == [said]
+
+
+def test_clang_gives_a_kernel_that_is_right(asked_anew, in_pytorch, tmp_path, monkeypatch, caplog):
+    if shutil.which("clang") is None:
+        pytest.skip("clang is not on this machine")
+    monkeypatch.setenv("CC", "clang")
+    monkeypatch.setenv("LSTMLM_CACHE", str(tmp_path))
+    for ours, theirs in zip(layer_of(), in_pytorch, strict=True):
+        assert relative_difference(ours, theirs) < 1e-5
+    assert caplog.records == [] and len(list((tmp_path / "kernels").iterdir())) == 1
