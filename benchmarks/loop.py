@@ -100,7 +100,7 @@ def measured(clock: Clock):
 def shares(backend: str, steps: int) -> dict:
     """One row of the table."""
     words = [f"backend={backend}", "threads=1", f"train.max_steps={steps}", "train.max_epochs=null"]
-    words += ["train.floors=false", "train.eval_chars=1000"]
+    words += ["train.baselines=false", "train.eval_chars=1000"]
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder, measured(clock):
         assemble.execute(prepare(compose_settings(words)), Path(folder))

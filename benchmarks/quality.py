@@ -27,12 +27,12 @@ from lstmlm.runs.comparison import (
     IMMATERIAL,
     Group,
     Run,
-    differing,
+    find_differing_settings,
     find_runs,
-    grouped,
-    header,
-    label,
-    ranked,
+    format_label,
+    group_seeds,
+    rank_runs,
+    read_header,
     read_run,
 )
 from lstmlm.settings.config import Config
@@ -57,7 +57,7 @@ KINDS = {
 
 
 def finished(given: list[Path]) -> list[Run]:
-    runs = ranked(map(read_run, find_runs(given)))
+    runs = rank_runs(map(read_run, find_runs(given)))
     for run in runs:
         if run.state != "finished":
             raise SystemExit(f"error: {run.name}: {run.state}: give finished runs alone")
@@ -66,7 +66,7 @@ def finished(given: list[Path]) -> list[Run]:
 
 def record_of(run: Run) -> dict:
     """What the run's last checkpoint says of itself."""
-    return json.loads(header(Path(run.name) / "last.safetensors")["__metadata__"]["lstmlm"])
+    return json.loads(read_header(Path(run.name) / "last.safetensors")["__metadata__"]["lstmlm"])
 
 
 class Evaluated:
@@ -146,13 +146,13 @@ def systems(groups: list[Group], recipes: list[dict]) -> list[dict]:
     found = []
     for run in firsts:
         own = [recipe for recipe, settings in known if equal(run.settings, settings, apart)]
-        keys = [key for key in differing(firsts) if key not in apart]
+        keys = [key for key in find_differing_settings(firsts) if key not in apart]
         model = run.settings["model.cell"].upper() + " {} x {}".format(
             *(run.settings[f"model.{key}"] for key in ("num_layers", "num_hiddens"))
         )
         words = [word for word in to_words(Config.from_flat(run.settings)) if word.partition("=")[0] not in apart]
         unknown = {
-            "system": f"{model} {label(run, keys)}".strip(),
+            "system": f"{model} {format_label(run, keys)}".strip(),
             "command": shlex.join(["python", "train.py", *words]),
         }
         found.append(own[0] if own else unknown | {"tried": None})
@@ -272,7 +272,7 @@ def main() -> None:
                     evaluated[run.name].ask(*weights, "--windows", str(WINDOW))
                 if options.adaptive:
                     evaluated[run.name].ask(*weights, "--adaptive")
-        groups = grouped(runs)
+        groups = group_seeds(runs)
         recipes = systems(groups, recipes)
         pairs = zip(groups, recipes, strict=True)
         rows = [row for group, recipe in pairs for row in own_rows(group, recipe["system"], evaluated)]

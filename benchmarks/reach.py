@@ -23,7 +23,7 @@ REACH, PLACES, WARM_UP = 100, 200, 100
 
 def reach(run: str) -> dict[str, list[float]]:
     """For each part of the state, the mean relative norm of its gradient 1 .. REACH characters before."""
-    loaded = checkpoint.load(checkpoint.find(run))
+    loaded = checkpoint.load_checkpoint(checkpoint.find_checkpoint(run))
     model, vocab = loaded.build("scratch")
     data = loaded.record["data"]
     start, end = data["ranges"]["val"]

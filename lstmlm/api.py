@@ -8,10 +8,10 @@ import torch
 from lstmlm.checkpoints import checkpoint
 from lstmlm.checkpoints.checkpoint import Checkpoint
 from lstmlm.evaluation.scoring import Score, evaluate
-from lstmlm.generation.writer import begun, pieces
+from lstmlm.generation.writer import start_writer, write_pieces
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.errors import BadInput
-from lstmlm.text.oov import check_text, readable
+from lstmlm.text.oov import check_text, make_readable
 
 
 class LanguageModel:
@@ -47,13 +47,13 @@ class LanguageModel:
         for one in stop:
             check_text(self.vocab, one, "stop", "no text can end there")
         draw = SamplingSettings(**settings).check()
-        writer = begun(self.model, self.vocab, readable(self.vocab, prompt, oov, "prompt"), draw, [seed])
-        return (piece for (piece,), _ in pieces(writer, self.vocab, length, stop))
+        writer = start_writer(self.model, self.vocab, make_readable(self.vocab, prompt, oov, "prompt"), draw, [seed])
+        return (piece for (piece,), _ in write_pieces(writer, self.vocab, length, stop))
 
     def generate(self, prompt: str = "", length: float = 500, *, oov: str = "error", **options) -> str:
         """The prompt and what follows it, whole. The options are those of `stream`."""
         text = "".join(self.stream(prompt, length, oov=oov, **options))
-        return readable(self.vocab, prompt, oov, "prompt") + text
+        return make_readable(self.vocab, prompt, oov, "prompt") + text
 
     def score(self, text: str) -> Score:
         """What the text costs, every character but the first: nats, nats_per_char, bits_per_char, perplexity.
@@ -67,4 +67,4 @@ class LanguageModel:
 
 def load(run_or_checkpoint: str | Path, backend: str | None = None, device: str = "cpu") -> LanguageModel:
     """The best weights of a run directory, or a .safetensors file; on the backend that trained them, or another."""
-    return LanguageModel(checkpoint.load(checkpoint.find(run_or_checkpoint)), backend, device)
+    return LanguageModel(checkpoint.load_checkpoint(checkpoint.find_checkpoint(run_or_checkpoint)), backend, device)

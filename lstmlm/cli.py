@@ -5,8 +5,8 @@ import sys
 
 from lstmlm.commands import baselines, check, compare, convert, evaluate, generate, lr_find, score, trace
 from lstmlm.runs.launch import train
-from lstmlm.settings.overrides import refuse
-from lstmlm.system.errors import exit_code_of, show_any_character
+from lstmlm.settings.overrides import raise_bad_option
+from lstmlm.system.errors import make_streams_safe, run_to_exit_code
 from lstmlm.system.version import __version__
 
 # name: (its file, what it is for)
@@ -14,7 +14,7 @@ COMMANDS = {
     "generate": (generate, "write text from a checkpoint"),
     "evaluate": (evaluate, "score a checkpoint on held-out text"),
     "score": (score, "how probable a model finds a text"),
-    "floors": (baselines, "what held-out text costs without a network: n-grams, xz, bzip2"),
+    "baselines": (baselines, "what held-out text costs without a network: n-grams, xz, bzip2"),
     "compare": (compare, "put runs beside each other: the lowest validation loss first"),
     "convert": (convert, "make a checkpoint from the weights of another program"),
     "lr_find": (lr_find, "propose a learning rate, for settings of train.py"),
@@ -24,14 +24,14 @@ COMMANDS = {
 
 
 def parser() -> argparse.ArgumentParser:
-    argparse.ArgumentParser.error = refuse
+    argparse.ArgumentParser.error = raise_bad_option
     root = argparse.ArgumentParser(prog="lstmlm", description="A character-level LSTM language model.")
     root.add_argument("--version", action="version", version=f"lstmlm {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("train", help="train a model: the same as python train.py; takes its overrides", add_help=False)
     for name, (file, what) in COMMANDS.items():
         command = commands.add_parser(name, help=what)
-        file.add(command)
+        file.add_options(command)
         command.set_defaults(run=file.run)
     return root
 
@@ -53,14 +53,14 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["train"]:
         return train(argv[1:])
-    show_any_character()
+    make_streams_safe()
 
     def job() -> None:
         args = parse(argv)
         args.run(args)
         sys.stdout.flush()
 
-    return exit_code_of(job)
+    return run_to_exit_code(job)
 
 
 def entry_point() -> None:

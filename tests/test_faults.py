@@ -19,11 +19,11 @@ from helpers.command_line import composed_config
 from helpers.killing import outcome
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.runs.launch import go_on, start
-from lstmlm.runs.resume import newest_good
+from lstmlm.runs.launch import resume_run, start_run
+from lstmlm.runs.resume import load_newest_good
 from lstmlm.runs.run_directory import has_checkpoint
-from lstmlm.system.durable import locked
-from lstmlm.system.errors import BadInput, exit_code_of
+from lstmlm.system.durable import lock_directory
+from lstmlm.system.errors import BadInput, run_to_exit_code
 
 TESTS = Path(__file__).parent
 GROUPS = {"A": 11, "B": 15, "C": 10, "D": 17, "E": 18, "F": 8, "G": 10, "H": 12, "I": 7, "J": 13, "K": 7, "L": 8}
@@ -43,7 +43,7 @@ def kept(tmp_path_factory, settings):
         scene = Scene(place, place)
         if fault is not None:
             fault(scene)
-        exit_code_of(lambda name=name: start(settings, place / name, named=True))
+        run_to_exit_code(lambda name=name: start_run(settings, place / name, named=True))
         scene.faults.close()
     return place
 
@@ -53,8 +53,8 @@ def scene(kept, settings, tmp_path, train, command, capsys):
     def run(resume: str | None = None) -> tuple[int, str, str]:
         config, directory = dataclasses.replace(settings, resume=resume), Path("run")
         capsys.readouterr()
-        job = functools.partial(go_on, config, {}) if resume else functools.partial(start, config)
-        code = exit_code_of(lambda: job(directory, named=True))
+        job = functools.partial(resume_run, config, {}) if resume else functools.partial(start_run, config)
+        code = run_to_exit_code(lambda: job(directory, named=True))
         return code, *capsys.readouterr()
 
     there = Scene(tmp_path, kept, train, command, run)
@@ -82,7 +82,7 @@ def test_a_fault_ends_as_its_row_says(scene, injection, expected):
     if expected.recovers:
         if code:
             if has_checkpoint(scene.folder / "run"):
-                assert newest_good(scene.folder / "run").record["step"] >= scene.saved
+                assert load_newest_good(scene.folder / "run").record["step"] >= scene.saved
             assert scene.run("auto")[::2] == (0, "")
         assert left(scene.folder / "run", expected.curves) == left(scene.kept / "whole", expected.curves)
     assert expected.check(scene)
@@ -114,7 +114,7 @@ def test_each_of_two_hundred_flipped_bits_is_caught(kept, tmp_path):
     for _ in range(200):
         (tmp_path / "flipped").write_bytes(flip(good, chance.random()))
         with pytest.raises(BadInput):
-            checkpoint.load(tmp_path / "flipped")
+            checkpoint.load_checkpoint(tmp_path / "flipped")
 
 
 def test_nothing_is_unpickled_or_unpacked_but_behind_the_one_door_for_it():
@@ -131,10 +131,10 @@ def test_nothing_is_unpickled_or_unpacked_but_behind_the_one_door_for_it():
 
 
 def test_a_child_does_not_hold_the_lock(tmp_path):
-    with locked(tmp_path):
+    with lock_directory(tmp_path):
         child = subprocess.Popen(["sh", "-c", "echo up; read line"], stdin=-1, stdout=-1, close_fds=False)
         child.stdout.readline()
-    with locked(tmp_path) as free:
+    with lock_directory(tmp_path) as free:
         assert free and child.poll() is None
     child.communicate()
 
@@ -180,5 +180,5 @@ def test_a_run_outlives_a_stop_and_its_terminal(tmp_path):
     os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     os.close(place)  # which sends SIGHUP, and SIGCONT
     assert process.wait(60) == 0
-    exit_code_of(lambda: start(composed_config(*words), tmp_path / "alone", named=True))
+    run_to_exit_code(lambda: start_run(composed_config(*words), tmp_path / "alone", named=True))
     assert outcome(tmp_path / "run") == outcome(tmp_path / "alone")

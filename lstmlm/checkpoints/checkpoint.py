@@ -16,14 +16,14 @@ import safetensors
 import safetensors.torch
 import torch
 
-from lstmlm.checkpoints.validation import FORMAT, KEY, digest, open_header, read_checked
+from lstmlm.checkpoints.validation import FORMAT, KEY, compute_digest, open_header, read_checked
 from lstmlm.layers.contract import Tensors
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 from lstmlm.system.durable import write_durably
 from lstmlm.system.errors import BadInput
 from lstmlm.system.version import __version__
-from lstmlm.text.vocab import Vocab, stored_vocab
+from lstmlm.text.vocab import Vocab, restore_vocab
 
 LARGEST_WEIGHT = 1e15  # a sum of 2^20 products of two such is finite in float32
 BEST, LAST, PREVIOUS = "best.safetensors", "last.safetensors", "previous.safetensors"
@@ -53,32 +53,34 @@ class Checkpoint:
 
     def build(self, backend: str | None = None, device: str = "cpu") -> tuple[RNNModel, Vocab]:
         """The model, on the backend that trained it or another, ready to use, and its vocabulary."""
-        vocab = stored_vocab(self.record["vocab"])
+        vocab = restore_vocab(self.record["vocab"])
         model = RNNModel(**self.record["model"], backend=backend or self.record["config"]["backend"])
         model.load_book_weights(self.weights)
         return model.to(device).eval(), vocab
 
 
-def save(path: Path, tensors: Tensors, record: dict, keep: Path | None = None) -> None:
+def save_checkpoint(path: Path, tensors: Tensors, record: dict, keep: Path | None = None) -> None:
     """Write a checkpoint durably; a file that was there goes to `keep`.
 
     EnvironmentFault where the disk refuses, and then what was there is there still.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    record = finite({**record, "format": FORMAT, "versions": versions(), "sha256": "0" * 64})
+    record = finite({**record, "format": FORMAT, "versions": collect_versions(), "sha256": "0" * 64})
     data = safetensors.torch.save(tensors, {KEY: json.dumps(record, allow_nan=False)})
     # The digest is of the file's own layout, so it takes its place, quoted twice over, when the rest is there
-    blank, filled = (rb"\"sha256\": \"%b\"" % value for value in (b"0" * 64, digest(data, *open_header(data)).encode()))
+    blank, filled = (
+        rb"\"sha256\": \"%b\"" % value for value in (b"0" * 64, compute_digest(data, *open_header(data)).encode())
+    )
     assert data.count(blank) == 1
     write_durably(path, data.replace(blank, filled), keep)
 
 
-def save_last(directory: Path, tensors: Tensors, record: dict) -> None:
+def save_last_checkpoint(directory: Path, tensors: Tensors, record: dict) -> None:
     """Write `last`; what was last becomes `previous`. At every moment one of the two is good."""
-    save(directory / LAST, tensors, record, keep=directory / PREVIOUS)
+    save_checkpoint(directory / LAST, tensors, record, keep=directory / PREVIOUS)
 
 
-def find(run_or_checkpoint: str, which: str = BEST) -> Path:
+def find_checkpoint(run_or_checkpoint: str, which: str = BEST) -> Path:
     """The file meant by RUN_OR_CHECKPOINT: the best one (or `which`) of a run directory, or the file itself."""
     path = Path(run_or_checkpoint)
     if not path.is_dir():
@@ -88,19 +90,19 @@ def find(run_or_checkpoint: str, which: str = BEST) -> Path:
     return path / which
 
 
-def load(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint through the gate; BadInput says in one line what is wrong with the file."""
     data, record = read_checked(path)
     try:
         tensors = safetensors.torch.load(data)
     except (safetensors.SafetensorError, ValueError) as error:
         raise BadInput(f"checkpoint: {path} is not a whole safetensors file ({str(error)!a})") from None
-    if name := unsound(tensors):
+    if name := find_unsound_tensor(tensors):
         raise BadInput(f"checkpoint: {path}: {name} has numbers that are not finite, or too large to compute with")
     return Checkpoint(tensors, record)
 
 
-def unsound(tensors: Tensors) -> str | None:
+def find_unsound_tensor(tensors: Tensors) -> str | None:
     """The first tensor with a number that is not finite, or with a weight so large that what it gives may not be."""
     for name, tensor in tensors.items():
         bound = math.inf if name.startswith(("optimizer.", "run.")) else LARGEST_WEIGHT
@@ -109,7 +111,7 @@ def unsound(tensors: Tensors) -> str | None:
     return None
 
 
-def versions() -> dict[str, str]:
+def collect_versions() -> dict[str, str]:
     """What a run's bits may depend on, besides its settings."""
     return {
         "lstmlm": __version__,

@@ -15,11 +15,11 @@ from lstmlm.checkpoints.checkpoint import CONVERTED
 from lstmlm.checkpoints.validation import RATES, read_regular
 from lstmlm.layers.contract import Tensors
 from lstmlm.layers.registry import BACKENDS
-from lstmlm.model.torch_weights import layers_from_torch, num_layers
+from lstmlm.model.torch_weights import count_layers, layers_from_torch
 from lstmlm.settings.config import Config
 from lstmlm.system.dotted import under
 from lstmlm.system.errors import BadInput
-from lstmlm.system.hashing import sha256
+from lstmlm.system.hashing import hash_text
 from lstmlm.text.split import SPLITS
 from lstmlm.text.vocab import UNK
 
@@ -30,7 +30,7 @@ UNKNOWN_NATS = 30.0  # at the least, what `<unk>` costs: a probability of 1e-13
 # Which tensor is what
 
 
-def book_weights(state: Tensors) -> Tensors:
+def extract_weights(state: Tensors) -> Tensors:
     """The weights of a language model, under the book's names, from a state_dict with any prefixes.
 
     The recurrent layers are known by their suffixes, `weight_ih_l0` and so on, the head (V, H) and an embedding (V, D)
@@ -47,7 +47,7 @@ def book_weights(state: Tensors) -> Tensors:
     names = list(state)
     behind = names[max(names.index(name) for name in keys) :]
     rest = {name: tensor for name, tensor in state.items() if name not in keys}
-    head, bias, embedding = head_and_embedding(
+    head, bias, embedding = find_head_and_embedding(
         rest, behind, *rnn["weight_ih_l0"].shape[1:], rnn["weight_hh_l0"].shape[1]
     )
     if embedding is not None:
@@ -55,7 +55,9 @@ def book_weights(state: Tensors) -> Tensors:
     return weights | {"W_hq": head.T.contiguous().clone(), "b_q": torch.zeros(len(head)) if bias is None else bias}
 
 
-def head_and_embedding(rest: Tensors, behind: list[str], D: int, H: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+def find_head_and_embedding(
+    rest: Tensors, behind: list[str], D: int, H: int
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """The head (V, H), its bias (V,) and the embedding (V, D), as far as they are there; BadInput if more is."""
     vectors, matrices = ([name for name, tensor in rest.items() if tensor.dim() == axes] for axes in (1, 2))
     heads = [name for name in matrices if rest[name].shape[1] == H]
@@ -63,13 +65,13 @@ def head_and_embedding(rest: Tensors, behind: list[str], D: int, H: int) -> tupl
         biased = [name for name in heads if name.removesuffix("weight") + "bias" in vectors]
         heads = biased or [name for name in heads if name in behind]
     if len(heads) != 1:
-        raise BadInput(f"--from-torch: needs one matrix (symbols, {H}) for the head, found {listed(heads)}")
+        raise BadInput(f"--from-torch: needs one matrix (symbols, {H}) for the head, found {list_names(heads)}")
     V = len(rest[heads[0]])
     inputs = [name for name in matrices if name != heads[0]]
     if len(vectors) > 1 or len(inputs) > 1 or any(len(rest[name]) != V for name in vectors + inputs):
         raise BadInput(
-            f"--from-torch: beside layers and head of {V} symbols it has {listed(vectors + inputs)}: a model here has "
-            f"one bias ({V},) and one embedding ({V}, {D}) at most"
+            f"--from-torch: beside layers and head of {V} symbols it has {list_names(vectors + inputs)}: a model here "
+            f"has one bias ({V},) and one embedding ({V}, {D}) at most"
         )
     if (rest[inputs[0]].shape[1] if inputs else V) != D:
         read = f"the embedding gives {rest[inputs[0]].shape[1]}" if inputs else f"one-hot symbols are {V}"
@@ -77,17 +79,17 @@ def head_and_embedding(rest: Tensors, behind: list[str], D: int, H: int) -> tupl
     return rest[heads[0]], *(rest[names[0]] if names else None for names in (vectors, inputs))
 
 
-def listed(names: list[str]) -> str:
+def list_names(names: list[str]) -> str:
     return ", ".join(ascii(name)[1:-1][:40] for name in names[:5]) or "none"
 
 
-def model_arguments(weights: Tensors) -> dict:
+def infer_model_arguments(weights: Tensors) -> dict:
     """What RNNModel takes, as far as the weights say it."""
     first = set(under("layers.0.", weights))
     return {
         "vocab_size": len(weights["b_q"]),
         "num_hiddens": len(weights["W_hq"]),
-        "num_layers": num_layers(weights),
+        "num_layers": count_layers(weights),
         "embedding_dim": weights["W_e"].shape[1] if "W_e" in weights else None,
         "cell": next(cell for cell, backends in BACKENDS.items() if set(backends["scratch"].names) == first),
         **dict.fromkeys(RATES, 0.0),
@@ -123,7 +125,7 @@ def read_vocabulary(path: Path, size: int) -> list[str]:
     return tokens
 
 
-def with_unknown(weights: Tensors) -> Tensors:
+def add_unknown_symbol(weights: Tensors) -> Tensors:
     """The same model with a symbol more, of id 0, that it reads as nothing and practically never expects.
 
     Its row in the inputs is zero; its logit lies `UNKNOWN_NATS` below the mean of the others, whatever the state, so
@@ -140,13 +142,13 @@ def with_unknown(weights: Tensors) -> Tensors:
 # The record
 
 
-def describe(config: Config, weights: Tensors, vocab: list[str], source: Path, source_hash: str) -> dict:
+def describe_conversion(config: Config, weights: Tensors, vocab: list[str], source: Path, source_hash: str) -> dict:
     """What the checkpoint says of itself: no step was made, and in place of a text stands the torch file."""
     return {
         "step": 0,
         "epoch": 0.0,
         "vocab": vocab,
-        "model": model_arguments(weights),
+        "model": infer_model_arguments(weights),
         "config": asdict(config),
         "data": {
             "name": CONVERTED,
@@ -154,7 +156,7 @@ def describe(config: Config, weights: Tensors, vocab: list[str], source: Path, s
             "sha256": source_hash,
             "split": "none",
             "pieces": {which: [] for which in SPLITS},
-            "hashes": dict.fromkeys(SPLITS, sha256("")),
+            "hashes": dict.fromkeys(SPLITS, hash_text("")),
         },
         "metrics": {},
         "loop": {

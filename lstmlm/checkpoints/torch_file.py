@@ -21,9 +21,9 @@ import torch
 from lstmlm.checkpoints.validation import MAX_FILE, Refused, read_regular
 from lstmlm.layers.contract import Tensors
 from lstmlm.system.errors import BadInput, EnvironmentFault
-from lstmlm.system.hashing import sha256
+from lstmlm.system.hashing import hash_text
 
-FLOOR = (2, 10)  # of torch: before, this kind of loading could be made to write past its memory (CVE-2026-24747)
+OLDEST_TORCH = (2, 10)  # of torch: before, this kind of loading could be made to write past its memory (CVE-2026-24747)
 MAX_ENTRIES, MAX_PICKLE = 2_000, 1 << 20  # bytes
 MAX_OPCODES, MAX_DEPTH = 40_000, 16  # a tensor takes some 30 opcodes; a state_dict is 6 to 8 deep
 ENTRY = re.compile(
@@ -46,19 +46,19 @@ def read_state(path: Path) -> tuple[Tensors, str]:
 
     A tuple of state_dicts, such as `exchange.to_torch` returns, is taken as one.
     """
-    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < FLOOR:
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < OLDEST_TORCH:
         raise EnvironmentFault(f"--from-torch: torch {torch.__version__} is not safe here: install torch 2.10 or later")
     data = read_regular(path, "--from-torch")
     try:
         entries = read_entries(data)
         check_pickle(entries["data.pkl"])
-        return plain_tensors(load(entries)), sha256(data)
+        return take_plain_tensors(load_repacked(entries)), hash_text(data)
     except Refused as reason:
         raise BadInput(f"--from-torch: {path} {reason}") from None
 
 
 @contextlib.contextmanager
-def refusing(what: str) -> Iterator[None]:
+def refuse_failures(what: str) -> Iterator[None]:
     """Whatever a stranger's file makes a reader stumble over, as Refused; what it makes it warn of, unsaid."""
     try:
         with warnings.catch_warnings():
@@ -76,7 +76,7 @@ def read_entries(data: bytes) -> dict[str, bytes]:
         raise Refused("was not written by torch.save (1.6 or later): it is no zip")
     if data.count(b"PK\1\2") > MAX_ENTRIES:  # counted before zipfile makes an object of each
         raise Refused(f"is no plain state_dict: more than {MAX_ENTRIES:,} entries")
-    with refusing("its zip cannot be read"), zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with refuse_failures("its zip cannot be read"), zipfile.ZipFile(io.BytesIO(data)) as archive:
         infos = archive.infolist()
         if any(info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size for info in infos):
             raise Refused("has compressed entries, which torch does not write")
@@ -96,7 +96,7 @@ def read_entries(data: bytes) -> dict[str, bytes]:
 def check_pickle(data: bytes) -> None:
     """Follow the opcodes. In place of each value stands how deep it is nested: 0 a global, 1 a number or a text."""
     stack, marks, memo = [], [], {}
-    with refusing("its pickle cannot be followed"):
+    with refuse_failures("its pickle cannot be followed"):
         for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
             name = opcode.name
             if name == "GLOBAL":
@@ -120,17 +120,17 @@ def check_pickle(data: bytes) -> None:
                 raise Refused("is no plain state_dict: its pickle is too long, or nested too deep")
 
 
-def load(entries: dict[str, bytes]) -> object:
+def load_repacked(entries: dict[str, bytes]) -> object:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, content in entries.items():
             archive.writestr(f"archive/{name}", content)
     packed.seek(0)
-    with refusing("torch cannot load it"):
+    with refuse_failures("torch cannot load it"):
         return torch.load(packed, weights_only=True, map_location="cpu")
 
 
-def plain_tensors(loaded: object) -> Tensors:
+def take_plain_tensors(loaded: object) -> Tensors:
     """The tensors by name, as float32; Refused unless all that was loaded are dense tensors of finite numbers."""
     tensors = {}
     for part in loaded if isinstance(loaded, tuple) else (loaded,):

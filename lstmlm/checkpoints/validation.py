@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 
 from lstmlm.layers.weight_names import WEIGHT_NAMES
-from lstmlm.model.shapes import expected_shapes
+from lstmlm.model.shapes import compute_shapes
 from lstmlm.settings.config import BEFORE, Config
 from lstmlm.system.dotted import flatten, under
 from lstmlm.system.errors import BadInput
@@ -67,11 +67,11 @@ def read_checked(path: Path) -> tuple[bytes, dict]:
         if data[:2] in (b"PK", *PICKLED):
             raise Refused("is a pickle or a zip, not a safetensors file: refused")
         tensors, stored = open_header(data)
-        fields(stored, RECORD, "record")
-        record = in_this_format(stored)
+        check_fields(stored, RECORD, "record")
+        record = upgrade_record(stored)
         check_record(record)
         check_names(tensors, record)
-        if digest(data, tensors, stored) != stored["sha256"]:
+        if compute_digest(data, tensors, stored) != stored["sha256"]:
             raise Refused("is damaged: its SHA-256 is not the recorded one")
     except Refused as reason:
         raise BadInput(f"checkpoint: {path} {reason}") from None
@@ -152,7 +152,7 @@ def check_tensor(name: str, tensor) -> None:
         raise Refused(f"is damaged: shape or place of tensor {name!a}")
 
 
-def in_this_format(record: dict) -> dict:
+def upgrade_record(record: dict) -> dict:
     """A record from before an argument of the model, or of format 1, as one of today.
 
     Format 1 knew splits of one piece a part.
@@ -163,7 +163,7 @@ def in_this_format(record: dict) -> dict:
         return record
     if record["format"] != 1:
         raise Refused(f"has format {record['format']}: this program reads 1 and {FORMAT}")
-    fields(record["data"], DATA_1, "data")
+    check_fields(record["data"], DATA_1, "data")
     pieces = {which: [span] for which, span in record["data"]["ranges"].items()}
     data = {key: value for key, value in record["data"].items() if key in DATA}
     return record | {"format": FORMAT, "data": data | {"pieces": pieces}}
@@ -187,10 +187,10 @@ def check_record(record) -> None:
         raise Refused("is damaged: vocabulary: not as long as the model's")
     if vocab != ByteVocab().idx_to_token and (vocab[0] != UNK or any(len(token) != 1 for token in vocab[1:])):
         raise Refused("is damaged: vocabulary: neither <unk> and then one character each, nor the 256 bytes")
-    fields(record["data"], DATA, "data")
+    check_fields(record["data"], DATA, "data")
     later = {key: kind for key, kind in LOOP_LATER.items() if key in record["loop"]}
-    fields(record["loop"], LOOP | later, "loop")
-    fields(record["versions"], VERSIONS, "versions")
+    check_fields(record["loop"], LOOP | later, "loop")
+    check_fields(record["versions"], VERSIONS, "versions")
     for reading in (record["loop"]["since_evaluation"], record["loop"]["this_epoch"]):
         if len(reading) != 5 or not all(type(value) in (int, float) for value in reading):
             raise Refused("is damaged: the readings of its loop")
@@ -211,7 +211,7 @@ def check_record(record) -> None:
         raise Refused(f"is damaged: its settings: {ascii(str(error))[:120]}") from None
 
 
-def fields(record, types: dict[str, type], what: str) -> None:
+def check_fields(record, types: dict[str, type], what: str) -> None:
     if not isinstance(record, dict) or set(record) != set(types):
         raise Refused(f"is damaged: the fields of its {what}")
     for key, kind in types.items():
@@ -224,7 +224,7 @@ def check_names(tensors: dict[str, dict], record: dict) -> None:
 
     And where the settings have an average of the weights (train.ema), exactly that.
     """
-    weights = expected_shapes(record["model"])
+    weights = compute_shapes(record["model"])
     averaged = flatten(record["config"]).get("train.ema") is not None
     expected = weights | ({f"ema.{name}": shape for name, shape in weights.items()} if averaged else {})
     for name, shape in expected.items():
@@ -247,7 +247,7 @@ def check_names(tensors: dict[str, dict], record: dict) -> None:
             raise Refused(f"has a tensor that lstmlm does not write: {name!a}")
 
 
-def digest(data: bytes, tensors: dict[str, dict], record: dict) -> str:
+def compute_digest(data: bytes, tensors: dict[str, dict], record: dict) -> str:
     """SHA-256 over the record (but its own `sha256`) and every tensor's name, type, shape and bytes."""
     body = memoryview(data)[8 + int.from_bytes(data[:8], "little") :]
     whole = hashlib.sha256()

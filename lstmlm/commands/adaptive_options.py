@@ -16,12 +16,12 @@ SETTINGS = {
 }
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add_options(command: argparse.ArgumentParser) -> None:
     option = command.add_argument
     option("--adaptive", action="store_true", help="also with weights that learn from the text once it has been scored")
     for name, (kind, letter, what) in SETTINGS.items():
         default = getattr(AdaptiveSettings, name)
-        option(spelled(name), type=kind, metavar=letter, help=f"--adaptive: {what} (default: {default:g})")
+        option(spell_option(name), type=kind, metavar=letter, help=f"--adaptive: {what} (default: {default:g})")
     option(
         "--adapt-tune",
         choices=("train", "val", "test"),
@@ -29,47 +29,47 @@ def add(command: argparse.ArgumentParser) -> None:
     )
 
 
-def spelled(name: str) -> str:
+def spell_option(name: str) -> str:
     return f"--adapt-{name}"
 
 
-def checked(args: argparse.Namespace) -> AdaptiveSettings:
+def check_options(args: argparse.Namespace) -> AdaptiveSettings:
     """The settings. BadInput for what means nothing, or has no effect."""
     given = {name: value for name in SETTINGS if (value := getattr(args, f"adapt_{name}")) is not None}
-    settings = AdaptiveSettings(**given).check(spelled)
+    settings = AdaptiveSettings(**given).check(spell_option)
     if not args.adaptive and (idle := [*given, *(["tune"] if args.adapt_tune else [])]):
-        raise BadInput(f"{spelled(idle[0])}: has no effect without --adaptive: add it, or leave this out")
+        raise BadInput(f"{spell_option(idle[0])}: has no effect without --adaptive: add it, or leave this out")
     if args.adapt_tune and (idle := [name for name in ("lr", "decay") if name in given]):
-        raise BadInput(f"{spelled(idle[0])}: --adapt-tune chooses it: leave one out")
+        raise BadInput(f"{spell_option(idle[0])}: --adapt-tune chooses it: leave one out")
     if args.adaptive and len(args.checkpoint) > 1:
         raise BadInput(f"--adaptive: takes one run, got {len(args.checkpoint)}: adapt each by itself")
     return settings
 
 
-def adapted(model, loaded, part, settings: AdaptiveSettings, args: argparse.Namespace) -> tuple:
+def evaluate_adapted(model, loaded, part, settings: AdaptiveSettings, args: argparse.Namespace) -> tuple:
     """The score of the part under learning weights, and what JSON says of how they learnt."""
 
-    from lstmlm.evaluation.baselines import last
-    from lstmlm.evaluation.dynamic import best, evaluate_adaptive, gradient_statistics, tried
-    from lstmlm.evaluation.held_out import trained_on
-    from lstmlm.evaluation.scoring import first
+    from lstmlm.evaluation.baselines import take_last
+    from lstmlm.evaluation.dynamic import collect_gradient_statistics, evaluate_adaptive, find_best, try_rates
+    from lstmlm.evaluation.held_out import find_training_corpus
+    from lstmlm.evaluation.scoring import take_first
 
     try:
-        corpus = trained_on(loaded, args.file if args.split else None)
+        corpus = find_training_corpus(loaded, args.file if args.split else None)
     except BadInput as error:
         raise BadInput(f"--adaptive: needs the training text: {error}: put it back, or do without") from None
     tune, lr, decay = args.adapt_tune, settings.lr, settings.decay
     if tune and corpus.hashes[tune] == part.split_hash:
         raise BadInput(f"--adapt-tune: {tune} is the text that is scored: choose another part")
     train = corpus.pieces("train")
-    statistics = gradient_statistics(model, last(train, STATISTICS), settings.steps)
+    statistics = collect_gradient_statistics(model, take_last(train, STATISTICS), settings.steps)
     about = {"tuned_on": None}
     if tune:
-        pieces = last(train, TUNED) if tune == "train" else first(corpus.pieces(tune), TUNED)
+        pieces = take_last(train, TUNED) if tune == "train" else take_first(corpus.pieces(tune), TUNED)
         if not any(len(piece) > 1 for piece in pieces):
             raise BadInput(f"--adapt-tune: {tune} has no 2 characters: choose another part")
-        scores = tried(model, pieces, statistics, lr, decay)
-        lr, decay = best(scores)
+        scores = try_rates(model, pieces, statistics, lr, decay)
+        lr, decay = find_best(scores)
         about = {"tuned_on": tune, "tuned_chars": scores[lr, decay].num_chars, "tried": len(scores)}
     score = evaluate_adaptive(model, part.pieces, statistics, lr, decay)
     if not math.isfinite(score.nats):
@@ -77,9 +77,9 @@ def adapted(model, loaded, part, settings: AdaptiveSettings, args: argparse.Name
     return score, asdict(settings) | {"lr": lr, "decay": decay} | about
 
 
-def account(row: dict, words: str) -> list[str]:
+def format_adaptive(row: dict, words: str) -> list[str]:
     """For people: the figures in words, and how they came about."""
-    how = " ".join(f"{spelled(name)} {row[name]:g}" for name in SETTINGS)
+    how = " ".join(f"{spell_option(name)} {row[name]:g}" for name in SETTINGS)
     if row["tuned_on"]:
         how += f"; the first two the best of {row['tried']} on {row['tuned_chars']:,} characters of {row['tuned_on']}"
     lines = [f"adaptive: {words}, the weights learning from each segment after it is scored ({how})"]

@@ -1,4 +1,4 @@
-"""`floors`: what held-out text costs without a network."""
+"""`baselines`: what held-out text costs without a network."""
 
 import argparse
 import json
@@ -8,14 +8,19 @@ from lstmlm.commands import options
 from lstmlm.system.errors import BadInput
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--split", choices=("val", "test"), default="val", help="held-out part (default: val)")
-    options.overrides(command)
-    options.as_json(command)
+    options.add_overrides(command)
+    options.add_json(command)
 
 
 def run(args: argparse.Namespace) -> None:
-    from lstmlm.evaluation.baselines import LIMIT, best_ngram, compressor_floors, ngram_floors
+    from lstmlm.evaluation.baselines import (
+        LIMIT,
+        compute_compressor_baselines,
+        compute_ngram_baselines,
+        find_best_ngram,
+    )
     from lstmlm.settings.overrides import compose_settings
     from lstmlm.text.corpus import read_corpus
 
@@ -24,17 +29,17 @@ def run(args: argparse.Namespace) -> None:
     if size < 2:
         raise BadInput(f"--split: {args.split} has {size} characters: scoring needs at least 2")
     train, held_out = ([piece.numpy() for piece in corpus.pieces(which)] for which in ("train", args.split))
-    ngrams = ngram_floors(train, held_out)
+    ngrams = compute_ngram_baselines(train, held_out)
     texts = ([corpus.vocab.to_bytes(piece[-LIMIT:]) for piece in part] for part in (train, held_out))
-    best = best_ngram(ngrams).name
+    best = find_best_ngram(ngrams).name
     rows = [
         {
-            "name": floor.name,
-            "nats_per_char": floor.nats_per_char,
-            "bits_per_char": floor.bits_per_char,
-            "perplexity": floor.perplexity,
+            "name": baseline.name,
+            "nats_per_char": baseline.nats_per_char,
+            "bits_per_char": baseline.bits_per_char,
+            "perplexity": baseline.perplexity,
         }
-        for floor in ngrams + compressor_floors(*texts, size)
+        for baseline in ngrams + compute_compressor_baselines(*texts, size)
     ]
     about = {
         "split": args.split,
@@ -55,10 +60,10 @@ def run(args: argparse.Namespace) -> None:
         f"{Path(corpus.origin.path).name}, {args.split}: over {about['num_chars']:,} characters "
         f"(split {about['split_name']}, hash {about['split_hash'][:12]}), given the {given}"
     )
-    print(table(rows, best))
+    print(format_table(rows, best))
 
 
-def table(rows: list[dict], best: str) -> str:
+def format_table(rows: list[dict], best: str) -> str:
     lines = [f"{'':<9}{'nats':>8}{'bits':>8}{'perplexity':>12}"]
     notes = {
         best: f"the best n-gram: it looks at the {best.partition('-')[0]} characters before",

@@ -8,17 +8,17 @@ from lstmlm.settings.config import CHOICES
 from lstmlm.system.errors import EnvironmentFault
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", choices=CHOICES["device"], default="auto", help="where to compute (default: auto)")
-    options.as_json(command)
+    options.add_json(command)
 
 
 def run(args: argparse.Namespace) -> None:
-    from lstmlm.inspection.equality import check, table
+    from lstmlm.inspection.equality import check_backends, format_table
     from lstmlm.runs.prepare import pick_device
 
-    rows = list(check(pick_device(args.device)))
-    print(json.dumps(rows) if args.json else table(rows))
+    rows = list(check_backends(pick_device(args.device)))
+    print(json.dumps(rows) if args.json else format_table(rows))
     if failed := [row for row in rows if not row["passed"]]:
         first = f"{failed[0]['cell']} on {failed[0]['backend']} in {failed[0]['dtype']}"
         raise EnvironmentFault(f"check: {len(failed)} of {len(rows)} rows differ by more than rounding: {first} first")

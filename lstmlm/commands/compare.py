@@ -7,41 +7,41 @@ from pathlib import Path
 
 from lstmlm.commands import options
 from lstmlm.system.errors import BadInput
-from lstmlm.system.escape import harmless
+from lstmlm.system.escape import escape_controls
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories, or folders of them")
     command.add_argument("--by-split", action="store_true", help="runs of several splits: a table for each")
     command.add_argument("--png", type=Path, metavar="FILE", help="draw the validation losses against the steps")
-    options.as_json(command)
+    options.add_json(command)
 
 
 def run(args: argparse.Namespace) -> None:
     from lstmlm.runs import comparison
-    from lstmlm.system.plotting import pyplot
+    from lstmlm.system.plotting import import_pyplot
 
     if args.png:
-        pyplot()  # if it is missing, now and not after the tables
-    runs = comparison.ranked(map(comparison.read_run, comparison.find_runs(args.runs)))
-    tables = comparison.by_split(runs)
+        import_pyplot()  # if it is missing, now and not after the tables
+    runs = comparison.rank_runs(map(comparison.read_run, comparison.find_runs(args.runs)))
+    tables = comparison.group_by_split(runs)
     if not args.by_split:
         comparison.refuse_to_mix(tables)
     if args.png and len(tables) > 1:
         raise BadInput("--png: draws runs of one split: give those alone")
     if args.json:
         rows = [as_row(run) for table in tables for run in table]
-        groups = [as_group(group) for table in tables for group in comparison.grouped(table)]
+        groups = [as_group(group) for table in tables for group in comparison.group_seeds(table)]
         print(json.dumps({"runs": rows, "groups": groups}))
     else:
-        print("\n\n".join(map(account, tables)))
+        print("\n\n".join(map(format_comparison, tables)))
     if args.png:
-        comparison.picture(runs, args.png)
+        comparison.draw_curves(runs, args.png)
 
 
 def as_row(run) -> dict:
     """A run for --json; what is not known, or no finite number, is null."""
-    figures = {"nats_per_char": run.val, **converted(run.val), "nats_per_char_last": run.val_last}
+    figures = {"nats_per_char": run.val, **convert_units(run.val), "nats_per_char_last": run.val_last}
     figures |= {"nats_per_char_ema": run.val_ema, "num_params": run.params, "steps": run.steps}
     figures |= {"seconds": run.seconds, "cpu_seconds": run.cpu_seconds}
     finite = {key: value if value is not None and math.isfinite(value) else None for key, value in figures.items()}
@@ -49,7 +49,7 @@ def as_row(run) -> dict:
     return about | {"judged_whole": run.judged_whole, "seed": run.seed} | finite | {"settings": run.settings}
 
 
-def converted(nats: float | None) -> dict[str, float | None]:
+def convert_units(nats: float | None) -> dict[str, float | None]:
     """Bits and perplexity of nats."""
     if nats is None:
         return {"bits_per_char": None, "perplexity": None}
@@ -68,13 +68,13 @@ def as_group(group) -> dict:
     }
 
 
-def account(runs: list) -> str:
+def format_comparison(runs: list) -> str:
     """The table of runs that can be compared, a line for each group that differs in the seed alone, and the broken."""
-    from lstmlm.runs.comparison import differing, grouped, label
+    from lstmlm.runs.comparison import find_differing_settings, format_label, group_seeds
 
     whole = [run for run in runs if not run.state.startswith("broken")]
     broken = [f"{run.name}: {run.state}" for run in runs if run.state.startswith("broken")]
-    keys = [key for key in differing(whole) if key != "seed"]
+    keys = [key for key in find_differing_settings(whole) if key != "seed"]
     judged = next((run for run in whole if run.val is not None), None)
     lines = []
     if judged is not None:
@@ -82,38 +82,38 @@ def account(runs: list) -> str:
             f"val of split {judged.split}, hash {(judged.split_hash or '?')[:12]}: best weights, lowest loss first"
         ]
     if whole:
-        lines += table(HEAD, [cells(run, label(run, keys)) for run in whole])
-    for group in (group for group in grouped(whole) if len(group.runs) > 1):
+        lines += format_table(HEAD, [format_cells(run, format_label(run, keys)) for run in whole])
+    for group in (group for group in group_seeds(whole) if len(group.runs) > 1):
         seeds = ", ".join(str(run.seed) for run in group.runs)
         spread = f"{group.mean:.4f} [{min(group.losses):.4f}, {max(group.losses):.4f}], sd {group.deviation:.4f}"
-        lines += [f"mean over seeds {seeds}: {spread} nats  {label(group.runs[0], keys)}".rstrip()]
-    return harmless("\n".join(lines + broken))
+        lines += [f"mean over seeds {seeds}: {spread} nats  {format_label(group.runs[0], keys)}".rstrip()]
+    return escape_controls("\n".join(lines + broken))
 
 
 HEAD = ["run", "nats", "bits", "perplexity", "last", "ema", "parameters", "seconds", "cpu s", "seed", "steps", "", ""]
 NUMBERS = range(1, 11)  # columns that are aligned at the right
 
 
-def cells(run, own: str) -> list[str]:
-    bits, perplexity = converted(run.val).values()
+def format_cells(run, own: str) -> list[str]:
+    bits, perplexity = convert_units(run.val).values()
     state = {"finished": ""}.get(run.state, run.state)
     if not run.judged_whole:
         state += f", judged on {run.settings['train.eval_chars']:,} characters"
     return [
         run.name,
-        *(shown(value, digits) for value, digits in ((run.val, 4), (bits, 3), (perplexity, 3))),
-        *(shown(value, 4) for value in (run.val_last, run.val_ema)),
-        *(shown(value, 0) for value in (run.params, run.seconds, run.cpu_seconds)),
+        *(format_number(value, digits) for value, digits in ((run.val, 4), (bits, 3), (perplexity, 3))),
+        *(format_number(value, 4) for value in (run.val_last, run.val_ema)),
+        *(format_number(value, 0) for value in (run.params, run.seconds, run.cpu_seconds)),
         *("" if value is None else str(value) for value in (run.seed, run.steps)),
         *(state, own),
     ]
 
 
-def shown(value: float | None, digits: int) -> str:
+def format_number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:,.{digits}f}"
 
 
-def table(head: list[str], rows: list[list[str]]) -> list[str]:
+def format_table(head: list[str], rows: list[list[str]]) -> list[str]:
     """The lines of a table without the columns that have nothing in them."""
     columns = [k for k in range(len(head)) if any(row[k] for row in rows)]
     widths = {k: max(len(row[k]) for row in [head, *rows]) for k in columns}

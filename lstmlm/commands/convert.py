@@ -7,7 +7,7 @@ from pathlib import Path
 from lstmlm.system.errors import BadInput
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--from-torch",
         metavar="FILE.pt",
@@ -28,31 +28,31 @@ def run(args: argparse.Namespace) -> None:
     from lstmlm.checkpoints import checkpoint
     from lstmlm.checkpoints.from_torch import (
         UNKNOWN_NATS,
-        book_weights,
-        describe,
-        model_arguments,
+        add_unknown_symbol,
+        describe_conversion,
+        extract_weights,
+        infer_model_arguments,
         read_vocabulary,
-        with_unknown,
     )
     from lstmlm.checkpoints.torch_file import read_state
     from lstmlm.settings.overrides import compose_settings
     from lstmlm.text.vocab import UNK
 
     state, source_hash = read_state(source)
-    weights = book_weights(state)
+    weights = extract_weights(state)
     size = len(weights["b_q"])
     if args.vocab is None:
         raise BadInput(f"--vocab: a torch file does not say which characters its {size} ids are: give --vocab FILE")
     vocab = read_vocabulary(Path(args.vocab), size)
     added = vocab[0] != UNK
     if added:
-        vocab, weights = [UNK, *vocab], with_unknown(weights)
-    model = model_arguments(weights)
+        vocab, weights = [UNK, *vocab], add_unknown_symbol(weights)
+    model = infer_model_arguments(weights)
     settings = [f"model.{key}={value}" for key, value in model.items() if key != "vocab_size" and value is not None]
     config = compose_settings(["backend=nn", f"data.name={checkpoint.CONVERTED}", *settings])
-    checkpoint.save(out, weights, describe(config, weights, vocab, source, source_hash))
+    checkpoint.save_checkpoint(out, weights, describe_conversion(config, weights, vocab, source, source_hash))
     try:
-        checkpoint.load(out)  # as any other: what could not be read again is not left behind
+        checkpoint.load_checkpoint(out)  # as any other: what could not be read again is not left behind
     except BadInput:
         out.unlink()
         raise

@@ -6,20 +6,20 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO
 
-from lstmlm.commands.shading import shaded
-from lstmlm.system.errors import LstmlmError, complain
-from lstmlm.system.escape import harmless
+from lstmlm.commands.shading import shade_text
+from lstmlm.system.errors import LstmlmError, print_error
+from lstmlm.system.escape import escape_controls
 
 Piece = tuple[str, float | None]  # text and, where the model wrote it, its surprisal
 Say = Callable[..., None]  # say(text) or say(text, surprisal)
 
 
-def note(text: str) -> None:
+def print_note(text: str) -> None:
     print(f"note: {text}", file=sys.stderr)
 
 
 @contextlib.contextmanager
-def output(file: str | None) -> Iterator[TextIO]:
+def open_output(file: str | None) -> Iterator[TextIO]:
     """The file, emptied, or standard output for None."""
     if file is None:
         yield sys.stdout
@@ -28,20 +28,20 @@ def output(file: str | None) -> Iterator[TextIO]:
         yield out
 
 
-def printer(out: TextIO, color: bool) -> Say:
+def make_printer(out: TextIO, color: bool) -> Say:
     """Writes at once. A terminal gets nothing that would drive it, and the shades of the surprisals if `color`."""
     on_terminal = out.isatty()
 
     def say(text: str, surprisal: float | None = None) -> None:
         if on_terminal:
-            text = shaded([text], [surprisal]) if color and surprisal is not None else harmless(text)
+            text = shade_text([text], [surprisal]) if color and surprisal is not None else escape_controls(text)
         out.write(text)
         out.flush()
 
     return say
 
 
-def typed() -> Iterator[str]:
+def read_typed_lines() -> Iterator[str]:
     """The lines of standard input, up to its end or /quit."""
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):
@@ -61,4 +61,4 @@ def converse(turns: Iterable[Iterable[Piece]], say: Say) -> None:
                 say(*piece)
             say("\n")
         except LstmlmError as error:
-            complain(error)
+            print_error(error)

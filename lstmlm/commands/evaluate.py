@@ -7,7 +7,7 @@ from lstmlm.commands import adaptive_options, options
 from lstmlm.system.errors import BadInput
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--split", choices=("train", "val", "test"), help="part of the text (default: val)")
     command.add_argument(
         "--file", help="score this text instead of the run's own: whole, or the part that --split names"
@@ -18,55 +18,55 @@ def add(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="also from an empty state every N characters, as transformers are scored",
     )
-    adaptive_options.add(command)
-    options.checkpoint(command, "; of several the mean of their probabilities is scored", nargs="+")
-    options.weights(command)
-    options.backend(command)
-    options.as_json(command)
+    adaptive_options.add_options(command)
+    options.add_checkpoint(command, "; of several the mean of their probabilities is scored", nargs="+")
+    options.add_weights(command)
+    options.add_backend(command)
+    options.add_json(command)
 
 
 def run(args: argparse.Namespace) -> None:
     if args.windows is not None and args.windows < 1:
         raise BadInput(f"--windows: must be 1 or more, got {args.windows}")
-    settings = adaptive_options.checked(args)
+    settings = adaptive_options.check_options(args)
     import torch
 
     from lstmlm.checkpoints import checkpoint
-    from lstmlm.evaluation.held_out import held_out
+    from lstmlm.evaluation.held_out import load_held_out
     from lstmlm.evaluation.scoring import evaluate_pieces, evaluate_windows
     from lstmlm.model.ensemble import Ensemble
 
     torch.set_num_threads(1)  # one stream: products with a vector, for which threads would wait for each other
-    runs = [options.loaded(run, args.ema) for run in args.checkpoint]
-    alike(args.checkpoint, "vocabularies", [loaded.record["vocab"] for loaded in runs])
-    parts = [held_out(loaded, args.split, args.file) for loaded in runs]
-    alike(args.checkpoint, f"texts for {parts[0].name}, by hash", [other.split_hash for other in parts])
+    runs = [options.load_chosen_weights(run, args.ema) for run in args.checkpoint]
+    check_alike(args.checkpoint, "vocabularies", [loaded.record["vocab"] for loaded in runs])
+    parts = [load_held_out(loaded, args.split, args.file) for loaded in runs]
+    check_alike(args.checkpoint, f"texts for {parts[0].name}, by hash", [other.split_hash for other in parts])
     models = [loaded.build(args.backend)[0] for loaded in runs]
     part, model = parts[0], models[0] if len(models) == 1 else Ensemble(models)
     score = evaluate_pieces(model, part.pieces)
     if score.num_chars == 0:
         raise BadInput(f"--split: {part.name} has {part.num_chars} characters: scoring needs at least 2")
-    row = {"split": part.name, **figures(score, part.bytes_per_char), "num_chars": score.num_chars}
+    row = {"split": part.name, **collect_figures(score, part.bytes_per_char), "num_chars": score.num_chars}
     if args.windows is not None:
-        windowed = figures(evaluate_windows(model, part.pieces, args.windows), part.bytes_per_char)
+        windowed = collect_figures(evaluate_windows(model, part.pieces, args.windows), part.bytes_per_char)
         row |= {"windows": args.windows} | {f"windowed_{key}": value for key, value in windowed.items()}
     row |= {"num_unknown": part.num_unknown, "split_name": part.split_name, "split_hash": part.split_hash}
     steps, backends = [loaded.record["step"] for loaded in runs], [one.backend for one in models]
     row |= {"models": len(models), "step": one_or_all(steps), "ema": args.ema, "backend": one_or_all(backends)}
     if args.adaptive:
-        score, how = adaptive_options.adapted(model, runs[0], part, settings, args)
-        row |= {"adaptive": figures(score, part.bytes_per_char) | {"settings": how}}
-    print(json.dumps(checkpoint.finite(row)) if args.json else account(row))
+        score, how = adaptive_options.evaluate_adapted(model, runs[0], part, settings, args)
+        row |= {"adaptive": collect_figures(score, part.bytes_per_char) | {"settings": how}}
+    print(json.dumps(checkpoint.finite(row)) if args.json else format_report(row))
 
 
-def alike(runs: list[str], what: str, values: list) -> None:
+def check_alike(runs: list[str], what: str, values: list) -> None:
     """BadInput that names two runs, if what they have is not the same for all."""
     for run, value in zip(runs, values, strict=True):
         if value != values[0]:
             raise BadInput(f"checkpoint: {runs[0]} and {run} have different {what}: score them one by one")
 
 
-def figures(score, bytes_per_char: float) -> dict[str, float]:
+def collect_figures(score, bytes_per_char: float) -> dict[str, float]:
     return {
         "nats_per_char": score.nats_per_char,
         "bits_per_char": score.bits_per_char,
@@ -80,26 +80,28 @@ def one_or_all(values: list):
     return values[0] if len(values) == 1 else values
 
 
-def words(row: dict, prefix: str = "") -> str:
+def format_units(row: dict, prefix: str = "") -> str:
     return (
         f"perplexity {row[prefix + 'perplexity']:.3f}, {row[prefix + 'bits_per_char']:.3f} bits per character, "
         f"{row[prefix + 'bits_per_byte']:.3f} per byte, {row[prefix + 'nats_per_char']:.4f} nats"
     )
 
 
-def account(row: dict) -> str:
+def format_report(row: dict) -> str:
     """The figures in words, with what they are of."""
     weights = f"{'averaged ' if row['ema'] else ''}weights of step {row['step']}"
     if row["models"] > 1:
         weights = f"mean probabilities of {row['models']} models, of steps {', '.join(map(str, row['step']))}"
     lines = [
-        f"{row['split']}: {words(row)}, over {row['num_chars']:,} characters "
+        f"{row['split']}: {format_units(row)}, over {row['num_chars']:,} characters "
         f"(split {row['split_name']}, hash {row['split_hash'][:12]}), {weights}"
     ]
     if "windows" in row:
-        lines.append(f"in windows of {row['windows']} characters, each from an empty state: {words(row, 'windowed_')}")
+        lines.append(
+            f"in windows of {row['windows']} characters, each from an empty state: {format_units(row, 'windowed_')}"
+        )
     if "adaptive" in row:
-        lines += adaptive_options.account(row["adaptive"]["settings"], words(row["adaptive"]))
+        lines += adaptive_options.format_adaptive(row["adaptive"]["settings"], format_units(row["adaptive"]))
     if row["num_unknown"]:
         lines.append(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")
     return "\n".join(lines)

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TextIO
 
 from lstmlm.commands import options
-from lstmlm.commands.display import Piece, Say, converse, note, output, printer, typed
+from lstmlm.commands.display import Piece, Say, converse, make_printer, open_output, print_note, read_typed_lines
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.errors import BadInput
 
@@ -28,45 +28,45 @@ CONFLICTS = [("prompt", "prompt_file"), ("json", "jsonl")]
 CONFLICTS += [("interactive", other) for other in ("samples", "prompt_file", "json", "jsonl", "out", "novelty")]
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add_options(command: argparse.ArgumentParser) -> None:
     option = command.add_argument
     option("--prompt", help="what the text begins with (default: nothing)")
     option("--prompt-file", metavar="FILE", help="the prompt as it stands in a file, or - for standard input")
     what = "for what the vocabulary lacks: name it and stop, leave it out, read it as <unk> (default: error)"
     option("--oov", choices=("error", "skip", "unk"), default="error", help=what)
-    option("--length", type=characters, metavar="N|inf", help=f"characters after the prompt (default: {LENGTH})")
+    option("--length", type=parse_length, metavar="N|inf", help=f"characters after the prompt (default: {LENGTH})")
     option("--stop", action="append", default=[], metavar="STRING", help="end the text after this; may be repeated")
     option("--seed", type=int, default=0, help="fixes the text (default: 0)")
     option("--samples", type=int, metavar="N", help="texts, drawn together, with seeds from SEED on (default: 1)")
     for name, (kind, letter, what) in DRAW.items():
-        option(spelled(name), type=kind, metavar=letter, default=getattr(SamplingSettings, name), help=what)
+        option(spell_option(name), type=kind, metavar=letter, default=getattr(SamplingSettings, name), help=what)
     option("--interactive", action="store_true", help="a conversation: each line of input is a turn (/help)")
     option("--color", action="store_true", help="shade characters by their surprisal, on a terminal")
     option("--novelty", action="store_true", help="then say how much stands word for word in the training text")
     option("--out", metavar="FILE", help="write to a file")
     option("--jsonl", action="store_true", help="print a JSON object on a line for each sample")
-    options.checkpoint(command)
-    options.weights(command)
-    options.backend(command)
-    options.as_json(command)
+    options.add_checkpoint(command)
+    options.add_weights(command)
+    options.add_backend(command)
+    options.add_json(command)
 
 
-def characters(given: str) -> float:
+def parse_length(given: str) -> float:
     try:
         return math.inf if given == "inf" else int(given)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{given!a} is neither a number nor inf") from None
 
 
-def spelled(name: str) -> str:
+def spell_option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def checked(args: argparse.Namespace) -> SamplingSettings:
+def check_options(args: argparse.Namespace) -> SamplingSettings:
     """The settings of the draw. BadInput for what means nothing, or cannot be had together; a note where it is idle."""
     for one, other in CONFLICTS:
         if getattr(args, one) not in (None, False) and getattr(args, other) not in (None, False):
-            raise BadInput(f"{spelled(one)}: cannot be had together with {spelled(other)}: leave one out")
+            raise BadInput(f"{spell_option(one)}: cannot be had together with {spell_option(other)}: leave one out")
     if args.length is None:
         args.length = LENGTH_OF_A_TURN if args.interactive else LENGTH
     if args.length < 0:
@@ -79,15 +79,17 @@ def checked(args: argparse.Namespace) -> SamplingSettings:
         raise BadInput("--stop: is empty: give what the text should end with")
     waits = [name for name in ("interactive", "json", "jsonl", "novelty", "samples") if getattr(args, name)]
     if args.length == math.inf and waits and not args.stop:
-        raise BadInput(f"--length: inf never ends, and {spelled(waits[0])} waits for the end: give a number, or --stop")
-    settings = SamplingSettings(**{name: getattr(args, name) for name in DRAW}).check(spelled)
+        raise BadInput(
+            f"--length: inf never ends, and {spell_option(waits[0])} waits for the end: give a number, or --stop"
+        )
+    settings = SamplingSettings(**{name: getattr(args, name) for name in DRAW}).check(spell_option)
     for name in settings.without_effect():
-        note(f"{spelled(name)} has no effect with these settings")
+        print_note(f"{spell_option(name)} has no effect with these settings")
     return settings
 
 
 def run(args: argparse.Namespace) -> None:
-    settings = checked(args)
+    settings = check_options(args)
     prompt, source = args.prompt, "--prompt"
     if args.prompt_file is not None:
         prompt, source = options.read_text(args.prompt_file, "--prompt-file"), "--prompt-file"
@@ -96,49 +98,51 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from lstmlm.checkpoints import checkpoint
-    from lstmlm.evaluation.novelty import index_of, training_text
+    from lstmlm.evaluation.novelty import build_index, read_training_text
     from lstmlm.generation.conversation import Conversation
-    from lstmlm.generation.writer import Writer, by_sample, first_character, pieces
-    from lstmlm.text.oov import check_text, named, readable
+    from lstmlm.generation.writer import Writer, choose_first_character, group_by_sample, write_pieces
+    from lstmlm.text.oov import check_text, make_readable, name_characters
 
     torch.set_num_threads(1)
-    loaded = options.loaded(args.checkpoint, args.ema)
+    loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build(args.backend)
     for stop in args.stop:
         check_text(vocab, stop, "--stop", "no text can end there")
     if settings.top_k is not None and settings.top_k >= len(vocab):
-        note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
+        print_note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
 
     def known(text: str, what: str = "prompt") -> str:
         if args.oov != "error" and (unknown := vocab.unknown(text)):
-            note(f"{'left out' if args.oov == 'skip' else 'read as <unk>'}: {named(vocab, unknown)}")
-        return readable(vocab, text, args.oov, what)
+            print_note(f"{'left out' if args.oov == 'skip' else 'read as <unk>'}: {name_characters(vocab, unknown)}")
+        return make_readable(vocab, text, args.oov, what)
 
     seeds = [args.seed + k for k in range(args.samples or 1)]
     writer, stop = Writer(model, settings, seeds, vocab.unk), tuple(args.stop)
     if args.interactive:
         conversation = Conversation(writer, vocab, args.length, stop, known)
         opening = [] if prompt is None else [conversation.tell(prompt)]
-        converse(itertools.chain(opening, map(conversation.turn, typed())), printer(sys.stdout, args.color))
+        converse(
+            itertools.chain(opening, map(conversation.turn, read_typed_lines())), make_printer(sys.stdout, args.color)
+        )
         return
 
     prompt = known(prompt or "", source)
-    index = index_of(training_text(loaded)) if args.novelty else None
-    writer.read(vocab.encode(prompt or first_character(vocab)))
-    samples = by_sample(pieces(writer, vocab, args.length, stop), len(seeds))
+    index = build_index(read_training_text(loaded)) if args.novelty else None
+    writer.read(vocab.encode(prompt or choose_first_character(vocab)))
+    samples = group_by_sample(write_pieces(writer, vocab, args.length, stop), len(seeds))
     samples = list(zip(seeds, samples, strict=True))
-    with output(args.out) as out:
+    with open_output(args.out) as out:
         if args.json or args.jsonl:
             told = {**asdict(settings), "length": args.length, "stop": stop, "backend": model.backend}
-            rows = [checkpoint.finite(row(prompt, *sample, index) | told) for sample in samples]
+            rows = [checkpoint.finite(make_row(prompt, *sample, index) | told) for sample in samples]
             if args.json:
                 rows = [rows[0] | ({"samples": rows} if len(rows) > 1 else {})]
             out.writelines(json.dumps(one) + "\n" for one in rows)
         else:
-            tell(prompt, samples, out, printer(out, args.color), index)
+            write_samples(prompt, samples, out, make_printer(out, args.color), index)
 
 
-def row(prompt: str, seed: int, sample: Iterable[Piece], index) -> dict:
+def make_row(prompt: str, seed: int, sample: Iterable[Piece], index) -> dict:
     """What JSON says of a sample; log_probability is that of what follows the prompt, in nats, as `score` counts it."""
     sample = list(sample)
     text, nats = "".join(piece for piece, _ in sample), math.fsum(surprisal for _, surprisal in sample)
@@ -146,11 +150,11 @@ def row(prompt: str, seed: int, sample: Iterable[Piece], index) -> dict:
     return own if index is None else own | {"novelty": asdict(index.novelty(text))}
 
 
-def tell(prompt: str, samples: list[tuple[int, Iterable[Piece]]], out: TextIO, say: Say, index) -> None:
+def write_samples(prompt: str, samples: list[tuple[int, Iterable[Piece]]], out: TextIO, say: Say, index) -> None:
     """Each prompt and text, piece by piece, and what is new in it; line ends between them, and at a terminal's end."""
     for seed, sample in samples:
         if len(samples) > 1:
-            note(f"seed {seed}")
+            print_note(f"seed {seed}")
         say(prompt)
         text = ""
         for piece, surprisal in sample:

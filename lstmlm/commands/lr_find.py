@@ -9,11 +9,11 @@ from lstmlm.commands import options
 from lstmlm.system.errors import BadInput
 
 
-def add(command: argparse.ArgumentParser) -> None:
-    options.overrides(command)
+def add_options(command: argparse.ArgumentParser) -> None:
+    options.add_overrides(command)
     command.add_argument("--steps", type=int, default=200, help="at most so many steps of training (default: 200)")
     command.add_argument("--png", metavar="FILE", help="draw the loss against the rate")
-    options.as_json(command)
+    options.add_json(command)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -25,29 +25,29 @@ def run(args: argparse.Namespace) -> None:
 
     import torch
 
-    from lstmlm.runs.assemble import build_model, make_streams, paced, recipe_of, seeded
+    from lstmlm.runs.assemble import build_model, choose_threads, make_generator, make_recipe, make_streams
     from lstmlm.runs.prepare import prepare
-    from lstmlm.system.plotting import pyplot
-    from lstmlm.training.lr_range_test import picture, range_test
+    from lstmlm.system.plotting import import_pyplot
+    from lstmlm.training.lr_range_test import draw_range_test, run_range_test
     from lstmlm.training.optim import build_optimizer
 
     if args.png:
-        pyplot()  # if it is missing, now and not after the test
+        import_pyplot()  # if it is missing, now and not after the test
     prepared, train = prepare(config), config.train
     streams = make_streams(prepared)
-    prepared, _ = paced(prepared, streams)
+    prepared, _ = choose_threads(prepared, streams)
     torch.set_num_threads(prepared.config.threads)
     model = build_model(config, len(prepared.corpus.vocab), prepared.device)
-    test = range_test(
+    test = run_range_test(
         model,
         build_optimizer(model, train.optimizer, train.lr, train.weight_decay),
         streams,
-        seeded(config.seed, "data order"),
-        recipe_of(config),
+        make_generator(config.seed, "data order"),
+        make_recipe(config),
         args.steps,
     )
     if args.png:
-        picture(test, Path(args.png))
+        draw_range_test(test, Path(args.png))
     words = [word for word in args.overrides if not word.startswith("train.lr=")]
     command = shlex.join(["python", "-m", "lstmlm", "train", *words, f"train.lr={test.proposal:g}"])
     lowest, steepest = test.rates[test.lowest], test.rates[test.steepest]

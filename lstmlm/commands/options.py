@@ -3,41 +3,45 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lstmlm.settings.config import CHOICES
 from lstmlm.system.errors import BadInput
 
+if TYPE_CHECKING:
+    from lstmlm.checkpoints.checkpoint import Checkpoint
 
-def checkpoint(command: argparse.ArgumentParser, more: str = "", **args) -> None:
+
+def add_checkpoint(command: argparse.ArgumentParser, more: str = "", **args) -> None:
     """The positional RUN_OR_CHECKPOINT; `more` is said of it besides what it is."""
     what = f"a run directory (its best weights) or a .safetensors file{more}"
     command.add_argument("checkpoint", metavar="RUN_OR_CHECKPOINT", help=what, **args)
 
 
-def weights(command: argparse.ArgumentParser) -> None:
-    """`--ema`, for `loaded`."""
+def add_weights(command: argparse.ArgumentParser) -> None:
+    """`--ema`, for `load_chosen_weights`."""
     what = "the averaged weights (train.ema); of a run directory those at the end of the run"
     command.add_argument("--ema", action="store_true", help=what)
 
 
-def loaded(given: str, ema: bool):
+def load_chosen_weights(given: str, ema: bool) -> "Checkpoint":
     """The Checkpoint of a RUN_OR_CHECKPOINT, with the weights that are asked for."""
-    from lstmlm.checkpoints import checkpoint
+    from lstmlm.checkpoints.checkpoint import LAST, find_checkpoint, load_checkpoint
 
     if ema:
-        return checkpoint.load(checkpoint.find(given, checkpoint.LAST)).averaged()
-    return checkpoint.load(checkpoint.find(given))
+        return load_checkpoint(find_checkpoint(given, LAST)).averaged()
+    return load_checkpoint(find_checkpoint(given))
 
 
-def backend(command: argparse.ArgumentParser) -> None:
+def add_backend(command: argparse.ArgumentParser) -> None:
     command.add_argument("--backend", choices=CHOICES["backend"], help="compute on this backend")
 
 
-def as_json(command: argparse.ArgumentParser) -> None:
+def add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
-def overrides(command: argparse.ArgumentParser) -> None:
+def add_overrides(command: argparse.ArgumentParser) -> None:
     """The settings of train.py, anywhere among the options (cli.main); compose_settings reads them."""
     what = "settings as of train.py, among the options: data=file data.path=my.txt"
     command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=what)

@@ -7,39 +7,39 @@ import math
 import sys
 
 from lstmlm.commands import options
-from lstmlm.commands.shading import shaded
+from lstmlm.commands.shading import shade_text
 from lstmlm.system.errors import BadInput
-from lstmlm.system.escape import harmless
-from lstmlm.text.files import files_of, raw_pieces
+from lstmlm.system.escape import escape_controls
+from lstmlm.text.files import list_files, read_pieces
 
 LINE_END = "\n"
 
 
-def add(command: argparse.ArgumentParser) -> None:
-    options.checkpoint(command)
+def add_options(command: argparse.ArgumentParser) -> None:
+    options.add_checkpoint(command)
     command.add_argument("file", metavar="FILE|-", help="the text, cleaned as the run's was; -: standard input")
     command.add_argument("--per-char", action="store_true", help="each character with what it costs")
     command.add_argument("--color", action="store_true", help="the text, shaded by what it costs, on a terminal")
-    options.weights(command)
-    options.backend(command)
-    options.as_json(command)
+    options.add_weights(command)
+    options.add_backend(command)
+    options.add_json(command)
 
 
 def run(args: argparse.Namespace) -> None:
     import torch
 
     from lstmlm.checkpoints import checkpoint
-    from lstmlm.evaluation.held_out import cleaned
-    from lstmlm.evaluation.scoring import Score, char_nats
+    from lstmlm.evaluation.held_out import clean_text
+    from lstmlm.evaluation.scoring import Score, iterate_char_nats
 
     torch.set_num_threads(1)  # one stream: products with a vector, for which threads would wait for each other
-    loaded = options.loaded(args.checkpoint, args.ema)
+    loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build(args.backend)
-    text = cleaned(loaded, *given(args.file))
+    text = clean_text(loaded, *read_given(args.file))
     ids = torch.from_numpy(vocab.encode(text))
     if len(ids) < 2:
         raise BadInput(f"{args.file}: has {len(ids)} characters: scoring needs at least 2")
-    nats = torch.cat(list(char_nats(model, ids)))
+    nats = torch.cat(list(iterate_char_nats(model, ids)))
     score, bytes_per_char = Score(nats.sum().item(), len(nats)), vocab.num_bytes(text) / len(ids)
     row = {
         "nats": score.nats,
@@ -58,11 +58,11 @@ def run(args: argparse.Namespace) -> None:
         print(json.dumps(checkpoint.finite(row | ({"chars": chars} if args.per_char else {}))))
         return
     if args.color and sys.stdout.isatty():
-        print(shaded(*zip(*chars, strict=True)))
+        print(shade_text(*zip(*chars, strict=True)))
     if args.per_char:
         print("nats     probability  character (the first of the text is given, not scored)")
         for char, cost in chars:
-            print(f"{cost:7.4f}  {math.exp(-cost):11.4%}  {'line end' if char == LINE_END else harmless(char)}")
+            print(f"{cost:7.4f}  {math.exp(-cost):11.4%}  {'line end' if char == LINE_END else escape_controls(char)}")
     print(
         f"{row['nats']:.2f} nats in all, {row['nats_per_char']:.4f} a character, perplexity {row['perplexity']:.3f}, "
         f"{row['bits_per_char']:.3f} bits per character, {row['bits_per_byte']:.3f} per byte, "
@@ -72,8 +72,8 @@ def run(args: argparse.Namespace) -> None:
         print(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")
 
 
-def given(file: str) -> tuple[str, bytes]:
+def read_given(file: str) -> tuple[str, bytes]:
     """(name, bytes) of the text to score."""
     if file == "-":
         return "standard input", sys.stdin.buffer.read()
-    return file, b"".join(itertools.chain.from_iterable(map(raw_pieces, files_of(file, "FILE"))))
+    return file, b"".join(itertools.chain.from_iterable(map(read_pieces, list_files(file, "FILE"))))

@@ -3,22 +3,22 @@
 import itertools
 from collections.abc import Iterable
 
-from lstmlm.system.escape import harmless
+from lstmlm.system.escape import escape_controls
 
 # Backgrounds of the 256-colour palette, pale to red: less than 1 nat of surprisal, less than 2, ...; 5 and more
 SHADES = (None, 230, 223, 216, 209, 203)
 
 
-def shaded(chars: Iterable[str], surprisals: Iterable[float]) -> str:
+def shade_text(chars: Iterable[str], surprisals: Iterable[float]) -> str:
     """The characters, each shaded by its surprisal (nats), harmless on a terminal. Line ends are left alone."""
-    shades = (shade(*pair) for pair in zip(chars, surprisals, strict=True))
+    shades = (choose_shade(*pair) for pair in zip(chars, surprisals, strict=True))
     text = ""
     for background, run in itertools.groupby(shades, key=lambda pair: pair[0]):
-        plain = harmless("".join(char for _, char in run))
+        plain = escape_controls("".join(char for _, char in run))
         text += plain if background is None else f"\x1b[30;48;5;{background}m{plain}\x1b[0m"
     return text
 
 
-def shade(char: str, surprisal: float) -> tuple[int | None, str]:
+def choose_shade(char: str, surprisal: float) -> tuple[int | None, str]:
     level = min(max(int(surprisal), 0), len(SHADES) - 1)
     return (None if char == "\n" else SHADES[level]), char

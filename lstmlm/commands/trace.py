@@ -10,13 +10,13 @@ from lstmlm.system.errors import BadInput
 TEXT = "The time keeper"
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--text", help=f"what the model reads (default: {TEXT}, or what it knows of that)")
     command.add_argument("--layer", type=int, default=0, help="whose gates, counted from 0 (default: 0)")
     command.add_argument("--png", metavar="FILE", help="draw gates and cell state as heat maps")
-    options.checkpoint(command, nargs="?")
-    options.backend(command)
-    options.as_json(command)
+    options.add_checkpoint(command, nargs="?")
+    options.add_backend(command)
+    options.add_json(command)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -26,32 +26,32 @@ def run(args: argparse.Namespace) -> None:
     if args.checkpoint is None:
         if args.text or args.png:
             raise BadInput("trace: --text and --png follow a trained model: give RUN_OR_CHECKPOINT")
-        columns = gate_trace.example(args.backend or "scratch")
+        columns = gate_trace.follow_example(args.backend or "scratch")
         as_lists = {name: values[:, 0].tolist() for name, values in columns.items()}
         print(
             json.dumps({"words": list(gate_trace.EXAMPLE_WORDS), **as_lists})
             if args.json
-            else gate_trace.example_account(columns)
+            else gate_trace.format_example(columns)
         )
         return
 
     import torch
 
-    from lstmlm.generation.writer import first_character
-    from lstmlm.text.oov import check_text, without_unknown
+    from lstmlm.generation.writer import choose_first_character
+    from lstmlm.text.oov import check_text, remove_unknown
 
-    model, vocab = checkpoint.load(checkpoint.find(args.checkpoint)).build(args.backend)
+    model, vocab = checkpoint.load_checkpoint(checkpoint.find_checkpoint(args.checkpoint)).build(args.backend)
     if args.text is None:
-        text = without_unknown(vocab, TEXT) or first_character(vocab)
+        text = remove_unknown(vocab, TEXT) or choose_first_character(vocab)
     else:
         text = check_text(vocab, args.text, "--text")
     if not text:
         raise BadInput("--text: is empty: give a text of one character or more")
-    followed = gate_trace.trace(model, torch.from_numpy(vocab.encode(text)), text, args.layer)
+    followed = gate_trace.trace_gates(model, torch.from_numpy(vocab.encode(text)), text, args.layer)
     if args.png:
-        gate_trace.trace_picture(followed, Path(args.png))
+        gate_trace.draw_trace(followed, Path(args.png))
     if args.json:
         as_lists = {name: values.tolist() for name, values in followed.columns.items()}
         print(json.dumps({"text": text, "layer": followed.layer, **as_lists}))
     else:
-        print(gate_trace.trace_table(followed))
+        print(gate_trace.format_trace(followed))

@@ -43,11 +43,11 @@ class Statistics:
     num_steps: int
 
 
-def gradient_statistics(model: RNNModel, pieces: Iterable[Tensor], num_steps: int) -> Statistics:
+def collect_gradient_statistics(model: RNNModel, pieces: Iterable[Tensor], num_steps: int) -> Statistics:
     """Of pieces (n,) of the training text, scored as they will be, in segments of `num_steps`; nothing is learnt."""
     weights, count = model.trained(), 0
     squares = {name: torch.zeros_like(theta) for name, theta in weights.items()}
-    for _, gradients in segments(model, pieces, num_steps):
+    for _, gradients in iterate_segments(model, pieces, num_steps):
         count += 1
         for MS, g in zip(squares.values(), gradients, strict=True):
             MS.addcmul_(g, g)
@@ -57,7 +57,7 @@ def gradient_statistics(model: RNNModel, pieces: Iterable[Tensor], num_steps: in
     return Statistics(rms, mean, num_steps)
 
 
-def adaptive_nats(
+def score_adaptive(
     model: RNNModel, pieces: Iterable[Tensor], statistics: Statistics, lr: float, decay: float
 ) -> Iterator[Tensor]:
     """What each character but the first of each piece costs weights that learn on the way: float64, on the CPU.
@@ -71,7 +71,7 @@ def adaptive_nats(
     rate = [lr / (rms + EPSILON * statistics.mean) for rms in statistics.rms.values()]
     pull = [(decay / statistics.mean * rms).clamp_(max=1) for rms in statistics.rms.values()]
     try:
-        for nats, gradients in segments(model, pieces, statistics.num_steps):
+        for nats, gradients in iterate_segments(model, pieces, statistics.num_steps):
             yield nats.cpu().double()
             with torch.no_grad():
                 for own, trained, back, step, g in zip(theta, theta_g, pull, rate, gradients, strict=True):
@@ -86,11 +86,11 @@ def evaluate_adaptive(
     model: RNNModel, pieces: Iterable[Tensor], statistics: Statistics, lr: float, decay: float
 ) -> Score:
     """The score of pieces, as of `evaluate_pieces`, by weights that learn on the way."""
-    nats = adaptive_nats(model, pieces, statistics, lr, decay)
+    nats = score_adaptive(model, pieces, statistics, lr, decay)
     return sum((Score(segment.sum().item(), len(segment)) for segment in nats), Score(0.0, 0))
 
 
-def tried(
+def try_rates(
     model: RNNModel, pieces: list[Tensor], statistics: Statistics, lr: float, decay: float
 ) -> dict[tuple[float, float], Score]:
     """Scores of a small grid around `lr` and `decay`, by them.
@@ -102,12 +102,14 @@ def tried(
     return {at: evaluate_adaptive(model, pieces, statistics, *at) for at in grid}
 
 
-def best(scores: dict[tuple[float, float], Score]) -> tuple[float, float]:
+def find_best(scores: dict[tuple[float, float], Score]) -> tuple[float, float]:
     """The pair with the lowest score; one that diverged is not it."""
     return min(scores, key=lambda at: (math.isnan(scores[at].nats), scores[at].nats))
 
 
-def segments(model: RNNModel, pieces: Iterable[Tensor], num_steps: int) -> Iterator[tuple[Tensor, tuple[Tensor, ...]]]:
+def iterate_segments(
+    model: RNNModel, pieces: Iterable[Tensor], num_steps: int
+) -> Iterator[tuple[Tensor, tuple[Tensor, ...]]]:
     """Segments of T characters, one after the other, at the weights that the model has when its turn comes.
 
     Of each what its characters cost, (T,), and the gradient of their mean, in the order of `model.trained()`. The state

@@ -1,7 +1,7 @@
 """What text costs if only the few characters before each are looked at: n-grams with absolute discounting.
 
 An n-gram is n characters long: one is predicted from its context, the n-1 before it. Its order is the length of the
-context, and by that floors.py names it.
+context, and by that baselines.py names it.
 
 N characters of training text, V vocab_size, G different n-grams, C different contexts.
 """
@@ -40,7 +40,7 @@ class NGrams:
 
     def __init__(self, pieces: Sequence[np.ndarray], vocab_size: int, longest: int) -> None:
         self.vocab_size = vocab_size
-        self.counts = list(itertools.islice(count(pieces, vocab_size), longest))
+        self.counts = list(itertools.islice(count_ngrams(pieces, vocab_size), longest))
 
     def probabilities(self, ids: np.ndarray) -> Iterator[np.ndarray]:
         """Yield, for each n, the probability of every character of a piece after those before it, float64 (n,)."""
@@ -54,7 +54,7 @@ class NGrams:
             shares = np.where(found, seen.times[place] - D, 0) + D * seen.followers[h] * p
             p = np.where(total > 0, shares / total.clip(min=1), p)
             yield p
-            h = following(np.where(found, place, UNSEEN), [0])
+            h = find_contexts(np.where(found, place, UNSEEN), [0])
 
     def nats(self, ids: np.ndarray) -> np.ndarray:
         """What a piece costs for each n, (longest,); its first character is not scored."""
@@ -66,7 +66,7 @@ class NGrams:
         return nats
 
 
-def count(pieces: Sequence[np.ndarray], vocab_size: int) -> Iterator[Counts]:
+def count_ngrams(pieces: Sequence[np.ndarray], vocab_size: int) -> Iterator[Counts]:
     """Yield the counts for n = 1, 2, ..., without end.
 
     The context of an n-gram is an (n-1)-gram and so has a number: no key is above N * V, however large n and V are.
@@ -84,10 +84,10 @@ def count(pieces: Sequence[np.ndarray], vocab_size: int) -> Iterator[Counts]:
         followers = np.bincount(contexts, minlength=num_contexts + 1)
         yield Counts(np.append(keys, np.iinfo(np.int64).max), np.append(times, 0), totals, followers)
         h[there] = np.searchsorted(keys, found)
-        h, num_contexts = following(h, starts), len(keys)
+        h, num_contexts = find_contexts(h, starts), len(keys)
 
 
-def following(numbers: np.ndarray, starts: Sequence[int]) -> np.ndarray:
+def find_contexts(numbers: np.ndarray, starts: Sequence[int]) -> np.ndarray:
     """From the n-grams that end at each character, the contexts that come before each; a piece starts without."""
     contexts = np.roll(numbers, 1)
     contexts[starts] = UNSEEN

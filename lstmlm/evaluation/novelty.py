@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
-from lstmlm.evaluation.held_out import own_corpus
+from lstmlm.evaluation.held_out import read_own_corpus
 from lstmlm.system.durable import write_durably
 from lstmlm.system.errors import BadInput, EnvironmentFault
-from lstmlm.system.escape import harmless
-from lstmlm.system.hashing import sha256
-from lstmlm.system.paths import cache
+from lstmlm.system.escape import escape_controls
+from lstmlm.system.hashing import hash_text
+from lstmlm.system.paths import find_cache
 
 RUNS = (10, 20, 40)  # lengths, in characters
 
@@ -36,7 +36,7 @@ class Novelty:
 
     def account(self) -> list[str]:
         """For people, in two lines."""
-        shown = harmless(repr(self.run if self.longest <= 40 else self.run[:37] + "..."))
+        shown = escape_controls(repr(self.run if self.longest <= 40 else self.run[:37] + "..."))
         where = f", from character {self.source} (line {self.line}) of the training text: {shown}"
         shares = ", ".join(f"{share:.1%} of {k}" for k, share in self.new.items() if share is not None)
         return [
@@ -81,7 +81,7 @@ def common(a: str, b: str) -> int:
     return next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
-def suffix_array(text: str) -> np.ndarray:
+def build_suffix_array(text: str) -> np.ndarray:
     """The places of a text (n characters) in the order of what follows them, int32 (n,).
 
     By prefix doubling (Manber and Myers 1993): places that are ranked by their first h characters are ranked by 2 h
@@ -107,14 +107,14 @@ def suffix_array(text: str) -> np.ndarray:
         h *= 2
 
 
-def index_of(text: str) -> Index:
+def build_index(text: str) -> Index:
     """The index of a text, from the cache or into it. A cache that cannot be written is done without."""
-    path = cache() / f"novelty_{sha256(text)}.bin"
+    path = find_cache() / f"novelty_{hash_text(text)}.bin"
     with contextlib.suppress(OSError):
         data = path.read_bytes()
         if hashlib.sha256(data[32:]).digest() == data[:32] and len(data) == 32 + 4 * len(text):
             return Index(text, np.frombuffer(data, dtype=np.int32, offset=32))
-    order = suffix_array(text)
+    order = build_suffix_array(text)
     with contextlib.suppress(OSError, EnvironmentFault):
         path.parent.mkdir(parents=True, exist_ok=True)
         body = order.tobytes()
@@ -122,10 +122,10 @@ def index_of(text: str) -> Index:
     return Index(text, order)
 
 
-def training_text(loaded: Checkpoint) -> str:
+def read_training_text(loaded: Checkpoint) -> str:
     """The text that a checkpoint was trained on, known by its hash. BadInput if it is not where it was."""
     try:
-        corpus = own_corpus(loaded)
+        corpus = read_own_corpus(loaded)
     except BadInput as error:
         raise BadInput(f"--novelty: needs the training text: {error}: put it back, or do without") from None
     return corpus.vocab.decode(corpus.ids["train"])

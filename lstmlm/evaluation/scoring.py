@@ -43,11 +43,11 @@ def evaluate(model: RNNModel, ids: Tensor, chunk: int = 1000) -> Score:
 
     `chunk` bounds the memory and does not change the result.
     """
-    return Score(sum(nats.sum().item() for nats in char_nats(model, ids, chunk)), len(ids) - 1)
+    return Score(sum(nats.sum().item() for nats in iterate_char_nats(model, ids, chunk)), len(ids) - 1)
 
 
 @torch.no_grad()
-def char_nats(model: RNNModel, ids: Tensor, chunk: int = 1000) -> Iterator[Tensor]:
+def iterate_char_nats(model: RNNModel, ids: Tensor, chunk: int = 1000) -> Iterator[Tensor]:
     """What each of ids (n,) but the first costs in one stream, in nats: float64, on the CPU, `chunk` at a time."""
     was_training = model.training
     model.eval()
@@ -74,7 +74,7 @@ def evaluate_windows(model: RNNModel, pieces: Iterable[Tensor], length: int) -> 
     was_training = model.training
     model.eval()
     score = Score(0.0, 0)
-    for X, Y in itertools.chain.from_iterable(windows(piece, length) for piece in pieces):
+    for X, Y in itertools.chain.from_iterable(cut_windows(piece, length) for piece in pieces):
         logits, _ = model(X.to(model.W_hq.device, torch.int64))
         targets = Y.T.flatten().to(logits.device, torch.int64)  # time-major, as the logits
         nats = functional.cross_entropy(logits, targets, reduction="none").cpu().double().sum().item()
@@ -83,7 +83,7 @@ def evaluate_windows(model: RNNModel, pieces: Iterable[Tensor], length: int) -> 
     return score
 
 
-def windows(ids: Tensor, length: int, together: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
+def cut_windows(ids: Tensor, length: int, together: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
     """X and Y (B, length), B windows at a time, of ids (n,); then (1, what is left)."""
     X, Y = ids[:-1], ids[1:]
     whole = len(X) // length * length
@@ -94,7 +94,7 @@ def windows(ids: Tensor, length: int, together: int = 64) -> Iterator[tuple[Tens
         yield X[None, whole:], Y[None, whole:]
 
 
-def first(pieces: list[Tensor], num_chars: int | None) -> list[Tensor]:
+def take_first(pieces: list[Tensor], num_chars: int | None) -> list[Tensor]:
     """The pieces up to the first so many characters that are scored; None: all of them."""
     if num_chars is None:
         return pieces

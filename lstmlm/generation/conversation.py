@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from lstmlm.generation.sampling import falling, probabilities
-from lstmlm.generation.writer import Writer, first_character, pieces
+from lstmlm.generation.sampling import softmax, sort_descending
+from lstmlm.generation.writer import Writer, choose_first_character, write_pieces
 from lstmlm.system.errors import BadInput
-from lstmlm.system.escape import harmless
+from lstmlm.system.escape import escape_controls
 from lstmlm.text.vocab import Vocab
 
 TOP = 10  # characters that /top shows
@@ -57,10 +57,10 @@ class Conversation:
         self.before.append((self.writer.copy(), self.text))
         self.writer.settings = self.settings
         if prompt or self.writer.logits is None:
-            self.writer.read(self.vocab.encode(prompt or first_character(self.vocab)))
+            self.writer.read(self.vocab.encode(prompt or choose_first_character(self.vocab)))
         self.text += prompt
         yield prompt, None
-        for (piece,), drawn in pieces(self.writer, self.vocab, self.length, self.stop):
+        for (piece,), drawn in write_pieces(self.writer, self.vocab, self.length, self.stop):
             self.text += piece
             yield piece, drawn.surprisals()[0]
 
@@ -68,14 +68,14 @@ class Conversation:
         if not self.before:
             raise BadInput("/undo: there is no turn to take back")
         self.writer, self.text = self.before.pop()
-        return f"back at {harmless(repr(self.text[-40:]))}" if self.text else "back at the beginning"
+        return f"back at {escape_controls(repr(self.text[-40:]))}" if self.text else "back at the beginning"
 
     def temperature(self, given: str) -> str:
-        self.settings = replace(self.settings, temperature=number(float, "/temp", given)).check(lambda _: "/temp")
+        self.settings = replace(self.settings, temperature=parse_number(float, "/temp", given)).check(lambda _: "/temp")
         return f"temperature {self.settings.temperature:g}"
 
     def seed(self, given: str) -> str:
-        seed = number(int, "/seed", given)
+        seed = parse_number(int, "/seed", given)
         if not 0 <= seed < 2**63:
             raise BadInput(f"/seed: must be 0 or more, got {seed}")
         self.writer.seeds, self.writer.count = [seed], 0
@@ -85,10 +85,10 @@ class Conversation:
         """At temperature 1 and before any filter: what the model itself believes."""
         writer = self.writer.copy()
         if writer.logits is None:
-            writer.read(self.vocab.encode(first_character(self.vocab)))
-        probs = probabilities(writer.allowed())
-        best = falling(probs)[0, :TOP]
-        return "\n".join(f"{probs[0, id]:6.1%}  {harmless(repr(self.vocab.to_tokens(id)))}" for id in best)
+            writer.read(self.vocab.encode(choose_first_character(self.vocab)))
+        probs = softmax(writer.allowed())
+        best = sort_descending(probs)[0, :TOP]
+        return "\n".join(f"{probs[0, id]:6.1%}  {escape_controls(repr(self.vocab.to_tokens(id)))}" for id in best)
 
     def reset(self, _: str = "") -> str:
         self.writer, self.text, self.before = self.fresh.copy(), "", []
@@ -118,7 +118,7 @@ COMMANDS = {
 }
 
 
-def number(kind: type, what: str, given: str):
+def parse_number(kind: type, what: str, given: str):
     try:
         return kind(given)
     except ValueError:

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy import ndarray as Array
 
-from lstmlm.kernels.build import NoCompiler, build
+from lstmlm.kernels.build import NoCompiler, build_library
 from lstmlm.settings.sampling import SamplingSettings
-from lstmlm.system.paths import PACKAGE, cache
+from lstmlm.system.paths import PACKAGE, find_cache
 
 KERNEL = PACKAGE / "kernels" / "lstm_step.c"
 State = Sequence[tuple[Array, Array]] | Array  # of L layers: H and C, each (N, H); or (L, 2, N, H)
@@ -24,17 +24,17 @@ LINE = 64  # bytes of a line of the cache
 
 
 @functools.cache
-def library() -> ctypes.CDLL | None:
+def load_library() -> ctypes.CDLL | None:
     """The kernel, built now if it has not been. None if it cannot be had: numpy then does the same, slower."""
     if os.environ.get("LSTMLM_NATIVE") == "0":
         return None
     try:
-        return load(build(KERNEL, cache() / "kernels"))
+        return open_library(build_library(KERNEL, find_cache() / "kernels"))
     except (NoCompiler, OSError, AttributeError):
         return None
 
 
-def load(path: Path) -> ctypes.CDLL:
+def open_library(path: Path) -> ctypes.CDLL:
     kernel = ctypes.CDLL(path)
     kernel.stretch.argtypes = [
         *(c_int, c_int, c_int, c_void_p),
@@ -45,19 +45,19 @@ def load(path: Path) -> ctypes.CDLL:
     return kernel
 
 
-def filled_up(W: Array, multiple: int) -> Array:
+def pad_columns(W: Array, multiple: int) -> Array:
     """With zeros, to a last axis of a multiple of this."""
     return np.pad(W, [(0, 0)] * (W.ndim - 1) + [(0, -W.shape[-1] % multiple)])
 
 
-def native_steps(cell: str, book: Mapping[str, Array], num_layers: int) -> "NativeSteps | None":
+def make_native_stepper(cell: str, book: Mapping[str, Array], num_layers: int) -> "NativeStepper | None":
     """The steps in C for weights under the book's names, if they are those of an LSTM in float32."""
-    if cell != "lstm" or book["W_hq"].dtype != np.float32 or (kernel := library()) is None:
+    if cell != "lstm" or book["W_hq"].dtype != np.float32 or (kernel := load_library()) is None:
         return None
-    return NativeSteps(kernel, book, num_layers)
+    return NativeStepper(kernel, book, num_layers)
 
 
-class NativeSteps:
+class NativeStepper:
     """The weights of a model, packed as the kernel reads them, and what the kernel does with them.
 
     A text depends neither on what is drawn beside it nor on how it is cut into calls, to the last bit.
@@ -71,10 +71,10 @@ class NativeSteps:
 
         def gates(k: int, name: str) -> Array:
             W = np.stack([np.atleast_2d(book[f"layers.{k}.{name}{gate}"]) for gate in GATES], axis=1)  # (K, 4, H)
-            return filled_up(W, width).reshape(len(W), 4, -1, width).swapaxes(1, 2)
+            return pad_columns(W, width).reshape(len(W), 4, -1, width).swapaxes(1, 2)
 
         def head(W: Array) -> Array:
-            return filled_up(W, 4 * width).reshape(len(W), -1, 4, width)
+            return pad_columns(W, 4 * width).reshape(len(W), -1, 4, width)
 
         first = gates(0, "W_x")
         if "W_e" in book:
@@ -115,8 +115,8 @@ class NativeSteps:
         """The kernel's one call: it writes into states [1:], logits [1:] and, with numbers, the last n of the ids."""
         (n, N), V = (len(logits) - 1, ids.shape[1]), self.vocab_size
         enough = self.kernel.stretch(
-            *(self.num_layers, self.num_hiddens, V, at(self.weights)),
-            *(N, n, at(states), at(logits), len(ids) - n, at(ids), at(numbers)),
+            *(self.num_layers, self.num_hiddens, V, address_of(self.weights)),
+            *(N, n, address_of(states), address_of(logits), len(ids) - n, address_of(ids), address_of(numbers)),
             *(settings.temperature, min(settings.top_k or V, V), settings.top_p, settings.min_p),
             *(-1 if unk is None else unk, np.log(settings.repetition_penalty), settings.penalty_window),
         )
@@ -124,6 +124,6 @@ class NativeSteps:
             raise MemoryError("no memory for the sums of a step")
 
 
-def at(array: Array | None) -> int | None:
+def address_of(array: Array | None) -> int | None:
     """The address of a dense array."""
     return None if array is None else array.ctypes.data

@@ -16,7 +16,7 @@ from lstmlm.settings.sampling import SamplingSettings
 TINY = 1e-200  # a temperature that is as good as 0, and by which one can divide
 
 
-def penalized(logits: Array, seen: Array, penalty: float) -> Array:
+def penalize(logits: Array, seen: Array, penalty: float) -> Array:
     """Divide the odds of each character in seen (W, N) by the penalty: logits (N, V) -> (N, V).
 
     After Keskar et al. 2019, who divide the logits themselves, and so depend on where their zero lies.
@@ -26,7 +26,7 @@ def penalized(logits: Array, seen: Array, penalty: float) -> Array:
     return logits - np.log(penalty) * mask
 
 
-def weights(logits: Array, temperature: float) -> Array:
+def exponentiate(logits: Array, temperature: float) -> Array:
     """exp(logits / temperature), (N, V), up to a factor; temperature 0 is all on the largest."""
     if temperature == 0:
         return np.eye(logits.shape[1])[logits.argmax(-1)]
@@ -35,13 +35,13 @@ def weights(logits: Array, temperature: float) -> Array:
     return np.exp(shifted, out=shifted)
 
 
-def probabilities(logits: Array) -> Array:
+def softmax(logits: Array) -> Array:
     """Softmax of logits (N, V)."""
-    exps = weights(logits, 1)
+    exps = exponentiate(logits, 1)
     return exps / exps.sum(-1, keepdims=True)
 
 
-def falling(probs: Array) -> Array:
+def sort_descending(probs: Array) -> Array:
     """The characters from the most probable one down, (N, V); of equal ones the first in the vocabulary first."""
     return np.argsort(-probs, axis=-1, kind="stable")
 
@@ -49,13 +49,13 @@ def falling(probs: Array) -> Array:
 def top_k(probs: Array, k: int) -> Array:
     """The k most probable of probs (N, V); the others 0."""
     kept = probs.copy()
-    np.put_along_axis(kept, falling(probs)[:, k:], 0, -1)
+    np.put_along_axis(kept, sort_descending(probs)[:, k:], 0, -1)
     return kept
 
 
 def top_p(probs: Array, p: float) -> Array:
     """The fewest, most probable characters that together have the share p (Holtzman et al. 2020); the others 0."""
-    order, kept = falling(probs), np.empty_like(probs)
+    order, kept = sort_descending(probs), np.empty_like(probs)
     ordered = np.take_along_axis(probs, order, -1)
     rest = ordered[:, ::-1].cumsum(-1)[:, ::-1]  # the probability of each and of all that come after it
     surplus = rest <= (1 - p) * rest[:, :1]
@@ -69,11 +69,11 @@ def min_p(probs: Array, p: float) -> Array:
     return np.where(probs >= p * probs.max(-1, keepdims=True), probs, 0)
 
 
-def distribution(logits: Array, seen: Sequence[Array], settings: SamplingSettings) -> Array:
+def compute_distribution(logits: Array, seen: Sequence[Array], settings: SamplingSettings) -> Array:
     """What the next character is drawn from: logits (N, V), W ids (N,) seen -> probabilities (N, V), up to a factor."""
     if settings.repetition_penalty != 1:
-        logits = penalized(logits, np.array(seen), settings.repetition_penalty)
-    probs = weights(logits, settings.temperature)
+        logits = penalize(logits, np.array(seen), settings.repetition_penalty)
+    probs = exponentiate(logits, settings.temperature)
     if settings.top_k is not None:
         probs = top_k(probs, settings.top_k)
     if settings.top_p < 1:
@@ -89,7 +89,7 @@ def draw(probs: Array, uniforms: Array) -> Array:
     return (cumulative > uniforms[:, None] * cumulative[:, -1:]).argmax(-1)  # the first that exceeds it
 
 
-def uniforms(seeds: Sequence[int], start: int = 0) -> Iterator[Array]:
+def draw_uniforms(seeds: Sequence[int], start: int = 0) -> Iterator[Array]:
     """Float64 uniform numbers in blocks (64, N), column k from sample k's own generator, from number `start` on.
 
     They are the numbers that single calls would give.

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy import ndarray as Array
 
-from lstmlm.generation.native_stepper import native_steps
+from lstmlm.generation.native_stepper import make_native_stepper
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 
@@ -24,7 +24,7 @@ State = list[LayerState] | Array  # of L layers; an array is (L, parts, N, H)
 CHUNK = 1000  # characters of a prompt at once: bounds the memory
 
 
-def gates(S: Array, sigmoids: int) -> Array:
+def activate_gates(S: Array, sigmoids: int) -> Array:
     """The gates of their sums S, (G, N, H): the first few are sigmoids, the others tanh.
 
     In place: with arrays so small, making them is much of the time.
@@ -43,7 +43,7 @@ def lstm(A: Array, state: LayerState, W_h: Array) -> LayerState:
     H, C = state
     S = H @ W_h
     S += A
-    I, F, O, C_tilda = gates(S, sigmoids=3)
+    I, F, O, C_tilda = activate_gates(S, sigmoids=3)
     C = F * C + I * C_tilda
     return O * np.tanh(C), C
 
@@ -51,14 +51,14 @@ def lstm(A: Array, state: LayerState, W_h: Array) -> LayerState:
 def gru(A: Array, state: LayerState, W_h: Array, b_hn: Array) -> LayerState:
     (H,) = state
     B = H @ W_h
-    Z, R = gates(A[:2] + B[:2], sigmoids=2)
+    Z, R = activate_gates(A[:2] + B[:2], sigmoids=2)
     H_tilda = np.tanh(A[2] + R * (B[2] + b_hn))
     return (Z * H + (1 - Z) * H_tilda,)
 
 
 def gru_before(A: Array, state: LayerState, W_h: Array) -> LayerState:
     (H,) = state
-    Z, R = gates(A[:2] + H @ W_h[:2], sigmoids=2)
+    Z, R = activate_gates(A[:2] + H @ W_h[:2], sigmoids=2)
     H_tilda = np.tanh(A[2] + (R * H) @ W_h[2])
     return (Z * H + (1 - Z) * H_tilda,)
 
@@ -100,7 +100,7 @@ class Stepper:
     def __init__(self, model: RNNModel) -> None:
         self.model = model
         book = {name: tensor.cpu().numpy() for name, tensor in model.book_weights().items()}
-        self.native = native_steps(model.cell, book, model.num_layers)  # None: the steps are those of this page
+        self.native = make_native_stepper(model.cell, book, model.num_layers)  # None: the steps are those of this page
         self.layers = [Layer(model.cell, under(f"layers.{k}.", book)) for k in range(model.num_layers)]
         first = self.layers[0]
         # What each character brings to the gates of the first layer, (G, V, H): a one-hot row picks a row of W_x

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray as Array
 
-from lstmlm.generation.sampling import distribution, draw, uniforms
+from lstmlm.generation.sampling import compute_distribution, draw, draw_uniforms
 from lstmlm.generation.stepper import State, Stepper
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.settings.sampling import SamplingSettings
@@ -85,7 +85,7 @@ class Writer:
 
         They may be drawn a stretch at once, but those that nobody asked for leave no trace.
         """
-        for numbers in stretches(self.seeds, self.count, length, one_by_one=self.stepper.native is None):
+        for numbers in iterate_uniforms(self.seeds, self.count, length, one_by_one=self.stepper.native is None):
             stretch, logits, states = self.drawn(numbers)
             for k, ids in enumerate(stretch.ids):
                 self.logits, self.state = logits[k], states[k]
@@ -102,7 +102,7 @@ class Writer:
             )
             return Stretch(ids, logits[:-1]), logits[1:], states[1:]
         (number,) = numbers
-        ids = draw(distribution(self.allowed(), self.seen, self.settings), number)
+        ids = draw(compute_distribution(self.allowed(), self.seen, self.settings), number)
         logits, state = self.stepper.step(ids, self.state)
         return Stretch(ids[None], self.logits[None]), logits[None], [state]
 
@@ -113,10 +113,10 @@ class Writer:
         return twin
 
 
-def stretches(seeds: list[int], start: int, length: float, one_by_one: bool) -> Iterator[Array]:
+def iterate_uniforms(seeds: list[int], start: int, length: float, one_by_one: bool) -> Iterator[Array]:
     """Uniform numbers (n, N) for `length` characters; n is 1, or doubles until a stretch takes half of PATIENCE."""
     size = 1
-    for block in uniforms(seeds, start):
+    for block in draw_uniforms(seeds, start):
         while len(block):
             if length <= 0:
                 return
@@ -128,7 +128,7 @@ def stretches(seeds: list[int], start: int, length: float, one_by_one: bool) -> 
             block, length = block[n:], length - n
 
 
-def pieces(
+def write_pieces(
     writer: Writer, vocab: Vocab, length: float, stop: tuple[str, ...] = ()
 ) -> Iterator[tuple[list[str | None], Drawn]]:
     """What each sample gains by each of `length` (or inf) characters; None after it has ended with a stop string.
@@ -147,10 +147,10 @@ def pieces(
             return
 
 
-def by_sample(steps: Iterator[tuple[list[str | None], Drawn]], N: int) -> list[Iterable[tuple[str, float]]]:
+def group_by_sample(steps: Iterator[tuple[list[str | None], Drawn]], N: int) -> list[Iterable[tuple[str, float]]]:
     """The pieces of each of N samples with their surprisals (nats): of one alone as they come, else when all are there.
 
-    `steps` as `pieces` gives them.
+    `steps` as `write_pieces` gives them.
     """
     costed = ((gained, drawn.surprisals().tolist()) for gained, drawn in steps)
     if N == 1:
@@ -163,19 +163,19 @@ def by_sample(steps: Iterator[tuple[list[str | None], Drawn]], N: int) -> list[I
     return samples
 
 
-def first_character(vocab: Vocab) -> str:
+def choose_first_character(vocab: Vocab) -> str:
     """What an empty prompt is read as: a line end, or without one the most frequent character."""
     return "\n" if "\n" in vocab.token_to_idx else vocab.to_tokens(1)
 
 
-def begun(model: RNNModel, vocab: Vocab, prompt: str, settings: SamplingSettings, seeds: list[int]) -> Writer:
+def start_writer(model: RNNModel, vocab: Vocab, prompt: str, settings: SamplingSettings, seeds: list[int]) -> Writer:
     """A Writer that has read the prompt."""
     writer = Writer(model, settings, seeds, vocab.unk)
-    writer.read(vocab.encode(prompt or first_character(vocab)))
+    writer.read(vocab.encode(prompt or choose_first_character(vocab)))
     return writer
 
 
 def generate(model: RNNModel, vocab: Vocab, prompt: str, length: int, temperature: float, seed: int) -> str:
     """The prompt and `length` characters more."""
-    writer = begun(model, vocab, prompt, SamplingSettings(temperature=temperature), [seed])
-    return prompt + "".join(piece for (piece,), _ in pieces(writer, vocab, length))
+    writer = start_writer(model, vocab, prompt, SamplingSettings(temperature=temperature), [seed])
+    return prompt + "".join(piece for (piece,), _ in write_pieces(writer, vocab, length))

@@ -27,7 +27,7 @@ def relative_difference(a: Tensor, b: Tensor) -> float:
     return ((a - b).abs().max() / b.abs().max().clamp_min(1e-300 if b.dtype == torch.float64 else 1e-30)).item()
 
 
-def check(device: torch.device) -> Iterator[dict]:
+def check_backends(device: torch.device) -> Iterator[dict]:
     """Yield a row for each cell, backend and type of number: the differences by column, and whether all are allowed."""
     allow = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
@@ -50,12 +50,12 @@ def check_form(cell: str, backend: str, dtype: torch.dtype, device: torch.device
     differences: dict[str, float | None] = dict.fromkeys(COLUMNS)
     if backend != "scratch":
         book = build(cell, "scratch", dtype, device)
-        a, b = values_state_gradients(ours, ids), values_state_gradients(book, ids)
+        a, b = compute_all(ours, ids), compute_all(book, ids)
         differences |= {column: max(map(relative_difference, a[column], b[column])) for column in a}
-        differences["20 steps"] = relative_difference(twenty_losses(ours, ids), twenty_losses(book, ids))
+        differences["20 steps"] = relative_difference(train_twenty_steps(ours, ids), train_twenty_steps(book, ids))
     ours.eval()
     with torch.no_grad():
-        differences["chunked"] = relative_difference(in_chunks(ours, ids), ours(ids)[0])
+        differences["chunked"] = relative_difference(run_in_chunks(ours, ids), ours(ids)[0])
     allowed = {column: TOLERANCE[dtype] for column in COLUMNS} | {"20 steps": STEPS_TOLERANCE[dtype]}
     # A NaN is not smaller than anything, so it does not pass
     passed = all(value is None or value <= allowed[column] for column, value in differences.items())
@@ -76,7 +76,7 @@ def build(cell: str, backend: str, dtype: torch.dtype, device: torch.device) -> 
     return model.to(dtype).to(device)
 
 
-def values_state_gradients(model: RNNModel, ids: Tensor) -> dict[str, list[Tensor]]:
+def compute_all(model: RNNModel, ids: Tensor) -> dict[str, list[Tensor]]:
     model.train()
     logits, state = model(ids)
     functional.cross_entropy(logits, ids.roll(-1, 1).T.flatten()).backward()
@@ -88,7 +88,7 @@ def values_state_gradients(model: RNNModel, ids: Tensor) -> dict[str, list[Tenso
     }
 
 
-def in_chunks(model: RNNModel, ids: Tensor) -> Tensor:
+def run_in_chunks(model: RNNModel, ids: Tensor) -> Tensor:
     parts, state = [], None
     for chunk in ids.split([1, 5, 10, 8], dim=1):
         logits, state = model(chunk, state)
@@ -96,7 +96,7 @@ def in_chunks(model: RNNModel, ids: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def twenty_losses(model: RNNModel, ids: Tensor) -> Tensor:
+def train_twenty_steps(model: RNNModel, ids: Tensor) -> Tensor:
     """The losses of twenty steps of AdamW with clipping, on one batch."""
     model.train()
     optimizer, losses = build_optimizer(model, "adamw", 0.01, 0.01), []
@@ -111,7 +111,7 @@ def twenty_losses(model: RNNModel, ids: Tensor) -> Tensor:
     return torch.stack(losses)
 
 
-def table(rows: list[dict]) -> str:
+def format_table(rows: list[dict]) -> str:
     lines = [f"{'cell':<11}{'backend':<9}{'type':<9}" + "".join(f"{column:>11}" for column in COLUMNS)]
     for row in rows:
         figures = "".join(f"{'' if row[column] is None else format(row[column], '.1e'):>11}" for column in COLUMNS)

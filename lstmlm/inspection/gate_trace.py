@@ -10,19 +10,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lstmlm.layers.contract import Tensors, dense
+from lstmlm.layers.contract import Tensors, to_dense
 from lstmlm.layers.registry import layer_class
-from lstmlm.model.gates import open_gates
+from lstmlm.model.gates import compute_gates
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 from lstmlm.system.errors import BadInput
-from lstmlm.system.plotting import pyplot
+from lstmlm.system.plotting import import_pyplot
 
 COLUMNS = ("F", "I", "C~", "O", "C", "H")
 
 
 @torch.no_grad()
-def follow(layer: torch.nn.Module, weights: Tensors, inputs: Tensor) -> dict[str, Tensor]:
+def follow_gates(layer: torch.nn.Module, weights: Tensors, inputs: Tensor) -> dict[str, Tensor]:
     """The columns, each (T, H), of one layer that reads inputs (T, D) from the zero state, one step at a time.
 
     H and C are what the layer gives, so they are of its backend; the gates and the candidate that led to them follow
@@ -33,7 +33,7 @@ def follow(layer: torch.nn.Module, weights: Tensors, inputs: Tensor) -> dict[str
     rows = []
     for X in inputs[:, None]:  # (1, D)
         H = state[0]
-        row = open_gates(weights, X, H)
+        row = compute_gates(weights, X, H)
         row["C~"] = torch.tanh(X @ weights["W_xc"] + H @ weights["W_hc"] + weights["b_c"])
         _, state = layer(X[None], state)
         row["H"], row["C"] = state
@@ -58,7 +58,7 @@ DEPARTURE = (
 )
 
 
-def example(backend: str = "scratch") -> dict[str, Tensor]:
+def follow_example(backend: str = "scratch") -> dict[str, Tensor]:
     """The columns, each (5, 1), of the worked example, in float64."""
     weights = {}
     for gate, (row, bias) in EXAMPLE_WEIGHTS.items():
@@ -69,10 +69,10 @@ def example(backend: str = "scratch") -> dict[str, Tensor]:
     with torch.no_grad():
         for name, tensor in layer.from_book(weights).items():
             layer.get_parameter(name).copy_(tensor)
-    return follow(layer, weights, torch.tensor(list(EXAMPLE_WORDS.values()), dtype=torch.float64))
+    return follow_gates(layer, weights, torch.tensor(list(EXAMPLE_WORDS.values()), dtype=torch.float64))
 
 
-def example_account(columns: dict[str, Tensor]) -> str:
+def format_example(columns: dict[str, Tensor]) -> str:
     """Every product, gate and sum of the worked example with its numbers, then the table."""
     lines, h, c = [], 0.0, 0.0
     for t, (word, x) in enumerate(EXAMPLE_WORDS.items()):
@@ -93,10 +93,10 @@ def example_account(columns: dict[str, Tensor]) -> str:
         lines.append(f"  C  = F*c + I*C~ = {now['F']:.6f}*{c:.6f} + {now['I']:.6f}*{now['C~']:.6f} = {now['C']:.6f}")
         lines.append(f"  H  = O*tanh(C) = {now['O']:.6f}*tanh({now['C']:.6f}) = {now['H']:.6f}")
         h, c = now["H"], now["C"]
-    return "\n".join([*lines[1:], "", example_table(columns), "", DEPARTURE])
+    return "\n".join([*lines[1:], "", format_example_table(columns), "", DEPARTURE])
 
 
-def example_table(columns: dict[str, Tensor]) -> str:
+def format_example_table(columns: dict[str, Tensor]) -> str:
     lines = ["| word | " + " | ".join(COLUMNS) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
     for t, word in enumerate(EXAMPLE_WORDS):
         lines.append(f"| {word} | " + " | ".join(f"{columns[column][t].item():.6f}" for column in COLUMNS) + " |")
@@ -121,7 +121,7 @@ class Trace:
 
 
 @torch.no_grad()
-def trace(model: RNNModel, ids: Tensor, text: str, layer: int) -> Trace:
+def trace_gates(model: RNNModel, ids: Tensor, text: str, layer: int) -> Trace:
     """Follow the layer's gates while the model, in eval mode, reads ids (T,). BadInput where it has no such gates."""
     if model.cell != "lstm":
         raise BadInput(f"trace: follows the gates of an LSTM, and this model's cell is {model.cell}")
@@ -129,11 +129,11 @@ def trace(model: RNNModel, ids: Tensor, text: str, layer: int) -> Trace:
         raise BadInput(f"--layer: the model has layers 0 to {model.num_layers - 1}, got {layer}")
     outputs, _ = model.hidden_states(ids[None])
     X = outputs[layer - 1] if layer else model.inputs(ids[None])
-    X = dense(X, model.layers[layer].num_inputs, model.W_hq.dtype)[:, 0]  # (T, D)
-    return Trace(text, layer, follow(model.layers[layer], under(f"layers.{layer}.", model.book_weights()), X))
+    X = to_dense(X, model.layers[layer].num_inputs, model.W_hq.dtype)[:, 0]  # (T, D)
+    return Trace(text, layer, follow_gates(model.layers[layer], under(f"layers.{layer}.", model.book_weights()), X))
 
 
-def trace_table(trace: Trace, count: int = 3) -> str:
+def format_trace(trace: Trace, count: int = 3) -> str:
     """For each character the mean gates, and F, I, O, C of the most active units."""
     units, columns = trace.most_active(count), trace.columns
     head = f"{'':>6}{'mean F':>8}{'mean I':>8}{'mean O':>8}"
@@ -149,12 +149,12 @@ def trace_table(trace: Trace, count: int = 3) -> str:
     return "\n".join(lines)
 
 
-def trace_picture(trace: Trace, path: Path, count: int = 24) -> None:
+def draw_trace(trace: Trace, path: Path, count: int = 24) -> None:
     """Heat maps to a PNG: characters along the top, the most active units down the side; F, I, O and C.
 
     Needs matplotlib (the extra [plots]); BadInput without it.
     """
-    plt = pyplot()
+    plt = import_pyplot()
     units, length = trace.most_active(count), len(trace.text)
     figure, panels = plt.subplots(4, 1, figsize=(max(6, 0.16 * length + 2), 13), layout="constrained")
     titles = {"F": "forget gate", "I": "input gate", "O": "output gate", "C": "cell state"}

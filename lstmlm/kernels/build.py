@@ -31,7 +31,7 @@ def find_compiler() -> str:
     raise NoCompiler(f"no C compiler ({', '.join(names)})")
 
 
-def processor() -> str:
+def describe_processor() -> str:
     """What the instructions that a compiler may use depend on."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
@@ -40,7 +40,7 @@ def processor() -> str:
     return "\n".join([platform.machine(), platform.processor(), *sorted(kept)])
 
 
-def run(*words: str) -> str:
+def run_command(*words: str) -> str:
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     if done.returncode:
         said = (done.stderr.strip() or "no message").splitlines()[0]
@@ -48,7 +48,7 @@ def run(*words: str) -> str:
     return done.stdout
 
 
-def build(source: Path, folder: Path, native: bool = True) -> Path:
+def build_library(source: Path, folder: Path, native: bool = True) -> Path:
     """The library made of a C file, in the folder, from now on; NoCompiler says why not.
 
     `native` lets the compiler use all instructions of this processor; if it does not know how, it builds without.
@@ -59,35 +59,35 @@ def build(source: Path, folder: Path, native: bool = True) -> Path:
         compiler = find_compiler()
         flags = [*FLAGS, NATIVE] if native else FLAGS
         written = [file.read_text() for file in (source, *sorted(source.parent.glob("*.h")))]
-        parts = (*written, run(compiler, "--version"), " ".join(flags), processor())
-        name = f"{source.stem}-{short_hash(chr(0).join(parts).encode())}"
+        parts = (*written, run_command(compiler, "--version"), " ".join(flags), describe_processor())
+        name = f"{source.stem}-{hash_briefly(chr(0).join(parts).encode())}"
         for library in folder.glob(f"{name}-*.so"):
-            if library == named(name, library):
+            if library == name_by_content(name, library):
                 return library
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as here:
             made = Path(here) / "made.so"
             compile_with_or_without_native(compiler, flags, source, made)
-            library = folder / named(name, made).name
+            library = folder / name_by_content(name, made).name
             os.replace(made, library)
         return library
     except (OSError, subprocess.SubprocessError) as error:
         raise NoCompiler(str(error)) from None
 
 
-def short_hash(data: bytes) -> str:
+def hash_briefly(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
-def named(name: str, library: Path) -> Path:
+def name_by_content(name: str, library: Path) -> Path:
     """What the library would be called beside where it is: the name, and the hash of what is in it."""
-    return library.with_name(f"{name}-{short_hash(library.read_bytes())}.so")
+    return library.with_name(f"{name}-{hash_briefly(library.read_bytes())}.so")
 
 
 def compile_with_or_without_native(compiler: str, flags: list[str], source: Path, made: Path) -> None:
     try:
-        run(compiler, *flags, str(source), "-o", str(made), "-lm")
+        run_command(compiler, *flags, str(source), "-o", str(made), "-lm")
     except NoCompiler:
         if NATIVE not in flags:
             raise
-        run(compiler, *FLAGS, str(source), "-o", str(made), "-lm")
+        run_command(compiler, *FLAGS, str(source), "-o", str(made), "-lm")

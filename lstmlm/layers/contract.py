@@ -16,7 +16,7 @@ Tensors = dict[str, Tensor]
 LayerState = tuple[Tensor, ...]
 
 
-def dense(X: Tensor, num_inputs: int, dtype: torch.dtype) -> Tensor:
+def to_dense(X: Tensor, num_inputs: int, dtype: torch.dtype) -> Tensor:
     """Ids (T, B) as one-hot rows (T, B, D); what is dense already stays."""
     if X.is_floating_point():
         return X

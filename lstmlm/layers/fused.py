@@ -33,7 +33,7 @@ class FusedLayer(torch.autograd.Function):
         T, B, num_hiddens = *X.shape[:2], len(W_h)
         Hs, Cs = W_h.new_empty(2, T + 1, B, num_hiddens)  # from the state before the first step on
         Hs[0], Cs[0] = H, C
-        ctx.steps = fused_native if fused_native.takes(W_h) else Loops
+        ctx.steps = fused_native if fused_native.can_run(W_h) else Loops
         X = X.contiguous()
         gates = ctx.steps.forward(X, W_x, W_h, b, Hs, Cs)
         ctx.save_for_backward(X, W_x, W_h, gates, Hs, Cs)

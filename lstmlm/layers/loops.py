@@ -6,7 +6,7 @@ T = num_steps, B = batch_size, D = num_inputs, H = num_hiddens.
 import torch
 from torch import Tensor, nn
 
-from lstmlm.layers.contract import LayerState, Tensors, dense
+from lstmlm.layers.contract import LayerState, Tensors, to_dense
 from lstmlm.layers.weight_names import GRU, GRU_BEFORE, LSTM, RNN
 from lstmlm.scratch.gru import gru_layer, gru_layer_reset_after, init_gru_state
 from lstmlm.scratch.lstm import init_lstm_state, lstm_layer
@@ -31,7 +31,7 @@ class ScratchLayer(nn.Module):
 
     def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         params = [getattr(self, name) for name in self.names]
-        return self.loop(dense(X, self.num_inputs, state[0].dtype), state, params)
+        return self.loop(to_dense(X, self.num_inputs, state[0].dtype), state, params)
 
     @staticmethod
     def from_book(book: Tensors) -> Tensors:

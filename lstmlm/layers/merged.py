@@ -10,7 +10,7 @@ T = num_steps, B = batch_size, D = width of the inputs, H = num_hiddens.
 import torch
 from torch import Tensor, nn
 
-from lstmlm.layers.contract import LayerState, Tensors, dense
+from lstmlm.layers.contract import LayerState, Tensors, to_dense
 from lstmlm.layers.weight_names import LSTM
 from lstmlm.scratch.lstm import init_lstm_state
 
@@ -42,7 +42,7 @@ class CellLSTM(nn.Module):
 
     def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         outputs = []
-        for X_t in dense(X, self.num_inputs, state[0].dtype):
+        for X_t in to_dense(X, self.num_inputs, state[0].dtype):
             state = self.cell(X_t, state)
             outputs.append(state[0])
         return torch.stack(outputs), state

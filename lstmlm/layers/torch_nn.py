@@ -6,7 +6,7 @@ T = num_steps, B = batch_size, D = width of the inputs, H = num_hiddens.
 import torch
 from torch import Tensor, is_autocast_enabled, nn
 
-from lstmlm.layers.contract import LayerState, Tensors, dense
+from lstmlm.layers.contract import LayerState, Tensors, to_dense
 from lstmlm.layers.weight_names import GRU, LSTM, RNN
 from lstmlm.scratch.gru import init_gru_state
 from lstmlm.scratch.lstm import init_lstm_state
@@ -32,7 +32,7 @@ class TorchLayer(nn.Module):
 
     def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         H, *C = (part[None] for part in state)  # torch.nn has an axis for layers
-        X, before = dense(X, self.num_inputs, H.dtype), (H, *C) if C else H
+        X, before = to_dense(X, self.num_inputs, H.dtype), (H, *C) if C else H
         Y, after = cast_module(self.rnn, X, before) if is_autocast_enabled(X.device.type) else self.rnn(X, before)
         return Y, tuple(part[0] for part in (after if C else (after,)))
 
@@ -94,9 +94,9 @@ def cast_module(rnn: nn.RNNBase, X: Tensor, state: Tensor | tuple[Tensor, ...]):
     device, dtype = X.device.type, torch.get_autocast_dtype(X.device.type)
     weights = {name: param.to(dtype) for name, param in rnn.named_parameters()}
     with torch.autocast(device, enabled=False):
-        Y, after = torch.func.functional_call(rnn, weights, (X.to(dtype), in_type(dtype, state)))
-    return Y.to(X.dtype), in_type(X.dtype, after)
+        Y, after = torch.func.functional_call(rnn, weights, (X.to(dtype), cast_state(dtype, state)))
+    return Y.to(X.dtype), cast_state(X.dtype, after)
 
 
-def in_type(dtype: torch.dtype, state: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+def cast_state(dtype: torch.dtype, state: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
     return tuple(part.to(dtype) for part in state) if isinstance(state, tuple) else state.to(dtype)

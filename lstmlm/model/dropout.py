@@ -13,28 +13,28 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 
-def mask(shape: tuple[int, ...], rate: float, like: Tensor, generator: torch.Generator | None) -> Tensor:
+def draw_mask(shape: tuple[int, ...], rate: float, like: Tensor, generator: torch.Generator | None) -> Tensor:
     """0 with probability `rate`, else 1 / (1 - rate), in the dtype and on the device of `like`."""
     drawn = torch.rand(shape, generator=generator, device=like.device, dtype=like.dtype)
     return (drawn >= rate).to(like.dtype).mul_(1 / (1 - rate))
 
 
-def elementwise(Y: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+def drop_elements(Y: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
     """Y (T, B, F), every number with a draw of its own (Srivastava et al. 2014)."""
-    return Y if rate == 0 else Y * mask(Y.shape, rate, Y, generator)
+    return Y if rate == 0 else Y * draw_mask(Y.shape, rate, Y, generator)
 
 
-def locked(Y: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
+def drop_locked(Y: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
     """Y (T, B, F), each lane with one mask (1, B, F) for all steps of the window.
 
     Also called variational: Gal & Ghahramani 2016, "A Theoretically Grounded Application of Dropout in Recurrent Neural
     Networks"; as here, between layers and not inside them, Merity, Keskar & Socher 2018, "Regularizing and Optimizing
     LSTM Language Models".
     """
-    return Y if rate == 0 else Y * mask((1, *Y.shape[1:]), rate, Y, generator)
+    return Y if rate == 0 else Y * draw_mask((1, *Y.shape[1:]), rate, Y, generator)
 
 
-def weight_drop(layer: nn.Module, rate: float, generator: torch.Generator | None) -> Callable:
+def drop_weights(layer: nn.Module, rate: float, generator: torch.Generator | None) -> Callable:
     """The recurrent layer (backends.py) without some weights of its W_h*, the same at all steps and for all lanes.
 
     DropConnect (Wan et al. 2013, "Regularization of Neural Networks using DropConnect") on the recurrent matrices
@@ -44,6 +44,6 @@ def weight_drop(layer: nn.Module, rate: float, generator: torch.Generator | None
     if rate == 0:
         return layer
     book = layer.to_book(dict(layer.named_parameters()))
-    book |= {name: W * mask(W.shape, rate, W, generator) for name, W in book.items() if name.startswith("W_h")}
+    book |= {name: W * draw_mask(W.shape, rate, W, generator) for name, W in book.items() if name.startswith("W_h")}
     thinned = layer.from_book(book)
     return lambda X, state: functional_call(layer, thinned, (X, state))

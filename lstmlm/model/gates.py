@@ -6,21 +6,21 @@ T = num_steps, B = batch_size, D = width of a layer's input, H = num_hiddens.
 import torch
 from torch import Tensor
 
-from lstmlm.layers.contract import Tensors, dense
+from lstmlm.layers.contract import Tensors, to_dense
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 
 GATES = "ifozr"  # the letters of sigmoid gates: I, F, O of an LSTM, Z, R of a GRU; an RNN has none
 
 
-def open_gates(W: Tensors, X: Tensor, H: Tensor) -> Tensors:
+def compute_gates(W: Tensors, X: Tensor, H: Tensor) -> Tensors:
     """The gates of one layer with weights W under the book's names, for inputs (..., D) and states before (..., H)."""
     letters = [g for g in GATES if "b_" + g in W]
     return {g.upper(): torch.sigmoid(X @ W["W_x" + g] + H @ W["W_h" + g] + W["b_" + g]) for g in letters}
 
 
 @torch.no_grad()
-def gate_openings(model: RNNModel, ids: Tensor) -> list[Tensors]:
+def collect_gate_openings(model: RNNModel, ids: Tensor) -> list[Tensors]:
     """The gates of every layer, each (T, B, H), while the model reads ids (B, T) from the zero state."""
     was_training = model.training
     model.eval()
@@ -29,7 +29,7 @@ def gate_openings(model: RNNModel, ids: Tensor) -> list[Tensors]:
     X, gates = model.inputs(ids), []
     for k, Y in enumerate(outputs):
         H = torch.cat([torch.zeros_like(Y[:1]), Y[:-1]])  # what each step saw: the step before
-        gates.append(open_gates(under(f"layers.{k}.", book), dense(X, model.layers[k].num_inputs, Y.dtype), H))
+        gates.append(compute_gates(under(f"layers.{k}.", book), to_dense(X, model.layers[k].num_inputs, Y.dtype), H))
         X = Y
     model.train(was_training)
     return gates

@@ -17,14 +17,14 @@ def initialize(model: RNNModel, init: str, generator: torch.Generator) -> None:
     model.load_book_weights({name: INITS[init](name, shape, one_hot, generator) for name, shape in shapes.items()})
 
 
-def d2l(name: str, shape: torch.Size, one_hot: bool, generator: torch.Generator) -> Tensor:
+def draw_d2l(name: str, shape: torch.Size, one_hot: bool, generator: torch.Generator) -> Tensor:
     """The book's: every matrix N(0, 0.01^2), every bias zero. For one layer, `get_lstm_params` draw for draw."""
     if len(shape) == 1:
         return torch.zeros(shape)
     return torch.randn(shape, generator=generator) * (1 if name == "W_e" else 0.01)
 
 
-def default(name: str, shape: torch.Size, one_hot: bool, generator: torch.Generator) -> Tensor:
+def draw_default(name: str, shape: torch.Size, one_hot: bool, generator: torch.Generator) -> Tensor:
     """What trains well: orthogonal recurrent matrices (Saxe et al. 2014), forget bias 1 (Jozefowicz et al. 2015).
 
     A one-hot input picks one row of W_x*, whatever V is, so these rows are N(0, 1), as an embedding's are (measured:
@@ -39,4 +39,4 @@ def default(name: str, shape: torch.Size, one_hot: bool, generator: torch.Genera
     return xavier_uniform_(torch.empty(shape), generator=generator)
 
 
-INITS = {"d2l": d2l, "default": default}
+INITS = {"d2l": draw_d2l, "default": draw_default}

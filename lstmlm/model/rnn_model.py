@@ -6,9 +6,9 @@ B = batch_size, T = num_steps, V = vocab_size, H = num_hiddens, L = num_layers, 
 import torch
 from torch import Tensor, nn
 
-from lstmlm.layers.contract import Tensors, dense
+from lstmlm.layers.contract import Tensors, to_dense
 from lstmlm.layers.registry import layer_class
-from lstmlm.model.dropout import elementwise, locked, weight_drop
+from lstmlm.model.dropout import drop_elements, drop_locked, drop_weights
 from lstmlm.system.dotted import under
 
 State = tuple[Tensor, ...]  # for an LSTM (H, C), for a GRU or an RNN (H,), each (L, B, H)
@@ -70,17 +70,17 @@ class RNNModel(nn.Module):
         X = ids.T if self.W_e is None else self.W_e[ids.T]
         if (rate := self._rate(self.locked_input)) == 0:
             return X  # ids stay ids
-        return locked(dense(X, self.vocab_size, self.W_hq.dtype), rate, self.dropout_generator)
+        return drop_locked(to_dense(X, self.vocab_size, self.W_hq.dtype), rate, self.dropout_generator)
 
     def hidden_states(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
         """The output of every layer after its dropout, each (T, B, H), and the next state."""
         state = self.begin_state(ids.shape[0], ids.device) if state is None else state
         Y, outputs, states, generator = self.inputs(ids), [], [], self.dropout_generator
         for layer, locked_rate, *layer_state in zip(self.layers, self.locked, *state, strict=True):
-            thinned = weight_drop(layer, self._rate(self.weight_drop), generator)
+            thinned = drop_weights(layer, self._rate(self.weight_drop), generator)
             Y, layer_state = thinned(Y, tuple(layer_state))
-            Y = elementwise(Y, self._rate(self.dropout), generator)
-            Y = locked(Y, self._rate(locked_rate), generator)
+            Y = drop_elements(Y, self._rate(self.dropout), generator)
+            Y = drop_locked(Y, self._rate(locked_rate), generator)
             outputs.append(Y)
             states.append(layer_state)
         return outputs, tuple(torch.stack(part) for part in zip(*states, strict=True))

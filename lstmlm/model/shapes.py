@@ -8,11 +8,11 @@ import math
 from lstmlm.layers.weight_names import WEIGHT_NAMES
 
 
-def num_params(arguments: dict) -> int:
-    return sum(math.prod(shape) for shape in expected_shapes(arguments).values())
+def count_params(arguments: dict) -> int:
+    return sum(math.prod(shape) for shape in compute_shapes(arguments).values())
 
 
-def training_memory(arguments: dict, batch_size: int, num_steps: int) -> int:
+def estimate_training_memory(arguments: dict, batch_size: int, num_steps: int) -> int:
     """Bytes of a training step, about: weights, gradients, AdamW's two moments, and what lies between loss and inputs.
 
     The last is 8 numbers for each gate of each unit and 10 for each symbol, at each of B*T places: peaks measured on a
@@ -21,10 +21,10 @@ def training_memory(arguments: dict, batch_size: int, num_steps: int) -> int:
     gates = len(WEIGHT_NAMES[arguments["cell"]]) // 3
     between = 8 * gates * arguments["num_hiddens"] * arguments["num_layers"] + 10 * arguments["vocab_size"]
     copies = 6 if arguments["weight_drop"] else 4
-    return 4 * (copies * num_params(arguments) + batch_size * num_steps * between)
+    return 4 * (copies * count_params(arguments) + batch_size * num_steps * between)
 
 
-def expected_shapes(model: dict) -> dict[str, list[int]]:
+def compute_shapes(model: dict) -> dict[str, list[int]]:
     """The weights' names and shapes that a model's arguments imply, by arithmetic alone."""
     V, H, E = model["vocab_size"], model["num_hiddens"], model["embedding_dim"]
     shapes = {} if E is None else {"W_e": [V, E]}

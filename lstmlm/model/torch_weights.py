@@ -24,9 +24,9 @@ def to_torch(weights: Tensors) -> tuple[Tensors, Tensors]:
     for a GRU that resets before the product, which torch.nn does not have.
     """
     rnn = {}
-    for k in range(num_layers(weights)):
+    for k in range(count_layers(weights)):
         book = under(f"layers.{k}.", weights)
-        own = torch_layer_of(book).from_book(book)
+        own = find_torch_layer(book).from_book(book)
         own.setdefault("rnn.bias_hh_l0", torch.zeros_like(own["rnn.bias_ih_l0"]))
         rnn |= {f"{key}_l{k}": own[f"rnn.{key}_l0"].clone() for key in LAYER_KEYS}
     return rnn, {"weight": weights["W_hq"].T.contiguous().clone(), "bias": weights["b_q"].clone()}
@@ -80,11 +80,11 @@ def check_shapes(rnn: Tensors) -> type[TorchLayer]:
     return kinds[rows]
 
 
-def num_layers(weights: Tensors) -> int:
+def count_layers(weights: Tensors) -> int:
     return len({name.split(".")[1] for name in weights if name.startswith("layers.")})
 
 
-def torch_layer_of(book: Tensors) -> type[TorchLayer]:
+def find_torch_layer(book: Tensors) -> type[TorchLayer]:
     """The torch.nn layer of the cell whose tensors these are."""
     for backends in BACKENDS.values():
         if "nn" in backends and set(backends["nn"].names) == set(book):

@@ -13,7 +13,7 @@ PREFIXES = ("time traveller", "traveller")
 NUM_PREDS = 50
 
 
-def book_report(trainer: Trainer, corpus: Corpus) -> dict[str, float]:
+def log_book_report(trainer: Trainer, corpus: Corpus) -> dict[str, float]:
     """Log d2l's line and its two greedy continuations, from the last weights, then the held-out text.
 
     The book's perplexity is of the training text, summed while the weights moved through the last epoch. Returns

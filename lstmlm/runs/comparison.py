@@ -15,10 +15,10 @@ from typing import Any
 
 from lstmlm.system.errors import BadInput
 from lstmlm.settings.hydra_yaml import from_yaml
-from lstmlm.system.plotting import pyplot
+from lstmlm.system.plotting import import_pyplot
 
 # What leaves the weights as they are: runs that differ in it, and in the seed, are the same experiment
-IMMATERIAL = {"resume", "train.log_every", "train.save_every", "train.save_minutes", "train.floors"}
+IMMATERIAL = {"resume", "train.log_every", "train.save_every", "train.save_minutes", "train.baselines"}
 IMMATERIAL |= {"sample.prompt", "sample.length", "sample.temperature"}
 LARGEST_HEADER = 4 << 20  # bytes
 
@@ -82,7 +82,7 @@ def read_run(directory: Path) -> Run:
     try:
         settings = from_yaml((directory / "config.yaml").read_text(encoding="utf-8"))
         rows = read_rows(directory / "metrics.jsonl")
-        return from_rows(name, settings, rows, directory)
+        return make_run(name, settings, rows, directory)
     except OSError as error:
         return Run(name, f"broken: {Path(error.filename or name).name}: {error.strerror}")
     except (BadInput, ValueError) as error:
@@ -104,17 +104,17 @@ def read_rows(metrics: Path) -> list[dict]:
     return rows
 
 
-def from_rows(name: str, settings: dict[str, Any], rows: list[dict], directory: Path) -> Run:
+def make_run(name: str, settings: dict[str, Any], rows: list[dict], directory: Path) -> Run:
     final = next((row for row in rows if row.get("final")), None)
     evaluations = [row for row in rows if not row.get("final")]
     curve = tuple((int(row["step"]), float(row["loss/val"])) for row in evaluations)
-    known = {"settings": settings, "params": num_params(directory), "curve": curve}
+    known = {"settings": settings, "params": count_params(directory), "curve": curve}
     if final is None:
         if not rows:
-            return Run(name, state_of(directory), **known)
+            return Run(name, find_state(directory), **known)
         known |= {key: evaluations[-1].get(key) for key in ("split", "split_hash")}
         best = min((val for _, val in curve), key=lambda val: (math.isnan(val), val))
-        return Run(name, state_of(directory), val=best, steps=curve[-1][0], **known)
+        return Run(name, find_state(directory), val=best, steps=curve[-1][0], **known)
     optional = {key: final.get(f"loss/{key}") for key in ("val_last", "val_ema")}
     optional |= {key: final.get(key) for key in ("seconds", "cpu_seconds")}
     return Run(
@@ -128,25 +128,25 @@ def from_rows(name: str, settings: dict[str, Any], rows: list[dict], directory: 
     )
 
 
-def state_of(directory: Path) -> str:
+def find_state(directory: Path) -> str:
     """Of a run without final figures, by the last line of its log."""
     log = directory / "train.log"
     end = log.read_text(encoding="utf-8", errors="replace")[-1000:] if log.exists() else ""
     return "diverged" if "ended: training diverged" in end.rstrip().rpartition("\n")[2] else "unfinished"
 
 
-def num_params(directory: Path) -> int | None:
+def count_params(directory: Path) -> int | None:
     """How many weights a run's checkpoint has, by its header."""
     for path in (directory / f"{which}.safetensors" for which in ("last", "best", "previous")):
         if path.is_file():
             with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                shapes = {key: tensor["shape"] for key, tensor in header(path).items() if key != "__metadata__"}
+                shapes = {key: tensor["shape"] for key, tensor in read_header(path).items() if key != "__metadata__"}
                 # What else is there, of the optimizer and the loop, stands under a prefix of its own
                 return sum(math.prod(shapes[key]) for key in shapes if key.startswith("layers.") or "." not in key)
     return None
 
 
-def header(path: Path) -> dict:
+def read_header(path: Path) -> dict:
     """The header of a safetensors file. ValueError if it has none."""
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -156,7 +156,7 @@ def header(path: Path) -> dict:
 # Comparing
 
 
-def ranked(runs: Iterable[Run]) -> list[Run]:
+def rank_runs(runs: Iterable[Run]) -> list[Run]:
     """The lowest validation loss first; then what was judged on less than the whole text, on nothing, or is broken."""
 
     def place(run: Run) -> tuple:
@@ -166,7 +166,7 @@ def ranked(runs: Iterable[Run]) -> list[Run]:
     return sorted(runs, key=place)
 
 
-def by_split(runs: list[Run]) -> list[list[Run]]:
+def group_by_split(runs: list[Run]) -> list[list[Run]]:
     """The runs that can be compared, together. Those without a figure are with the first."""
     tables = defaultdict(list)
     for run in runs:
@@ -197,7 +197,7 @@ def refuse_to_mix(tables: list[list[Run]]) -> None:
     )
 
 
-def differing(runs: Iterable[Run]) -> list[str]:
+def find_differing_settings(runs: Iterable[Run]) -> list[str]:
     """The settings in which the runs differ, by their dotted names."""
     values = defaultdict(set)
     known = [run.settings for run in runs if run.settings]
@@ -208,14 +208,14 @@ def differing(runs: Iterable[Run]) -> list[str]:
     ]
 
 
-def label(run: Run, keys: list[str]) -> str:
+def format_label(run: Run, keys: list[str]) -> str:
     """What a run has of its own: lr=0.01 split=[0.8,0.1,0.1]. A key goes by its last part, where that is enough."""
     parts = [key.rpartition(".")[2] for key in keys]
     short = {key: part if parts.count(part) == 1 else key for key, part in zip(keys, parts, strict=True)}
-    return " ".join(f"{short[key]}={brief(run.settings.get(key))}" for key in keys if run.settings)
+    return " ".join(f"{short[key]}={shorten(run.settings.get(key))}" for key in keys if run.settings)
 
 
-def brief(value: Any, width: int = 40) -> str:
+def shorten(value: Any, width: int = 40) -> str:
     text = " ".join(str(value).replace(", ", ",").split())
     return text if len(text) <= width else text[: width - 3] + "..."
 
@@ -239,7 +239,7 @@ class Group:
         return stdev(self.losses) if len(self.runs) > 1 else math.nan
 
 
-def grouped(runs: Iterable[Run]) -> list[Group]:
+def group_seeds(runs: Iterable[Run]) -> list[Group]:
     """The finished runs, together what differs in the seed alone. Of a seed that was run twice the later one counts."""
     groups = defaultdict(dict)
     for run in runs:
@@ -249,15 +249,15 @@ def grouped(runs: Iterable[Run]) -> list[Group]:
     return [Group([group[seed] for seed in sorted(group)]) for group in groups.values()]
 
 
-def picture(runs: list[Run], path: Path) -> None:
+def draw_curves(runs: list[Run], path: Path) -> None:
     """The validation losses against the steps, to a PNG; the legend says in what the runs differ."""
-    plt = pyplot()
+    plt = import_pyplot()
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     drawn = [run for run in runs if run.curve]
-    keys, colors = differing(drawn), plt.get_cmap("turbo")
+    keys, colors = find_differing_settings(drawn), plt.get_cmap("turbo")
     for k, run in enumerate(drawn):
         color = colors(0.05 + 0.9 * k / max(1, len(drawn) - 1))
-        axes.plot(*zip(*run.curve, strict=True), color=color, marker=".", label=label(run, keys) or run.name)
+        axes.plot(*zip(*run.curve, strict=True), color=color, marker=".", label=format_label(run, keys) or run.name)
     axes.set_xlabel("step")
     axes.set_ylabel("validation loss, nats per character")
     axes.grid(alpha=0.3)

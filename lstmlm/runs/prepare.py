@@ -9,10 +9,10 @@ from lstmlm.layers.registry import layer_class
 from lstmlm.settings.config import Config
 from lstmlm.text.corpus import Corpus, read_corpus
 from lstmlm.system.errors import BadInput
-from lstmlm.model.shapes import num_params
+from lstmlm.model.shapes import count_params
 from lstmlm.checkpoints.validation import MAX_FILE, RATES
-from lstmlm.system.machine import memory
-from lstmlm.text.batches import fitting_batch_size
+from lstmlm.system.machine import get_total_memory
+from lstmlm.text.batches import fit_batch_size
 from lstmlm.text.oov import check_text
 
 PATHS = ("path", "val_path", "test_path")
@@ -36,7 +36,7 @@ def prepare(config: Config) -> Prepared:
         raise BadInput("train.precision: bf16 is for cuda and cpu, this run is on mps: leave it out")
     data = config.data
     corpus = read_corpus(data)
-    batch_size = fitting_batch_size(len(corpus.ids["train"]), data.batch_size, data.num_steps)
+    batch_size = fit_batch_size(len(corpus.ids["train"]), data.batch_size, data.num_steps)
     if batch_size % (parts := config.train.micro_batches):
         raise BadInput(
             f"train.micro_batches: {batch_size} lanes of a batch cannot be divided into {parts} equal parts: "
@@ -61,7 +61,7 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def cell_of(config: Config) -> str:
+def name_cell(config: Config) -> str:
     """The cell as BACKENDS names it: the two kinds of GRU are two cells."""
     return "gru_before" if config.model.gru_reset == "before" else config.model.cell
 
@@ -74,7 +74,7 @@ def model_arguments(config: Config, vocab_size: int) -> dict:
         "num_hiddens": model.num_hiddens,
         "num_layers": model.num_layers,
         "embedding_dim": model.embedding_dim,
-        "cell": cell_of(config),
+        "cell": name_cell(config),
         **{rate: getattr(model, rate) for rate in RATES},
     }
 
@@ -82,11 +82,11 @@ def model_arguments(config: Config, vocab_size: int) -> dict:
 def check_memory(config: Config, vocab_size: int) -> None:
     """Refuse a model that this machine cannot hold, with what goes with it, or whose checkpoint is past reading."""
     model = config.model
-    layer_class(cell_of(config), config.backend)  # is there such a layer?
-    H, params = model.num_hiddens, num_params(model_arguments(config, vocab_size))
+    layer_class(name_cell(config), config.backend)  # is there such a layer?
+    H, params = model.num_hiddens, count_params(model_arguments(config, vocab_size))
     averages = config.train.ema is not None
     needed, saved = (4 + averages) * 4 * params, (3 + averages) * 4 * params
-    if needed > (there := memory()):
+    if needed > (there := get_total_memory()):
         raise BadInput(
             f"model.num_hiddens: {H} hidden units in {model.num_layers} layers need {needed / 1e9:,.1f} GB, "
             f"this machine has {there / 1e9:,.1f} GB: lower model.num_hiddens or model.num_layers"

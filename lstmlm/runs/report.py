@@ -4,13 +4,13 @@ import logging
 import shlex
 from pathlib import Path
 
-from lstmlm.runs.announcement import in_words
-from lstmlm.model.shapes import num_params, training_memory
+from lstmlm.runs.announcement import format_duration
+from lstmlm.model.shapes import count_params, estimate_training_memory
 from lstmlm.evaluation.scoring import Score
-from lstmlm.evaluation.baselines import LIMIT, Floor
-from lstmlm.evaluation.novelty import index_of
+from lstmlm.evaluation.baselines import LIMIT, Baseline
+from lstmlm.evaluation.novelty import build_index
 from lstmlm.runs.prepare import Prepared, model_arguments
-from lstmlm.training.tracking import one_line
+from lstmlm.training.tracking import shorten_to_line
 from lstmlm.runs.verdict import Verdict
 from lstmlm.text.vocab import Vocab
 
@@ -31,14 +31,14 @@ INDEXED = 4_000_000  # characters: what is indexed in a few seconds
 
 
 
-def in_all_units(score: Score, bytes_per_char: float) -> str:
+def format_units(score: Score, bytes_per_char: float) -> str:
     return (
         f"perplexity {score.perplexity:.3f}, {score.bits_per_char:.3f} bits per character, "
         f"{score.bits_per_char / bytes_per_char:.3f} per byte, {score.nats_per_char:.4f} nats"
     )
 
 
-def report(
+def log_report(
     prepared: Prepared, scores: dict[str, Score], figures: dict, sample: str, judged: Verdict, directory: Path
 ) -> None:
     """The end of the log: the figures, with the split that they are of, a verdict, and the next commands to type.
@@ -54,18 +54,18 @@ def report(
         if score := scores.get(f"{which}_best"):
             log.info(
                 "%-4s %s, over %s characters (split %s, hash %s)",
-                *(which, in_all_units(score, corpus.bytes_per_char(which)), f"{score.num_chars:,}"),
+                *(which, format_units(score, corpus.bytes_per_char(which)), f"{score.num_chars:,}"),
                 *(corpus.split.name, corpus.hashes[which][:12]),
             )
     others = [] if last_is_best else [("last weights", "val_last")]
     if "val_ema" in scores:
         others.append((f"average of the weights (train.ema={prepared.config.train.ema:g})", "val_ema"))
     for weights, name in others:
-        words = in_all_units(scores[name], corpus.bytes_per_char("val"))
+        words = format_units(scores[name], corpus.bytes_per_char("val"))
         log.info("%s, step %d: val %s", weights, figures["step"], words)
-    log.info("sample: %s", one_line(sample))
+    log.info("sample: %s", shorten_to_line(sample))
     if corpus.split.size("train") <= INDEXED:
-        for line in index_of(corpus.vocab.decode(corpus.ids["train"])).novelty(sample).account():
+        for line in build_index(corpus.vocab.decode(corpus.ids["train"])).novelty(sample).account():
             log.info("%s", line)
     else:
         log.info("whether it is copied from the training text: lstmlm generate --novelty takes the time to look")

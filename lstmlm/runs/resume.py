@@ -9,13 +9,13 @@ from lstmlm.settings.config import Config
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.runs.prepare import Prepared, prepare
-from lstmlm.runs.assemble import execute, limits_of, make_streams
+from lstmlm.runs.assemble import execute, make_limits, make_streams
 
 log = logging.getLogger("lstmlm")
 
 # What may differ from the checkpoint's settings: limits, logging, and where the same is computed or found
 MAY_CHANGE = {"train.max_epochs", "train.max_steps", "train.max_seconds", "train.patience"}
-MAY_CHANGE |= {"train.log_every", "train.save_every", "train.save_minutes", "train.floors", "train.book_report"}
+MAY_CHANGE |= {"train.log_every", "train.save_every", "train.save_minutes", "train.baselines", "train.book_report"}
 MAY_CHANGE |= {"sample.prompt", "sample.length", "sample.temperature"}
 MAY_CHANGE |= {"backend", "device", "threads", "data.path", "data.val_path", "data.test_path", "resume"}
 
@@ -23,12 +23,12 @@ MAY_CHANGE |= {"backend", "device", "threads", "data.path", "data.val_path", "da
 # Which checkpoint
 
 
-def newest_good(directory: Path) -> Checkpoint:
+def load_newest_good(directory: Path) -> Checkpoint:
     """The newest checkpoint of a run that is whole; a damaged one is named in the log. BadInput if none is."""
     there = [directory / name for name in (LAST, PREVIOUS, BEST) if (directory / name).exists()]
     for path in there:
         try:
-            return checkpoint.load(path)
+            return checkpoint.load_checkpoint(path)
         except BadInput as error:
             log.warning("warning: %s: trying the one before", error)
     if there:
@@ -57,24 +57,24 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
         raise BadInput("resume: the checkpoint was converted: it has no text and no optimizer to go on with")
     config = settings_to_resume(loaded, typed)
     prepared = prepare(config)
-    same_text(loaded, prepared)
-    step, limits = loaded.record["step"], limits_of(config)
-    before = limits_of(Config.from_flat(flatten(loaded.record["config"])))
+    check_same_text(loaded, prepared)
+    step, limits = loaded.record["step"], make_limits(config)
+    before = make_limits(Config.from_flat(flatten(loaded.record["config"])))
     per_epoch = make_streams(prepared).steps_per_epoch
     loop = loaded.record["loop"]
     impatient = limits.out_of_patience(loop.get("evaluations_since_best", 0))
     finished = impatient or limits.progress(step, per_epoch, loop["seconds"]) >= 1
-    if finished and (reported(directory) or not in_place):
+    if finished and (has_final_figures(directory) or not in_place):
         key = "train.patience" if impatient else "train.max_epochs"
         log.info("the run has finished at step %d: raise %s (or its other limits) to go on", step, key)
         return
     log.info("going on from step %d, epoch %.1f", step, loaded.record["epoch"])
-    for line in remarks(loaded, config, before.steps(per_epoch), limits.steps(per_epoch)):
+    for line in list_differences(loaded, config, before.steps(per_epoch), limits.steps(per_epoch)):
         log.info("%s", line)
     execute(prepared, directory, loaded)
 
 
-def same_text(loaded: Checkpoint, prepared: Prepared) -> None:
+def check_same_text(loaded: Checkpoint, prepared: Prepared) -> None:
     """BadInput if the text, known by its hash, is not that of the run."""
     if prepared.corpus.origin.sha256 != loaded.record["data"]["sha256"]:
         raise BadInput(
@@ -85,17 +85,17 @@ def same_text(loaded: Checkpoint, prepared: Prepared) -> None:
         raise BadInput("resume: the vocabulary in the checkpoint is not that of its text")
 
 
-def reported(directory: Path) -> bool:
+def has_final_figures(directory: Path) -> bool:
     """Did the run in this directory come to its final figures?"""
     metrics = directory / "metrics.jsonl"
     return metrics.exists() and '"final": true' in metrics.read_text(encoding="utf-8")
 
 
-def remarks(loaded: Checkpoint, config: Config, steps_before: int | None, steps_now: int | None) -> list[str]:
+def list_differences(loaded: Checkpoint, config: Config, steps_before: int | None, steps_now: int | None) -> list[str]:
     """One line for each reason why the bits, or the schedule, will not be those of a run that was never stopped."""
     stored = flatten(loaded.record["config"])
     keys = ("backend", "device", "threads")
-    now = checkpoint.versions() | {key: flatten(config)[key] for key in keys}
+    now = checkpoint.collect_versions() | {key: flatten(config)[key] for key in keys}
     then = loaded.record["versions"] | {key: stored[key] for key in keys}
     matters = [key for key in ("torch", "cpu", *keys) if now[key] != then[key]]
     lines = [f"from here on not bit for bit: {key} is {now[key]}, was {then[key]}" for key in matters]

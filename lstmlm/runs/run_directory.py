@@ -8,14 +8,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lstmlm.system.durable import locked
+from lstmlm.system.durable import lock_directory
 from lstmlm.system.errors import BadInput, EnvironmentFault, LstmlmError, flush_or_discard
 
 log = logging.getLogger("lstmlm")
 
 
 @contextlib.contextmanager
-def claimed(chosen: Path, named: bool, resuming: bool = False) -> Iterator[Path]:
+def claim_directory(chosen: Path, named: bool, resuming: bool = False) -> Iterator[Path]:
     """Hold `chosen` for the block, with the log open in it: nobody else may use it, and no checkpoint is there.
 
     `resuming` is for a directory whose checkpoints are wanted.
@@ -26,11 +26,11 @@ def claimed(chosen: Path, named: bool, resuming: bool = False) -> Iterator[Path]
     directory, count = chosen, 1
     while True:
         directory.mkdir(parents=True, exist_ok=True)
-        with locked(directory) as free:
+        with lock_directory(directory) as free:
             if free and (resuming or not has_checkpoint(directory)):
                 for unfinished in directory.glob(".*.tmp"):  # of a run that was killed while it wrote
                     unfinished.unlink()
-                with logging_to(directory / "train.log"):
+                with log_to(directory / "train.log"):
                     yield directory
                 return
         if (named or resuming) and not free:
@@ -49,7 +49,7 @@ def has_checkpoint(directory: Path) -> bool:
 
 
 @contextlib.contextmanager
-def logging_to(path: Path) -> Iterator[None]:
+def log_to(path: Path) -> Iterator[None]:
     """The log to stdout and, with the time and what is only for debugging, to a file; around the bar."""
     log.setLevel(logging.DEBUG)
     log.propagate = False

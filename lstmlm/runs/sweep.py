@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lstmlm.system.errors import LstmlmError, exit_code_of
+from lstmlm.system.errors import LstmlmError, run_to_exit_code
 
 STOPPED = (130, 143)  # by a signal, which is meant for the whole sweep
 
@@ -49,7 +49,7 @@ class Sweep:
                 error.args = (f"{name}: {error}",)
                 raise
 
-        outcome = Outcome(name, str(directory), exit_code_of(named))
+        outcome = Outcome(name, str(directory), run_to_exit_code(named))
         (self.outcomes / f"{number:09}").write_text(json.dumps(asdict(outcome)))
         return outcome.code
 
@@ -60,11 +60,11 @@ class Sweep:
         if outcomes:
             remove_if_unused(Path(outcomes[0].directory))
             good = all(outcome.code == 0 for outcome in outcomes)
-            print(account(outcomes), file=sys.stdout if good else sys.stderr)
+            print(format_outcomes(outcomes), file=sys.stdout if good else sys.stderr)
         return [outcome.code for outcome in outcomes]
 
 
-def account(outcomes: list[Outcome]) -> str:
+def format_outcomes(outcomes: list[Outcome]) -> str:
     """How many jobs came to their end, which did not, and what to type next."""
     directory = shlex.quote(outcomes[0].directory)
     failed = [f"{one.job} with exit code {one.code}" for one in outcomes if one.code not in (0, *STOPPED)]

@@ -21,7 +21,7 @@ class Verdict:
     command: str  # to try next, as one types it
 
 
-def verdict(evaluations: list[dict], unigram: float, config: Config, directory: str) -> Verdict:
+def judge_run(evaluations: list[dict], unigram: float, config: Config, directory: str) -> Verdict:
     """What the curves of a run say of it.
 
     `evaluations` are the rows of metrics.jsonl, at least one, of which step, loss/train and loss/val are read;
@@ -29,7 +29,7 @@ def verdict(evaluations: list[dict], unigram: float, config: Config, directory: 
     settings, and `directory` is where it is: for the next command.
     """
     rows = [(row["step"], float(row["loss/train"]), float(row["loss/val"])) for row in evaluations]
-    kind, sentence = judge(rows, unigram)
+    kind, sentence = judge_curves(rows, unigram)
     command, words = NEXT[kind](config, directory)
     return Verdict(kind, sentence, shlex.join(["python", "-m", "lstmlm", command, *words]))
 
@@ -40,7 +40,7 @@ def read_evaluations(metrics: Path) -> list[dict]:
     return [row for row in rows if "final" not in row]
 
 
-def judge(rows: list[tuple[int, float, float]], unigram: float) -> tuple[str, str]:
+def judge_curves(rows: list[tuple[int, float, float]], unigram: float) -> tuple[str, str]:
     """(kind, sentence) for rows of step, training loss and validation loss."""
     if not all(map(math.isfinite, rows[-1])):
         return "diverged", f"diverged: at step {rows[-1][0]:,} the loss is no number"
@@ -49,9 +49,9 @@ def judge(rows: list[tuple[int, float, float]], unigram: float) -> tuple[str, st
         apart = losses[1][0] - unigram
         known = f"{abs(apart):.2f} nats {'below' if apart < 0 else 'above'} what the characters' frequencies alone give"
         return "short", f"too short to tell: one evaluation, {known}"
-    noise = max(LEVEL, *(2 * jitter(values) for values in losses))
+    noise = max(LEVEL, *(2 * measure_jitter(values) for values in losses))
     train, val = map(smooth, losses)
-    first, best = lowest(train, losses[0]), lowest(val, losses[1])
+    first, best = find_lowest(train, losses[0]), find_lowest(val, losses[1])
 
     if train[-1] - train[first] > max(0.3, (unigram - train[first]) / 3):
         rose = f"the training loss rose from {train[first]:.2f} to {train[-1]:.2f} nats"
@@ -85,12 +85,12 @@ def smooth(values: tuple[float, ...]) -> list[float]:
     return [median(values[start : start + 3]) for start in starts]
 
 
-def lowest(smoothed: list[float], values: tuple[float, ...]) -> int:
+def find_lowest(smoothed: list[float], values: tuple[float, ...]) -> int:
     """Where the smoothed curve is lowest, and of such places where the curve itself is."""
     return min(range(len(values)), key=lambda k: (smoothed[k], values[k]))
 
 
-def jitter(values: tuple[float, ...]) -> float:
+def measure_jitter(values: tuple[float, ...]) -> float:
     """The standard deviation of a curve's noise, from the second differences of its later half; 0 if it is short."""
     if len(values) < 6:
         return 0.0

@@ -62,7 +62,7 @@ class Train:
     eval_chars: int | None
     save_every: int | None
     save_minutes: float | None
-    floors: bool
+    baselines: bool
     book_report: bool
 
 
@@ -88,7 +88,7 @@ class Config:
     @classmethod
     def from_flat(cls, flat: dict[str, Any]) -> "Config":
         """The inverse of `flatten`, for settings from a file: BadInput where a name, a type or a bound is wrong."""
-        flat = BEFORE | flat
+        flat = BEFORE | use_present_names(flat)
         if wrong := set(option_names()) ^ set(flat):
             raise BadInput(f"settings: {', '.join(sorted(wrong))}: missing, or unknown to this version")
         groups = {}
@@ -98,7 +98,7 @@ class Config:
                 groups[field.name] = field.type(**{f.name: _typed(f, inner[f.name]) for f in fields(field.type)})
             else:
                 groups[field.name] = _typed(field, flat[field.name])
-        return check(cls(**groups))
+        return check_config(cls(**groups))
 
 
 def _typed(field: Field, value: Any) -> Any:
@@ -163,15 +163,18 @@ BOUNDS = {
 
 # What was done before there was such a setting: for files from then
 BEFORE = {"data.val_path": None, "data.test_path": None, "data.vocab": "char", "data.encoding": "utf-8"}
-BEFORE |= {"data.normalize": "none", "data.min_freq": 1, "train.floors": True}
+BEFORE |= {"data.normalize": "none", "data.min_freq": 1, "train.baselines": True}
 BEFORE |= dict.fromkeys(("model.locked_input", "model.locked_between", "model.locked_output", "model.weight_drop"), 0.0)
 BEFORE |= {"train.patience": None, "train.ema": None, "train.micro_batches": 1, "train.precision": "float32"}
+
+# What a setting was called before: files from then are read
+RENAMED = {"train.floors": "train.baselines"}
 
 # The settings that bytes do not need, as they must then stand
 AS_BYTES = {"data.encoding": "utf-8", "data.normalize": "none", "data.min_freq": 1, "data.preprocess": "raw"}
 
 
-def check(config: Config) -> Config:
+def check_config(config: Config) -> Config:
     """The config, or BadInput that names the setting and what it may be."""
     values = flatten(config)
     for key, choices in CHOICES.items():
@@ -207,6 +210,11 @@ def check(config: Config) -> Config:
     return config
 
 
+def use_present_names(flat: dict[str, Any]) -> dict[str, Any]:
+    """Settings from a file under the names that they have today."""
+    return {RENAMED.get(key, key): value for key, value in flat.items()}
+
+
 def option_names(node: type = Config, prefix: str = "") -> list[str]:
     """The dotted names of all settings."""
     names = []
@@ -218,6 +226,8 @@ def option_names(node: type = Config, prefix: str = "") -> list[str]:
 
 def unknown_key(key: str) -> BadInput:
     """The error for a setting that does not exist, with the nearest that do."""
+    if key in RENAMED:
+        return BadInput(f"{key}: is now called {RENAMED[key]}: type {RENAMED[key]}=...")
     names = option_names()
     near = difflib.get_close_matches(key, names, n=1)
     guess = f"did you mean {near[0]}? " if near else ""

@@ -5,10 +5,10 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from lstmlm.settings.config import BEFORE, Config, check, option_names, unknown_key
+from lstmlm.settings.config import BEFORE, Config, check_config, option_names, unknown_key, use_present_names
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
-from lstmlm.system.paths import shipped
+from lstmlm.system.paths import find_shipped
 
 
 def register_schema() -> None:
@@ -18,7 +18,7 @@ def register_schema() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
 
 
-def parse(composed) -> Config:
+def parse_composed(composed) -> Config:
     """Hydra's composition as checked dataclasses. BadInput names what is wrong."""
     from omegaconf import OmegaConf
     from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
@@ -34,7 +34,7 @@ def parse(composed) -> Config:
     for key in flatten(plain):
         if key not in option_names():  # Hydra lets `+train.lrr=1` in
             raise unknown_key(key)
-    return check(OmegaConf.to_object(composed))
+    return check_config(OmegaConf.to_object(composed))
 
 
 def to_yaml(config: Config) -> str:
@@ -55,14 +55,14 @@ def from_yaml(text: str) -> dict[str, Any]:
         raise BadInput(f"config.yaml: {_first_line(error)}") from None
     if not isinstance(plain, dict) or "seed" not in plain:
         raise BadInput("config.yaml: has no settings of a run")
-    return BEFORE | flatten(plain)
+    return BEFORE | use_present_names(flatten(plain))
 
 
 def to_words(config: Config) -> list[str]:
     """The overrides that give these settings to `python train.py`: what differs from conf/config.yaml."""
     from omegaconf import OmegaConf
 
-    plain = OmegaConf.to_container(OmegaConf.load(shipped("conf") / "config.yaml"))
+    plain = OmegaConf.to_container(OmegaConf.load(find_shipped("conf") / "config.yaml"))
     default = flatten(plain)
     for choice in plain["defaults"]:
         default |= choice if isinstance(choice, dict) else {}

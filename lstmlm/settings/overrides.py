@@ -5,10 +5,10 @@ import os
 import re
 
 from lstmlm.settings.config import Config, unknown_key
-from lstmlm.settings.hydra_yaml import hydra_value, is_hydra_value, parse, register_schema
+from lstmlm.settings.hydra_yaml import hydra_value, is_hydra_value, parse_composed, register_schema
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
-from lstmlm.system.paths import shipped
+from lstmlm.system.paths import find_shipped
 
 FREE_TEXT = (
     "data.path",
@@ -21,7 +21,7 @@ FREE_TEXT = (
 )
 
 
-def swept_keys(words: list[str]) -> set[str]:
+def find_swept_keys(words: list[str]) -> set[str]:
     """The settings that were given several values."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -29,11 +29,11 @@ def swept_keys(words: list[str]) -> set[str]:
     return {override.get_key_element() for override in overrides if override.is_sweep_override()}
 
 
-def typed_settings(config, task_overrides: list[str]) -> dict[str, object]:
+def find_typed_settings(config, task_overrides: list[str]) -> dict[str, object]:
     """The settings that the user gave a value, by themselves or through a group."""
     import hydra
 
-    now, default = flatten(config), flatten(parse(hydra.compose("config")))
+    now, default = flatten(config), flatten(parse_composed(hydra.compose("config")))
     named = {override.lstrip("+").partition("=")[0] for override in task_overrides}
     return {key: value for key, value in now.items() if key != "resume" and (key in named or value != default[key])}
 
@@ -50,13 +50,13 @@ def compose_settings(words: list[str]) -> Config:
         if re.match(r"\+*(resume|hydra\.[^=]*)=", word):
             raise BadInput(f"{word.partition('=')[0]}: has no effect here, where no run is made: leave it out")
     try:
-        with hydra.initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-            return parse(hydra.compose("config", quoted(words, sweep=False)))
+        with hydra.initialize_config_dir(str(find_shipped("conf")), version_base="1.3"):
+            return parse_composed(hydra.compose("config", quote_free_text(words, sweep=False)))
     except Exception as error:
-        raise user_error_of(error) from error
+        raise explain_hydra_error(error) from error
 
 
-def quoted(argv: list[str], sweep: bool) -> list[str]:
+def quote_free_text(argv: list[str], sweep: bool) -> list[str]:
     """The overrides, free text quoted, because Hydra's grammar stumbles over it's.txt, a,b.txt or foo(1).txt.
 
     In a sweep a comma lists choices, so there only the name of something that exists is quoted.
@@ -70,7 +70,7 @@ def quoted(argv: list[str], sweep: bool) -> list[str]:
     return words
 
 
-def user_error_of(error: Exception) -> Exception:
+def explain_hydra_error(error: Exception) -> Exception:
     """What Hydra says in many lines, in one of ours; anything else as it is."""
     from hydra.errors import HydraException, MissingConfigException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
@@ -101,6 +101,6 @@ def user_error_of(error: Exception) -> Exception:
     return BadInput(f"settings: {' '.join(lines[:2])}: python train.py --help lists them")
 
 
-def refuse(parser: argparse.ArgumentParser, message: str):
+def raise_bad_option(parser: argparse.ArgumentParser, message: str):
     """What argparse calls on a mistake."""
     raise BadInput(f"{parser.prog}: {message}: {parser.prog} --help lists the options")

@@ -19,7 +19,7 @@ def write_durably(path: Path, data: bytes, keep: Path | None = None) -> None:
     The old file goes to `keep`, if that is given; between the two renames it is there and `path` is not.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with refusal_named(path):
+    with name_refusals(path):
         try:
             with open(temporary, "wb") as file:
                 file.write(data)
@@ -36,7 +36,7 @@ def write_durably(path: Path, data: bytes, keep: Path | None = None) -> None:
 
 
 @contextlib.contextmanager
-def refusal_named(path: Path) -> Iterator[None]:
+def name_refusals(path: Path) -> Iterator[None]:
     """What the disk refuses in the block, as an EnvironmentFault that names the file."""
     try:
         yield
@@ -57,7 +57,7 @@ def sync_directory(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(directory: Path, wait: bool = False) -> Iterator[bool]:
+def lock_directory(directory: Path, wait: bool = False) -> Iterator[bool]:
     """Hold the directory's `.lock` for the block; yields whether it was free. A killed process frees it.
 
     With `wait`, wait until it is.

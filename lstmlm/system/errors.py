@@ -41,7 +41,7 @@ class Stopped(LstmlmError):
         self.exit_code = exit_code
 
 
-def exit_code_of(job: Callable[[], None]) -> int:
+def run_to_exit_code(job: Callable[[], None]) -> int:
     """Run a job; what it raises becomes one line on stderr and an exit code (0 if nothing)."""
     try:
         job()
@@ -49,30 +49,30 @@ def exit_code_of(job: Callable[[], None]) -> int:
         flush_or_discard()
         return 0
     except KeyboardInterrupt:
-        return complain(Stopped("stopped", 130))
+        return print_error(Stopped("stopped", 130))
     except LstmlmError as error:
-        return complain(error)
+        return print_error(error)
     except MemoryError:
-        return complain(EnvironmentFault("out of memory: lower data.batch_size or model.num_hiddens"))
+        return print_error(EnvironmentFault("out of memory: lower data.batch_size or model.num_hiddens"))
     except OSError as error:
         flush_or_discard()
-        return complain(EnvironmentFault(f"{error.filename or 'system'}: {error.strerror or error}"))
+        return print_error(EnvironmentFault(f"{error.filename or 'system'}: {error.strerror or error}"))
     except Exception as error:
         if "out of memory" in str(error) or "can't allocate memory" in str(error):
-            return complain(EnvironmentFault("out of memory: lower data.batch_size or model.num_hiddens"))
+            return print_error(EnvironmentFault("out of memory: lower data.batch_size or model.num_hiddens"))
         if SHOW_TRACEBACKS:
             raise
-        print(f"error: a bug in lstmlm: {first_line(error)}: HYDRA_FULL_ERROR=1 shows where", file=sys.stderr)
+        print(f"error: a bug in lstmlm: {format_first_line(error)}: HYDRA_FULL_ERROR=1 shows where", file=sys.stderr)
         return 1
     return 0
 
 
-def complain(error: LstmlmError) -> int:
+def print_error(error: LstmlmError) -> int:
     print(f"error: {error}" if not isinstance(error, Stopped) else str(error), file=sys.stderr)
     return error.exit_code
 
 
-def show_any_character() -> None:
+def make_streams_safe() -> None:
     """A terminal that lacks a character gets its escape, not an exception; and there is one, if only in name."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller: >&-
@@ -88,6 +88,6 @@ def flush_or_discard() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def first_line(error: Exception) -> str:
+def format_first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"

@@ -4,11 +4,11 @@
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
-def harmless(text: str) -> str:
+def escape_controls(text: str) -> str:
     """The text with control characters (but line end and tab), marks of direction and lone surrogates as escapes."""
-    return "".join(ascii(char)[1:-1] if drives(char) else char for char in text)
+    return "".join(ascii(char)[1:-1] if is_control(char) else char for char in text)
 
 
-def drives(char: str) -> bool:
+def is_control(char: str) -> bool:
     code = ord(char)
     return (code < 32 and char not in "\n\t") or 127 <= code < 160 or 0xD800 <= code < 0xE000 or char in BIDI

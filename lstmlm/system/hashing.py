@@ -3,5 +3,5 @@
 import hashlib
 
 
-def sha256(text: str | bytes) -> str:
+def hash_text(text: str | bytes) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text).hexdigest()

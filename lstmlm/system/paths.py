@@ -6,13 +6,13 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent  # lstmlm/
 
 
-def shipped(folder: str) -> Path:
+def find_shipped(folder: str) -> Path:
     """The folder inside the installed package, or beside it in a checkout."""
     inside = PACKAGE / folder
     return inside if inside.is_dir() else PACKAGE.parent / folder
 
 
-def cache() -> Path:
+def find_cache() -> Path:
     """The folder for what can be made or fetched again: LSTMLM_CACHE, data/cache of a checkout, or the user's cache."""
     if chosen := os.environ.get("LSTMLM_CACHE"):
         return Path(chosen)

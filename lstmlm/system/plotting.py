@@ -3,7 +3,7 @@
 from lstmlm.system.errors import BadInput
 
 
-def pyplot():
+def import_pyplot():
     """matplotlib.pyplot, drawing to files only. BadInput where it is not installed."""
     try:
         import matplotlib

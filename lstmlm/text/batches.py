@@ -12,7 +12,7 @@ from torch import Tensor
 from lstmlm.system.errors import BadInput
 
 
-def fitting_batch_size(num_chars: int, batch_size: int, num_steps: int) -> int:
+def fit_batch_size(num_chars: int, batch_size: int, num_steps: int) -> int:
     """The largest batch size, up to `batch_size`, of which the text fills one batch (B*T + 1 <= n)."""
     fits = min(batch_size, (num_chars - 1) // num_steps)
     if fits < 1:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lstmlm.system.errors import BadInput
-from lstmlm.text.files import raw_pieces
+from lstmlm.text.files import read_pieces
 
 
 class Decoder:
@@ -19,11 +19,11 @@ class Decoder:
     """
 
     def __init__(self, encoding: str, normalize: str) -> None:
-        self.encoding, self.normalize, self.found = text_encoding(encoding), normalize, Counter()
+        self.encoding, self.normalize, self.found = find_encoding(encoding), normalize, Counter()
 
     def pieces(self, files: Iterable[Path]) -> Iterator[str]:
         for path in files:
-            yield from self.text(path, raw_pieces(path))
+            yield from self.text(path, read_pieces(path))
 
     def text(self, where: Path | str, data: Iterable[bytes]) -> Iterator[str]:
         """The text of the bytes of one file."""
@@ -61,7 +61,7 @@ class Decoder:
             text = lines.decode(text, final=ended)
             if self.normalize == "nfc":
                 whole = held + text
-                cut = len(whole) if ended else last_boundary(whole)
+                cut = len(whole) if ended else find_last_boundary(whole)
                 text, held = unicodedata.normalize("NFC", whole[:cut]), whole[cut:]
             if text:
                 yield text
@@ -78,7 +78,7 @@ class Decoder:
         return lines
 
 
-def last_boundary(text: str) -> int:
+def find_last_boundary(text: str) -> int:
     """The last place at which a text can be cut so that its halves normalize by themselves (0 if there is none).
 
     Before a Latin letter, a Chinese character or a Korean syllable: none of them joins what stands before it.
@@ -89,7 +89,7 @@ def last_boundary(text: str) -> int:
     return 0
 
 
-def text_encoding(name: str) -> str:
+def find_encoding(name: str) -> str:
     """The name of an encoding of text, as Python spells it; BadInput if there is none of that name."""
     try:
         found = codecs.lookup(name)

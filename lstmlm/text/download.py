@@ -16,10 +16,10 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from tqdm import tqdm
 
-from lstmlm.system.durable import locked, sync_directory
+from lstmlm.system.durable import lock_directory, sync_directory
 from lstmlm.system.errors import BadInput, EnvironmentFault, LstmlmError
-from lstmlm.system.escape import harmless
-from lstmlm.system.paths import cache
+from lstmlm.system.escape import escape_controls
+from lstmlm.system.paths import find_cache
 
 log = logging.getLogger("lstmlm")
 
@@ -44,12 +44,12 @@ def fetch(text: Text) -> Path:
 
     Raises EnvironmentFault where net or disk failed, BadInput where what came is not the text.
     """
-    path = cache() / text.file
+    path = find_cache() / text.file
     try:
         if is_whole(path, text):
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(path.parent, wait=True):
+        with lock_directory(path.parent, wait=True):
             if not is_whole(path, text):  # no other process fetched it while this one waited
                 if path.exists():
                     log.warning("warning: %s is damaged, its SHA-256 is not that of the text: fetching it again", path)
@@ -168,4 +168,4 @@ def read_some(response: HTTPResponse, limit: int) -> bytes:
 
 def reason(error: Exception) -> str:
     inner = getattr(error, "reason", error)  # URLError wraps what happened
-    return harmless(getattr(inner, "strerror", None) or str(inner) or type(inner).__name__)
+    return escape_controls(getattr(inner, "strerror", None) or str(inner) or type(inner).__name__)

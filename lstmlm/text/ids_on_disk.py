@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from lstmlm.system.durable import sync_directory
 from lstmlm.system.errors import EnvironmentFault
-from lstmlm.system.paths import cache
+from lstmlm.system.paths import find_cache
 from lstmlm.text.split import SPLITS, Split
 from lstmlm.text.vocab import Vocab
 
@@ -60,7 +60,7 @@ def numbered(
     reading has noticed.
     """
     name = hashlib.sha256(json.dumps([VERSION, *key]).encode()).hexdigest()
-    folder = cache() / "ids" / name[:32]
+    folder = find_cache() / "ids" / name[:32]
     facts = read_facts(folder)
     if facts is None:
         try:

@@ -19,17 +19,17 @@ def check_text(vocab: Vocab, text: str, what: str, remedy: str = "leave it out, 
     """The text, or BadInput that names the characters that the vocabulary lacks."""
     if unknown := vocab.unknown(text):
         verb = "is" if len({char for _, char in unknown}) == 1 else "are"
-        raise BadInput(f"{what}: {named(vocab, unknown)} {verb} not in the vocabulary: {remedy}")
+        raise BadInput(f"{what}: {name_characters(vocab, unknown)} {verb} not in the vocabulary: {remedy}")
     return text
 
 
-def without_unknown(vocab: Vocab, text: str) -> str:
+def remove_unknown(vocab: Vocab, text: str) -> str:
     """The text without the characters that the vocabulary lacks."""
     lacking = {at for at, _ in vocab.unknown(text)}
     return "".join(char for at, char in enumerate(text) if at not in lacking)
 
 
-def named(vocab: Vocab, unknown: list[tuple[int, str]]) -> str:
+def name_characters(vocab: Vocab, unknown: list[tuple[int, str]]) -> str:
     """The different ones of (position, character), each where it stands first, with the nearest that there is."""
     first = {}
     for at, char in unknown:
@@ -40,11 +40,11 @@ def named(vocab: Vocab, unknown: list[tuple[int, str]]) -> str:
 
 
 def hint(vocab: Vocab, char: str) -> str:
-    near = nearest(vocab, char)
+    near = find_nearest(vocab, char)
     return "" if near is None else f" (nearest: {near!a})"
 
 
-def nearest(vocab: Vocab, char: str) -> str | None:
+def find_nearest(vocab: Vocab, char: str) -> str | None:
     """What the vocabulary has in the place of a character: a look-alike, its letter without marks, the other case."""
     alike = [other for group in ALIKE if char in group for other in group]
     plain = "".join(c for c in unicodedata.normalize("NFKD", char) if not unicodedata.combining(c))
@@ -54,10 +54,10 @@ def nearest(vocab: Vocab, char: str) -> str | None:
     return None
 
 
-def readable(vocab: Vocab, text: str, oov: str, what: str) -> str:
+def make_readable(vocab: Vocab, text: str, oov: str, what: str) -> str:
     """The text as it will be read. What the vocabulary lacks: `error`, BadInput; `skip`, left out; `unk`, as <unk>."""
     if oov not in ("error", "skip", "unk"):
         raise BadInput(f"oov: no such choice {oov!a}: error, skip or unk")
     if oov == "error":
         return check_text(vocab, text, what, "replace it, or have it left out (oov skip) or read as <unk> (oov unk)")
-    return without_unknown(vocab, text) if oov == "skip" else text
+    return remove_unknown(vocab, text) if oov == "skip" else text

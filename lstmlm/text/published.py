@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lstmlm.system.errors import BadInput
-from lstmlm.system.paths import cache
+from lstmlm.system.paths import find_cache
 from lstmlm.text.download import Text, fetch
 
 # Fetched at the first use. The SHA-1 of the first is the one that d2l publishes; the SHA-256 is of the same bytes.
@@ -38,19 +38,19 @@ BY_HAND = {
 OWN_PARTS = {"ptb_char": {"val": "ptb.char.valid.txt", "test": "ptb.char.test.txt"}}
 
 
-def find(name: str) -> Path:
+def find_text(name: str) -> Path:
     """The file of a text in FETCHED or BY_HAND. BadInput for another name."""
     if name in FETCHED:
         return fetch(FETCHED[name])
     if name in BY_HAND:
-        return put_by_hand(name)
+        return find_placed_text(name)
     raise BadInput(f"data.name: no such text: {name!a:.40}: choose one with data=NAME, or data=file data.path=FILE")
 
 
-def put_by_hand(name: str) -> Path:
+def find_placed_text(name: str) -> Path:
     """The file of a text in BY_HAND. BadInput says where to get it and where to put it."""
     file, size, source = BY_HAND[name]
-    path = cache() / file
+    path = find_cache() / file
     instead = f"get it from {source}, put it there, or give data.path=FILE"
     if not path.is_file():
         raise BadInput(f"data={name}: no text at {path}: {instead}")

@@ -24,7 +24,7 @@ class Split:
         return [end - start for start, end in self.pieces[which] if end > start]
 
 
-def split_of(num_chars: int, spec, max_tokens: int | None = None) -> Split:
+def make_split(num_chars: int, spec, max_tokens: int | None = None) -> Split:
     """The split of a text of so many characters.
 
     `spec` is fractions ([0.9, 0.05, 0.05]; a rest is left out), ranges of characters ([[0, 10000], [10000, 20000],
@@ -46,17 +46,17 @@ def split_of(num_chars: int, spec, max_tokens: int | None = None) -> Split:
     if max_tokens is not None:
         pieces["train"] = _first(pieces["train"], max_tokens)
         name += f", max_tokens {max_tokens}"
-    return checked(Split(name, pieces), num_chars)
+    return check_split(Split(name, pieces), num_chars)
 
 
 def split_at_files(train: int, val: int, test: int) -> Split:
     """The split of texts with files of their own, of so many characters each, one after the other."""
     ends = itertools.accumulate((train, val, test))
     pieces = {which: [(end - size, end)] for which, size, end in zip(SPLITS, (train, val, test), ends, strict=True)}
-    return checked(Split("files", pieces), train + val + test)
+    return check_split(Split("files", pieces), train + val + test)
 
 
-def checked(split: Split, num_chars: int) -> Split:
+def check_split(split: Split, num_chars: int) -> Split:
     """The split, or BadInput that says what is wrong with it."""
     for which, pieces in split.pieces.items():
         for start, end in pieces:

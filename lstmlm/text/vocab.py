@@ -121,6 +121,6 @@ def as_list(ids: Iterable[int]) -> list[int]:
     return ids.tolist() if hasattr(ids, "tolist") else [int(idx) for idx in ids]
 
 
-def stored_vocab(idx_to_token: list[str]) -> Vocab:
+def restore_vocab(idx_to_token: list[str]) -> Vocab:
     """The vocabulary that a checkpoint lists."""
     return ByteVocab() if idx_to_token[0] == "\0" else Vocab.from_tokens(idx_to_token)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.errors import BadInput
-from lstmlm.system.plotting import pyplot
+from lstmlm.system.plotting import import_pyplot
 from lstmlm.text.batches import Streams
 from lstmlm.training.backprop import back_propagate
 from lstmlm.training.optim import grad_clipping, set_lr
@@ -55,7 +55,7 @@ class RangeTest:
         return float(f"{math.sqrt(self.rates[self.steepest] * self.rates[self.lowest]):.1g}")
 
 
-def range_test(
+def run_range_test(
     model: RNNModel,
     optimizer: torch.optim.Optimizer,
     streams: Streams,
@@ -71,7 +71,7 @@ def range_test(
     width, losses, lowest = steps // 20, [], math.inf
     params, state = list(model.trained().values()), None
     model.train()
-    for rate, (X, Y, fresh) in zip(rates, batches(streams, generator), strict=False):
+    for rate, (X, Y, fresh) in zip(rates, iterate_batches(streams, generator), strict=False):
         set_lr(optimizer, rate)
         state = model.begin_state(X.shape[0], X.device) if fresh else state
         optimizer.zero_grad()
@@ -96,16 +96,16 @@ def smooth(losses: list[float], width: int) -> list[float]:
     return [fmean(losses[max(0, k - width // 2) : k + width // 2 + 1]) for k in range(len(losses))]
 
 
-def batches(streams: Streams, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, bool]]:
+def iterate_batches(streams: Streams, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, bool]]:
     """(X, Y, whether they start from the zero state), X and Y (B, T), epoch after epoch."""
     while True:
         for k, (X, Y) in enumerate(streams.epoch(generator)):
             yield X, Y, k == 0 or not streams.carries_state
 
 
-def picture(test: RangeTest, path: Path) -> None:
+def draw_range_test(test: RangeTest, path: Path) -> None:
     """The loss against the rate, to a PNG."""
-    plt = pyplot()
+    plt = import_pyplot()
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
     axes.plot(test.rates, test.losses, color="black")
     marks = {"falls fastest": (test.rates[test.steepest], ":"), "lowest": (test.rates[test.lowest], "--")}

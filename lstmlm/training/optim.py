@@ -76,7 +76,7 @@ def linear(progress: float) -> float:
 SCHEDULES = {"constant": constant, "cosine": cosine, "linear": linear}
 
 
-def lr_factor(progress: float, schedule: str, warmup: float) -> float:
+def compute_lr_factor(progress: float, schedule: str, warmup: float) -> float:
     """Linear from 0 to 1 over the first `warmup` of the run, then the schedule over the rest."""
     if progress < warmup:
         return progress / warmup

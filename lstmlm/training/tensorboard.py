@@ -25,7 +25,7 @@ class Curves:
     def __init__(self, directory: Path, draws_again_from: int | None = None) -> None:
         self.records: RecordWriter | None = None
         with self._attempt():
-            self.records = RecordWriter(open(directory / later_name(directory), "wb"))  # noqa: SIM115
+            self.records = RecordWriter(open(directory / choose_later_name(directory), "wb"))  # noqa: SIM115
         self._write(Event(file_version="brain.Event:2"))
         if draws_again_from is not None:
             self._write(Event(step=draws_again_from, session_log=SessionLog(status=SessionLog.START)))
@@ -76,7 +76,7 @@ class Curves:
             log.warning("warning: cannot write TensorBoard curves: %s: going on without", error.strerror)
 
 
-def later_name(directory: Path) -> str:
+def choose_later_name(directory: Path) -> str:
     """A name that sorts behind those of the event files that are there, though the clock was set back.
 
     TensorBoard reads them in the order of the second in their names, and hides only what it read before.

@@ -47,13 +47,13 @@ def training_step(model: RNNModel, X: Tensor, Y: Tensor, optimizer: str, recipe:
     return step
 
 
-def thread_counts(available: int) -> list[int]:
+def list_thread_counts(available: int) -> list[int]:
     """1, 2, 4, ... below the number of cores, and that number."""
     powers = itertools.takewhile(lambda count: count < available, (2**k for k in itertools.count()))
     return [*powers, available]
 
 
-def step_times(
+def measure_step_times(
     model: RNNModel, X: Tensor, Y: Tensor, optimizer: str, recipe: Recipe, counts: list[int]
 ) -> dict[int, float]:
     """The seconds of a step on X, Y (B, T) with each of these numbers of threads, those that are far behind left out.
@@ -62,12 +62,12 @@ def step_times(
     """
     glimpse = training_step(model, X[:, :GLIMPSE], Y[:, :GLIMPSE], optimizer, recipe)
     glimpse(counts[0])  # the first of all also finds its memory, and may have a kernel built
-    glimpses = times_by_threads(glimpse, counts)
+    glimpses = measure_in_turns(glimpse, counts)
     hopeful = [threads for threads, seconds in glimpses.items() if seconds <= FAR_BEHIND * min(glimpses.values())]
-    return times_by_threads(training_step(model, X, Y, optimizer, recipe), hopeful)
+    return measure_in_turns(training_step(model, X, Y, optimizer, recipe), hopeful)
 
 
-def times_by_threads(step: Callable[[int], float], counts: list[int]) -> dict[int, float]:
+def measure_in_turns(step: Callable[[int], float], counts: list[int]) -> dict[int, float]:
     """The seconds of a step with each of these numbers of threads: the median over the rounds.
 
     The numbers take turns, so that a burst of other load meets all alike, and the median is what a busy machine will
@@ -85,6 +85,6 @@ def times_by_threads(step: Callable[[int], float], counts: list[int]) -> dict[in
     return {threads: median(seconds) for threads, seconds in taken.items()}
 
 
-def fewest_worth_it(times: dict[int, float]) -> int:
+def choose_fewest_threads(times: dict[int, float]) -> int:
     """The fewest threads whose step takes no more than WORTH times the quickest: a core for less would be wasted."""
     return min(threads for threads, seconds in times.items() if seconds <= WORTH * min(times.values()))

@@ -8,21 +8,21 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lstmlm.checkpoints.checkpoint import finite
-from lstmlm.evaluation.baselines import Floor
+from lstmlm.evaluation.baselines import Baseline
 from lstmlm.evaluation.scoring import Score
-from lstmlm.system.durable import refusal_named, write_durably
-from lstmlm.system.escape import harmless
+from lstmlm.system.durable import name_refusals, write_durably
+from lstmlm.system.escape import escape_controls
 from lstmlm.training.tensorboard import Curves
 
 log = logging.getLogger("lstmlm")
 
 # Shown over each other in TensorBoard's tab "Custom Scalars"
-LINES = {"loss": ["loss/train", "loss/val", "floor/ngram"], "bpc": ["bpc/train", "bpc/val"]}
+LINES = {"loss": ["loss/train", "loss/val", "baseline/ngram"], "bpc": ["bpc/train", "bpc/val"]}
 LINES |= {"ppl": ["ppl/train", "ppl/val"]}
 TRAIN_AGAINST_VAL = {metric: {f"{metric}: train and val": ["Multiline", tags]} for metric, tags in LINES.items()}
 
 
-def score_tags(split: str, score: Score) -> dict[str, float]:
+def make_score_tags(split: str, score: Score) -> dict[str, float]:
     """loss (nats per character), bpc (bits per character) and ppl (perplexity) of one split."""
     return {
         f"loss/{split}": score.nats_per_char,
@@ -31,9 +31,9 @@ def score_tags(split: str, score: Score) -> dict[str, float]:
     }
 
 
-def floor_tags(floor: Floor, best: float) -> dict[str, float]:
+def make_baseline_tags(baseline: Baseline, best: float) -> dict[str, float]:
     """What the best n-gram needs, a level line beside loss/val, and whether the lowest loss/val so far is below it."""
-    return {"floor/ngram": floor.nats_per_char, "floor/passed": float(best < floor.nats_per_char)}
+    return {"baseline/ngram": baseline.nats_per_char, "baseline/passed": float(best < baseline.nats_per_char)}
 
 
 class Tracker:
@@ -52,7 +52,7 @@ class Tracker:
     ) -> None:
         self.metrics, self.judged_on = directory / "metrics.jsonl", judged_on
         if resumed_at is not None:
-            forget_after(self.metrics, resumed_at)
+            drop_rows_after(self.metrics, resumed_at)
         self.curves = Curves(directory, None if resumed_at is None else resumed_at + 1)
         # disable=None: no bar where stderr is not a terminal
         self.bar = tqdm(total=total_steps, initial=resumed_at or 0, disable=None, dynamic_ncols=True, unit="step")
@@ -61,7 +61,7 @@ class Tracker:
 
     def step(self, step: int, train: Score, values: dict[str, float]) -> None:
         """At logging steps: the training score since the last of them, and the optimizer's numbers."""
-        self.curves.scalars(step, score_tags("train", train) | values)
+        self.curves.scalars(step, make_score_tags("train", train) | values)
         self.curves.flush()
         self.bar.update(step - self.bar.n)
         speed = f"{values['speed/chars_per_s']:,.0f}"
@@ -73,7 +73,7 @@ class Tracker:
         """At evaluations. `values` has the tags of the train and val scores and whatever else is known."""
         values = values | {"bpb/val": values["bpc/val"] / self.judged_on["bytes_per_char"]}
         # The rest are the curves that `step` draws
-        own = ("loss/val", "bpc/val", "bpb/val", "ppl/val", "gates/", "floor/")
+        own = ("loss/val", "bpc/val", "bpb/val", "ppl/val", "gates/", "baseline/")
         self.curves.scalars(step, {tag: value for tag, value in values.items() if tag.startswith(own)})
         self.curves.text("sample", sample, step)
         named = {key: self.judged_on[key] for key in ("split", "split_hash")}
@@ -81,7 +81,7 @@ class Tracker:
         log.info(
             "step %d, epoch %.1f: train ppl %.3f, val ppl %.3f, %.3f nats, %.3f bits/char, %.3f bits/byte (%s)%s | %s",
             *(step, values["progress/epoch"], values["ppl/train"], values["ppl/val"], values["loss/val"]),
-            *(values["bpc/val"], values["bpb/val"], named["split_hash"][:8], remark, one_line(sample)),
+            *(values["bpc/val"], values["bpb/val"], named["split_hash"][:8], remark, shorten_to_line(sample)),
         )
 
     def final(self, settings: dict, values: dict) -> None:
@@ -95,7 +95,7 @@ class Tracker:
         self.record({"final": True, **values})
 
     def record(self, row: dict) -> None:
-        with refusal_named(self.metrics), open(self.metrics, "a", encoding="utf-8") as file:
+        with name_refusals(self.metrics), open(self.metrics, "a", encoding="utf-8") as file:
             file.write(json.dumps(finite(row)) + "\n")
 
     def flush(self) -> None:
@@ -107,7 +107,7 @@ class Tracker:
         self.curves.close()
 
 
-def forget_after(metrics: Path, step: int) -> None:
+def drop_rows_after(metrics: Path, step: int) -> None:
     """Drop the rows of evaluations after a step, and final figures: the resumed run will write them again."""
     if not metrics.exists():
         return
@@ -120,7 +120,7 @@ def forget_after(metrics: Path, step: int) -> None:
     write_durably(metrics, "".join(kept).encode())
 
 
-def one_line(text: str, width: int = 32) -> str:
+def shorten_to_line(text: str, width: int = 32) -> str:
     """The start of a text on one line, line ends shown as escapes."""
-    line = harmless(text).replace("\n", "\\n").replace("\t", "\\t")
+    line = escape_controls(text).replace("\n", "\\n").replace("\t", "\\t")
     return line if len(line) <= width else line[: width - 3] + "..."

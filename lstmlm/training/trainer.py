@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.evaluation.baselines import Floor
+from lstmlm.evaluation.baselines import Baseline
 from lstmlm.evaluation.scoring import evaluate_pieces
 from lstmlm.layers.contract import Tensors
-from lstmlm.model.gates import gate_openings
+from lstmlm.model.gates import collect_gate_openings
 from lstmlm.model.rnn_model import RNNModel, State
 from lstmlm.system.errors import Diverged, Stopped
 from lstmlm.system.signals import StopRequest
@@ -25,9 +25,9 @@ from lstmlm.training.backprop import back_propagate
 from lstmlm.training.ema import WeightAverage
 from lstmlm.training.loop_state import capture
 from lstmlm.training.meter import Meter, Reading
-from lstmlm.training.optim import grad_clipping, lr_factor, set_lr
+from lstmlm.training.optim import compute_lr_factor, grad_clipping, set_lr
 from lstmlm.training.plan import Intervals, Limits, Recipe
-from lstmlm.training.tracking import Tracker, floor_tags, score_tags
+from lstmlm.training.tracking import Tracker, make_baseline_tags, make_score_tags
 
 log = logging.getLogger("lstmlm")
 
@@ -36,7 +36,7 @@ class Trainer:
     """Trains `model` on `streams`, judges it on the validation text, and keeps best, last and previous.
 
     `val_pieces`, each (n,), are judged as streams of their own; `record` is what a checkpoint says of the run besides
-    step and metrics; `sample` gives a text to look at; `floor` is what the best n-gram needs for
+    step and metrics; `sample` gives a text to look at; `baseline` is what the best n-gram needs for
     val_pieces, to compare with in log and curves; `cpu_started` is where time.process_time() stood as the run began.
     """
 
@@ -55,7 +55,7 @@ class Trainer:
         directory: Path,
         record: dict,
         sample: Callable[[], str],
-        floor: Floor | None,
+        baseline: Baseline | None,
         cpu_started: float,
     ) -> None:
         self.model, self.optimizer, self.streams, self.val_pieces = model, optimizer, streams, val_pieces
@@ -63,7 +63,7 @@ class Trainer:
         self.eval_every = intervals.eval_every or streams.steps_per_epoch
         self.data_generator, self.tracker = data_generator, tracker
         self.directory, self.record, self.sample = directory, record, sample
-        self.floor = floor
+        self.baseline = baseline
 
         self.some_text = val_pieces[0][None, :1000].to(streams.device, torch.int64)  # to look at the gates
         self.params = list(model.trained().values())
@@ -127,7 +127,7 @@ class Trainer:
         recipe = self.recipe
         if self.state is None or not self.streams.carries_state:
             self.state = self.model.begin_state(X.shape[0], X.device)
-        set_lr(self.optimizer, recipe.lr * lr_factor(self.progress(), recipe.schedule, recipe.warmup))
+        set_lr(self.optimizer, recipe.lr * compute_lr_factor(self.progress(), recipe.schedule, recipe.warmup))
         self.model.train()
         self.optimizer.zero_grad()
         loss, self.state = back_propagate(self.model, X, Y, self.state, recipe.micro_batches, recipe.precision)
@@ -187,24 +187,26 @@ class Trainer:
         """Score the validation text, keep the weights if they are the best so far, and save."""
         self.check(self.model.book_weights())
         val = evaluate_pieces(self.model, self.val_pieces)
-        values = score_tags("train", self.since_evaluation.score) | score_tags("val", val) | self.position_tags()
+        values = (
+            make_score_tags("train", self.since_evaluation.score) | make_score_tags("val", val) | self.position_tags()
+        )
         values |= self.since_evaluation.gradient_tags() | {"speed/chars_per_s": self.chars_per_second}
-        for k, gates in enumerate(gate_openings(self.model, self.some_text)):
+        for k, gates in enumerate(collect_gate_openings(self.model, self.some_text)):
             values |= {f"gates/layer{k}_{gate}": opening.mean().item() for gate, opening in gates.items()}
         before = self.best["loss/val"]
         is_best = val.nats_per_char < before
-        if self.floor is not None:
-            values |= floor_tags(self.floor, min(val.nats_per_char, before))
+        if self.baseline is not None:
+            values |= make_baseline_tags(self.baseline, min(val.nats_per_char, before))
         self.tracker.evaluation(self.step, values, self.sample(), " (best)" if is_best else "")
-        if self.floor is not None and val.nats_per_char < self.floor.nats_per_char <= before:
-            log.info("passes the best n-gram (%s, %.4f nats)", self.floor.name, self.floor.nats_per_char)
+        if self.baseline is not None and val.nats_per_char < self.baseline.nats_per_char <= before:
+            log.info("passes the best n-gram (%s, %.4f nats)", self.baseline.name, self.baseline.nats_per_char)
         self.evaluations_since_best += 1
         if is_best:
             self.best, self.evaluations_since_best = {"step": self.step, **values}, 0
         self.since_evaluation = Reading()
         tensors, record = self.save_last()
         if is_best:
-            checkpoint.save(self.directory / checkpoint.BEST, tensors, record)
+            checkpoint.save_checkpoint(self.directory / checkpoint.BEST, tensors, record)
         self.clock = time.perf_counter()
 
     def save_last(self) -> tuple[Tensors, dict]:
@@ -214,7 +216,7 @@ class Trainer:
         tensors, record = self.model.book_weights() | tensors, self.record | record
         self.check(tensors)
         self.tracker.flush()
-        checkpoint.save_last(self.directory, tensors, record)
+        checkpoint.save_last_checkpoint(self.directory, tensors, record)
         self.saved = time.perf_counter()
         self.clock += self.saved - began
         return tensors, record
@@ -222,7 +224,7 @@ class Trainer:
     def check(self, tensors: Tensors) -> None:
         """Diverged if a step, or one of the tensors, is not finite. Waits for the device."""
         self.meter.check()
-        if name := checkpoint.unsound(tensors):
+        if name := checkpoint.find_unsound_tensor(tensors):
             raise Diverged(f"training diverged at step {self.step}: {name} is not finite, or too large: lower train.lr")
 
     @property

@@ -63,11 +63,11 @@ def rewritten(change: Callable[[Checkpoint], object], name: str = LAST) -> Fault
     """A checkpoint of the run holds something else, and is signed again."""
 
     def rewrite(scene: Scene) -> None:
-        loaded = checkpoint.load(scene.folder / "run" / name)
+        loaded = checkpoint.load_checkpoint(scene.folder / "run" / name)
         change(loaded)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(checkpoint, "versions", lambda: loaded.record["versions"])
-            checkpoint.save(scene.folder / "run" / name, loaded.tensors, loaded.record)
+            patch.setattr(checkpoint, "collect_versions", lambda: loaded.record["versions"])
+            checkpoint.save_checkpoint(scene.folder / "run" / name, loaded.tensors, loaded.record)
 
     return rewrite
 

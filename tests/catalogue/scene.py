@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lstmlm.checkpoints.checkpoint import LAST
 from lstmlm.checkpoints.validation import strict_json
-from lstmlm.runs.resume import newest_good
+from lstmlm.runs.resume import load_newest_good
 
 # Six steps, evaluated and saved at every second one, with a point in the curves for each
 SMALL = ["backend=nn", "model.num_hiddens=8", "data.batch_size=4", "data.num_steps=8", "sample.length=10"]
@@ -37,7 +37,7 @@ class Scene:
 
     def strike(self) -> None:
         with suppress(ValueError):  # nothing is saved yet
-            self.saved = newest_good(self.folder / "run").record["step"]
+            self.saved = load_newest_good(self.folder / "run").record["step"]
 
     def files(self) -> dict[Path, tuple[int, bytes]]:
         """Size and content, or its first MB, of every file, but for the log of a run, where a refusal may be told."""

@@ -83,9 +83,9 @@ def test_generate_as_json_has_the_prompt_in_the_text(run_directory, command):
 
 
 def test_loading_gives_back_what_was_saved(run_directory, tmp_path):
-    loaded = checkpoint.load(run_directory / "best.safetensors")
-    checkpoint.save(tmp_path / "again.safetensors", loaded.tensors, loaded.record)
-    again = checkpoint.load(tmp_path / "again.safetensors")
+    loaded = checkpoint.load_checkpoint(run_directory / "best.safetensors")
+    checkpoint.save_checkpoint(tmp_path / "again.safetensors", loaded.tensors, loaded.record)
+    again = checkpoint.load_checkpoint(tmp_path / "again.safetensors")
     assert again.record == loaded.record and again.tensors.keys() == loaded.tensors.keys()
     assert all(torch.equal(again.tensors[name], loaded.tensors[name]) for name in loaded.tensors)
 
@@ -117,11 +117,11 @@ def test_a_damaged_or_foreign_file_is_one_line_with_its_name(run_directory, comm
 
 
 def test_a_later_format_is_named(run_directory, tmp_path, monkeypatch):
-    loaded = checkpoint.load(run_directory / "best.safetensors")
+    loaded = checkpoint.load_checkpoint(run_directory / "best.safetensors")
     monkeypatch.setattr(checkpoint, "FORMAT", 3)
-    checkpoint.save(tmp_path / "later.safetensors", loaded.tensors, loaded.record)
+    checkpoint.save_checkpoint(tmp_path / "later.safetensors", loaded.tensors, loaded.record)
     with pytest.raises(BadInput, match="has format 3: this program reads 1 and 2"):
-        checkpoint.load(tmp_path / "later.safetensors")
+        checkpoint.load_checkpoint(tmp_path / "later.safetensors")
 
 
 def test_a_file_of_format_1_still_scores_writes_and_goes_on(train, command):
@@ -136,10 +136,13 @@ def test_a_file_of_format_1_still_scores_writes_and_goes_on(train, command):
 
 
 def test_last_becomes_previous_and_one_of_them_is_always_good(run_directory, tmp_path, monkeypatch):
-    loaded = checkpoint.load(run_directory / "best.safetensors")
+    loaded = checkpoint.load_checkpoint(run_directory / "best.safetensors")
     for step in (1, 2, 3):
-        checkpoint.save_last(tmp_path, loaded.tensors, loaded.record | {"step": step})
-    steps = [checkpoint.load(tmp_path / name).record["step"] for name in ("last.safetensors", "previous.safetensors")]
+        checkpoint.save_last_checkpoint(tmp_path, loaded.tensors, loaded.record | {"step": step})
+    steps = [
+        checkpoint.load_checkpoint(tmp_path / name).record["step"]
+        for name in ("last.safetensors", "previous.safetensors")
+    ]
     assert steps == [3, 2]
 
     def full_disk(*_):
@@ -147,6 +150,6 @@ def test_last_becomes_previous_and_one_of_them_is_always_good(run_directory, tmp
 
     monkeypatch.setattr("lstmlm.system.durable.os.fsync", full_disk)
     with pytest.raises(ValueError, match="No space left on device"):
-        checkpoint.save_last(tmp_path, loaded.tensors, loaded.record | {"step": 4})
-    assert checkpoint.load(tmp_path / "last.safetensors").record["step"] == 3
+        checkpoint.save_last_checkpoint(tmp_path, loaded.tensors, loaded.record | {"step": 4})
+    assert checkpoint.load_checkpoint(tmp_path / "last.safetensors").record["step"] == 3
     assert not list(tmp_path.glob(".*.tmp"))

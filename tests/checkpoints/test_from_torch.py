@@ -58,7 +58,7 @@ def convert(command, tmp_path):
 
 
 def same_function(model, path, ids) -> bool:
-    ours, vocab = checkpoint.load(path).build()
+    ours, vocab = checkpoint.load_checkpoint(path).build()
     assert vocab.idx_to_token == ["<unk>", *CHARS]
     logits = ours(torch.from_numpy(vocab.encode("".join(CHARS[k] for k in ids.flatten()))).view(ids.shape))[0]
     return relative_difference(logits[:, 1:], model(ids)) < 1e-5
@@ -129,7 +129,7 @@ def test_our_own_weights_come_back_from_to_torch_as_they_were(convert, tmp_path,
         {**rnn, **linear, **embedding} if together else (rnn, linear, embedding), "vocab.json"
     )
     assert (code, err) == (0, "") and "<unk>" not in out
-    back = checkpoint.load(path).weights
+    back = checkpoint.load_checkpoint(path).weights
     assert back.keys() == ours.keys() and all(torch.equal(back[name], ours[name]) for name in ours)
 
 
@@ -138,7 +138,7 @@ def test_unk_is_never_expected_whatever_the_head_and_read_as_nothing(convert):
     with torch.no_grad():
         model.decoder.bias -= 100
     path = convert(model.state_dict())[3]
-    ours, _ = checkpoint.load(path).build()
+    ours, _ = checkpoint.load_checkpoint(path).build()
     assert torch.log_softmax(ours(torch.randint(8, (3, 9)))[0], -1)[:, 0].max() < -30
     assert not any(ours.book_weights()[f"layers.0.W_x{gate}"][0].any() for gate in "ifoc")
 
@@ -153,7 +153,9 @@ def test_a_converted_checkpoint_generates_and_scores_a_given_text(convert, comma
     ids = torch.tensor([CHARS.index(char) for char in "abcde edcba\n" * 9])
     losses = nn.functional.cross_entropy(model(ids[None, :-1]), ids[1:])
     assert code == 0 and json.loads(out)["nats_per_char"] == pytest.approx(losses.item(), rel=1e-5)
-    assert evaluate(checkpoint.load(path).build("scratch")[0], ids + 1).nats_per_char == pytest.approx(losses.item())
+    assert evaluate(checkpoint.load_checkpoint(path).build("scratch")[0], ids + 1).nats_per_char == pytest.approx(
+        losses.item()
+    )
 
 
 def test_what_a_converted_checkpoint_has_not_is_said(convert, command, train):
@@ -183,7 +185,7 @@ def test_a_checkpoint_that_could_not_be_read_again_is_not_left(convert, monkeypa
         assert path.exists()
         raise BadInput("checkpoint: refused")
 
-    monkeypatch.setattr(checkpoint, "load", refuse)
+    monkeypatch.setattr(checkpoint, "load_checkpoint", refuse)
     code, _, err, path = convert(Foreign().state_dict())
     assert (code, err) == (2, "error: checkpoint: refused\n") and not path.exists()
 
@@ -211,7 +213,9 @@ def test_a_list_and_a_text_with_a_line_end_more_are_vocabularies(convert, tmp_pa
     assert convert(Foreign().state_dict(), "list.json")[0] == 0
     (tmp_path / "edited.txt").write_text("abcdefg\n")
     path = convert(Foreign().state_dict(), "edited.txt", "--out", str(tmp_path / "edited.safetensors"))
-    assert path[0] == 0 and checkpoint.load(tmp_path / "edited.safetensors").record["vocab"][1:] == list("abcdefg")
+    assert path[0] == 0 and checkpoint.load_checkpoint(tmp_path / "edited.safetensors").record["vocab"][1:] == list(
+        "abcdefg"
+    )
 
 
 # What the state_dict is, and what the line says
@@ -329,7 +333,7 @@ def test_a_good_file_passes_without_its_vocabulary_until_it_is_asked_for(convert
 def test_attributes_that_a_file_gives_a_dict_do_not_matter():
     state = OrderedDict(w=torch.zeros(2))
     state.__dict__.update(keys=None, items=None, __iter__=None)
-    assert torch_file.plain_tensors(state).keys() == {"w"}
+    assert torch_file.take_plain_tensors(state).keys() == {"w"}
 
 
 def test_a_torch_with_a_known_hole_in_its_reader_is_refused(convert, monkeypatch):

@@ -13,7 +13,7 @@ import torch
 from helpers.command_line import ROOT
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.commands.shading import SHADES, shaded
+from lstmlm.commands.shading import SHADES, shade_text
 from lstmlm.evaluation.scoring import evaluate
 
 PROMPT = "The time keeper"
@@ -63,7 +63,7 @@ def test_json_has_the_settings_and_the_log_probability_that_score_gives(generate
     told = {"prompt": PROMPT, "seed": 5, "temperature": 0.8, "top_k": 20, "top_p": 0.9, "min_p": 0.01}
     assert told.items() <= row.items() and row["stop"] == ["zz"] and row["length"] == 60
     assert row["text"] == generate(*words)
-    model, vocab = checkpoint.load(checkpoint.find(run_directory)).build()
+    model, vocab = checkpoint.load_checkpoint(checkpoint.find_checkpoint(run_directory)).build()
     whole, prompt = (evaluate(model, torch.from_numpy(vocab.encode(text))).nats for text in (row["text"], PROMPT))
     assert math.isclose(row["log_probability"], prompt - whole, rel_tol=1e-5)
 
@@ -182,11 +182,11 @@ def test_what_has_no_effect_is_said(generate):
 
 
 def test_shades_follow_the_surprisal_and_line_ends_are_left_alone():
-    assert shaded("ab", [0.0, 0.9]) == "ab"
-    assert shaded("abc\nd", [0.1, 1.5, 1.9, 9, 9]) == (
+    assert shade_text("ab", [0.0, 0.9]) == "ab"
+    assert shade_text("abc\nd", [0.1, 1.5, 1.9, 9, 9]) == (
         f"a\x1b[30;48;5;{SHADES[1]}mbc\x1b[0m\n\x1b[30;48;5;{SHADES[5]}md\x1b[0m"
     )
-    assert shaded("\x1b", [9.0]) == f"\x1b[30;48;5;{SHADES[5]}m\\x1b\x1b[0m"
+    assert shade_text("\x1b", [9.0]) == f"\x1b[30;48;5;{SHADES[5]}m\\x1b\x1b[0m"
 
 
 def test_color_is_for_a_terminal_alone_and_does_not_change_the_text(generate, monkeypatch):

@@ -51,7 +51,7 @@ def test_color_is_for_a_terminal(run_directory, command, text, monkeypatch):
     assert "\x1b" not in command("score", str(run_directory), str(text), "--color")[1]
     chars, nats = zip(*score(command, str(run_directory), str(text), "--per-char")["chars"], strict=True)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    assert command("score", str(run_directory), str(text), "--color")[1].startswith(shading.shaded(chars, nats))
+    assert command("score", str(run_directory), str(text), "--color")[1].startswith(shading.shade_text(chars, nats))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Floors are of the same text as the model's number, kept by content and no longer than whole; a run marks them."""
+"""Baselines are of the same text as the model's number, kept by content and no longer than whole; a run marks them."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from helpers.command_line import SMALL_RUN, composed_config, shared_text
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lstmlm.evaluation import baselines
-from lstmlm.evaluation.baselines import Floor, best_ngram, compressor_floors, ngram_floors
+from lstmlm.evaluation.baselines import Baseline, compute_compressor_baselines, compute_ngram_baselines, find_best_ngram
 from lstmlm.evaluation.scoring import Score
 from lstmlm.runs import assemble
 from lstmlm.text.corpus import read_corpus
@@ -26,7 +26,7 @@ RUN = (*SMALL_RUN, "backend=nn")
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("LSTMLM_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "floors"
+    return tmp_path / "cache" / "baselines"
 
 
 def ids(text):
@@ -39,7 +39,7 @@ def noise(length, seed):
 
 def test_noise_costs_all_of_them_what_uniform_does():
     train, held_out = noise(40_000, 0), noise(10_000, 1)
-    rows = ngram_floors([ids(train)], [ids(held_out)]) + compressor_floors(
+    rows = compute_ngram_baselines([ids(train)], [ids(held_out)]) + compute_compressor_baselines(
         [train.encode()], [held_out.encode()], len(held_out)
     )
     assert [row.name for row in rows][:3] == ["uniform", "unigram", "2-gram"] and len(rows) == 10
@@ -50,36 +50,42 @@ def test_noise_costs_all_of_them_what_uniform_does():
 
 def test_what_the_training_part_has_costs_xz_nothing_however_far_back():
     held_out = noise(20_000, 0).encode()
-    xz, bzip2 = compressor_floors([held_out, noise(950_000, 1).encode()], [held_out], 20_000)
+    xz, bzip2 = compute_compressor_baselines([held_out, noise(950_000, 1).encode()], [held_out], 20_000)
     assert xz.nats_per_char < 0.03 and bzip2.nats_per_char > math.log(16)  # one was in another block of bzip2
 
 
 def test_characters_that_train_lacks_are_one_more_of_the_alphabet():
     vocab = Vocab("abab")
-    assert ngram_floors([vocab.encode("abab")], [vocab.encode("ab")])[0].nats_per_char == pytest.approx(math.log(2))
-    assert ngram_floors([vocab.encode("abab")], [vocab.encode("axyz")])[0].nats_per_char == pytest.approx(math.log(3))
+    assert compute_ngram_baselines([vocab.encode("abab")], [vocab.encode("ab")])[0].nats_per_char == pytest.approx(
+        math.log(2)
+    )
+    assert compute_ngram_baselines([vocab.encode("abab")], [vocab.encode("axyz")])[0].nats_per_char == pytest.approx(
+        math.log(3)
+    )
 
 
 def test_only_the_end_of_a_long_training_part_is_read(monkeypatch):
     monkeypatch.setattr(baselines, "LIMIT", 1000)
-    assert baselines.last(["abc", "defg"], 5) == ["c", "defg"] and baselines.last(["abc", "defg"], 4) == ["defg"]
+    assert baselines.take_last(["abc", "defg"], 5) == ["c", "defg"] and baselines.take_last(["abc", "defg"], 4) == [
+        "defg"
+    ]
     train, held_out = ids(noise(5000, 0)), ids(noise(200, 1))
-    assert ngram_floors([train], [held_out]) == ngram_floors([train[-1000:]], [held_out])
+    assert compute_ngram_baselines([train], [held_out]) == compute_ngram_baselines([train[-1000:]], [held_out])
 
 
 # The cache
 
 
 def test_what_was_computed_is_read_and_not_computed_again(monkeypatch):
-    first = ngram_floors([ids(TEXT)], [ids("the tide")])
+    first = compute_ngram_baselines([ids(TEXT)], [ids("the tide")])
     monkeypatch.setattr(baselines, "NGrams", None)
-    assert ngram_floors([ids(TEXT)], [ids("the tide")]) == first
+    assert compute_ngram_baselines([ids(TEXT)], [ids("the tide")]) == first
     for train, held_out in [([TEXT[:-1]], ["the tide"]), ([TEXT], ["the tides"]), ([TEXT[:9], TEXT[9:]], ["the tide"])]:
         with pytest.raises(TypeError):  # another text, or other pieces of it
-            ngram_floors(list(map(ids, train)), list(map(ids, held_out)))
+            compute_ngram_baselines(list(map(ids, train)), list(map(ids, held_out)))
     monkeypatch.setattr(baselines, "METHOD", baselines.METHOD + 1)
     with pytest.raises(TypeError):
-        ngram_floors([ids(TEXT)], [ids("the tide")])
+        compute_ngram_baselines([ids(TEXT)], [ids("the tide")])
 
 
 @pytest.mark.parametrize(
@@ -94,25 +100,27 @@ def test_what_was_computed_is_read_and_not_computed_again(monkeypatch):
     ],
 )
 def test_a_damaged_cache_is_computed_anew(own_cache, damage):
-    first = compressor_floors([TEXT.encode()], [TEXT[:90].encode()], 90)
+    first = compute_compressor_baselines([TEXT.encode()], [TEXT[:90].encode()], 90)
     (path,) = own_cache.iterdir()
     whole = path.read_bytes()
     path.write_bytes(damage(whole))
     assert path.read_bytes() != whole
-    assert compressor_floors([TEXT.encode()], [TEXT[:90].encode()], 90) == first and path.read_bytes() == whole
+    assert (
+        compute_compressor_baselines([TEXT.encode()], [TEXT[:90].encode()], 90) == first and path.read_bytes() == whole
+    )
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch, own_cache):
-    first = compressor_floors([TEXT.encode()], [TEXT[:90].encode()], 90)
+    first = compute_compressor_baselines([TEXT.encode()], [TEXT[:90].encode()], 90)
     monkeypatch.setenv("LSTMLM_CACHE", os.devnull)
-    assert compressor_floors([TEXT.encode()], [TEXT[:90].encode()], 90) == first
+    assert compute_compressor_baselines([TEXT.encode()], [TEXT[:90].encode()], 90) == first
 
 
 # The command
 
 
 def test_the_command_prints_a_row_for_each_and_marks_the_best_n_gram(command):
-    code, out, err = command("floors")
+    code, out, err = command("baselines")
     assert (code, err) == (0, "")
     assert re.match(r"tide_clock\.txt, val: over 8,200 characters \(split 0\.9/0\.05/0\.05, hash [0-9a-f]{12}\)", out)
     (marked,) = [line for line in out.splitlines() if "the best n-gram" in line]
@@ -127,7 +135,7 @@ def test_overrides_and_options_come_in_any_order(command, tmp_path):
         ("--split", "test", split, path, "data=file", "--json"),
         (path, "--split=test", "data=file", "--json", split),
     ]
-    answers = [command("floors", *words) for words in orders]
+    answers = [command("baselines", *words) for words in orders]
     assert answers[0] == answers[1] == answers[2] and (answers[0][0], answers[0][2]) == (0, "")
     answer = json.loads(answers[0][1])
     assert (answer["split"], answer["split_name"], answer["num_chars"]) == ("test", "0.6/0.2/0.2", 389)
@@ -142,21 +150,21 @@ def test_overrides_and_options_come_in_any_order(command, tmp_path):
     ("words", "says"),
     [
         (["--spilt", "test"], r"lstmlm: unrecognized arguments: --spilt"),
-        (["--split", "train"], r"lstmlm floors: argument --split: invalid choice"),
+        (["--split", "train"], r"lstmlm baselines: argument --split: invalid choice"),
         (["train.lrr=1"], r"train\.lrr: no such setting: did you mean train\.lr\?"),
         (["data=poems", "--json"], r"data=poems: no such option"),
         (["data.split=[0.9,0.1,0]", "--split", "test"], r"--split: test has 0 characters"),
     ],
 )
 def test_a_mistake_is_one_line(command, words, says):
-    code, out, err = command("floors", *words)
+    code, out, err = command("baselines", *words)
     assert (code, out) == (2, "") and re.fullmatch(rf"error: {says}.*\n", err), err
 
 
 @pytest.mark.parametrize(("split", "figure"), [("nanogpt", 1.716), ("torchrnn", 1.656), ("charrnn", 1.488)])
 def test_the_figures_of_order_5_on_the_splits_of_published_numbers(command, split, figure):
     path = shared_text("tiny_shakespeare.txt")
-    answer = json.loads(command("floors", "data=file", f"data.path={path}", f"data.split={split}", "--json")[1])
+    answer = json.loads(command("baselines", "data=file", f"data.path={path}", f"data.split={split}", "--json")[1])
     (row,) = [row for row in answer["rows"] if row["name"] == "5-gram"]
     assert row["nats_per_char"] == pytest.approx(figure, abs=0.01)
 
@@ -168,36 +176,40 @@ def rows(directory):
     return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_a_run_says_the_floor_of_what_it_is_judged_on(train, tmp_path):
+def test_a_run_says_the_baseline_of_what_it_is_judged_on(train, tmp_path):
     code, out, _ = train(*RUN, "train.eval_chars=500", "hydra.run.dir=run")
     parts = read_corpus(composed_config().data).ids
-    best = best_ngram(ngram_floors([parts["train"].numpy()], [parts["val"][:501].numpy()]))
+    best = find_best_ngram(compute_ngram_baselines([parts["train"].numpy()], [parts["val"][:501].numpy()]))
     says = (
         f"the best n-gram: {best.name}, perplexity {best.perplexity:.3f}, {best.nats_per_char:.4f} nats over 500 char"
     )
     assert code == 0 and out.count("the best n-gram") == 1 and says in out
-    assert [row.get("floor/ngram") for row in rows(tmp_path / "run")] == [best.nats_per_char, best.nats_per_char, None]
+    assert [row.get("baseline/ngram") for row in rows(tmp_path / "run")] == [
+        best.nats_per_char,
+        best.nats_per_char,
+        None,
+    ]
     curves = EventAccumulator(str(tmp_path / "run")).Reload()
-    level = {event.step: event.value for event in curves.Scalars("floor/ngram")}
+    level = {event.step: event.value for event in curves.Scalars("baseline/ngram")}
     assert level == pytest.approx({20: best.nats_per_char, 40: best.nats_per_char})
 
 
-def test_a_run_marks_once_that_the_model_passes_the_floor(train, tmp_path, monkeypatch):
+def test_a_run_marks_once_that_the_model_passes_the_baseline(train, tmp_path, monkeypatch):
     """Whether it has is a matter of the best loss so far, so a run that goes on knows it."""
     losses = iter([1.8, 1.6, 1.9, 1.5])
     monkeypatch.setattr(trainer, "evaluate_pieces", lambda model, pieces: Score(next(losses), 1))
-    monkeypatch.setattr(assemble, "best_ngram", lambda floors: Floor("9-gram", 1.7))
+    monkeypatch.setattr(assemble, "best_ngram", lambda baselines: Baseline("9-gram", 1.7))
     code, out, _ = train(*RUN, "train.max_steps=30", "train.eval_every=10", "hydra.run.dir=run")
     assert code == 0 and out.count("passes the best n-gram (9-gram, 1.7000 nats)") == 1
     assert out.index("step 20,") < out.index("passes the best") < out.index("step 30,")
     code, out, _ = train("resume=run", "train.max_steps=40")
     assert code == 0 and "passes the best" not in out
-    assert [row.get("floor/passed") for row in rows(tmp_path / "run")] == [0, 1, 1, 1, None]
+    assert [row.get("baseline/passed") for row in rows(tmp_path / "run")] == [0, 1, 1, 1, None]
     curves = EventAccumulator(str(tmp_path / "run")).Reload()
-    assert [event.value for event in curves.Scalars("floor/passed")] == [0, 1, 1, 1]
+    assert [event.value for event in curves.Scalars("baseline/passed")] == [0, 1, 1, 1]
 
 
 def test_a_run_can_do_without(train, tmp_path, own_cache):
-    code, out, _ = train(*RUN, "train.floors=false", "hydra.run.dir=run")
+    code, out, _ = train(*RUN, "train.baselines=false", "hydra.run.dir=run")
     assert code == 0 and "n-gram" not in out and not own_cache.exists()
-    assert not [key for row in rows(tmp_path / "run") for key in row if key.startswith("floor")]
+    assert not [key for row in rows(tmp_path / "run") for key in row if key.startswith("baseline")]

@@ -10,7 +10,13 @@ from helpers.forms import FORMS, every_form, make_model
 
 from lstmlm.commands import adaptive_options
 from lstmlm.evaluation import dynamic
-from lstmlm.evaluation.dynamic import adaptive_nats, best, evaluate_adaptive, gradient_statistics, tried
+from lstmlm.evaluation.dynamic import (
+    collect_gradient_statistics,
+    evaluate_adaptive,
+    find_best,
+    score_adaptive,
+    try_rates,
+)
 from lstmlm.evaluation.scoring import Score, evaluate, evaluate_pieces
 from lstmlm.inspection.equality import relative_difference
 from lstmlm.layers.registry import BACKENDS
@@ -21,7 +27,9 @@ LR, DECAY, T = 0.01, 0.1, 5
 def adapted(model, pieces, lr=LR, decay=DECAY, num_steps=T) -> torch.Tensor:
     """What each character costs; the statistics are those of one fixed text."""
     known = torch.randint(7, (60,), generator=torch.Generator().manual_seed(3))
-    return torch.cat(list(adaptive_nats(model, pieces, gradient_statistics(model, [known], num_steps), lr, decay)))
+    return torch.cat(
+        list(score_adaptive(model, pieces, collect_gradient_statistics(model, [known], num_steps), lr, decay))
+    )
 
 
 @every_form
@@ -49,7 +57,7 @@ def test_a_step_is_the_papers():
         loss, state = run(known[k * T : k * T + T + 1], state)
         MS = [own + g**2 / 3 for own, g in zip(MS, torch.autograd.grad(loss, theta), strict=True)]
     mean = torch.cat([own.sqrt().flatten() for own in MS]).mean()
-    statistics = gradient_statistics(model, [known], T)
+    statistics = collect_gradient_statistics(model, [known], T)
     assert statistics.mean == pytest.approx(mean.item(), rel=1e-12)
     assert any((ms.sqrt() / mean > 1 / decay).any() for ms in MS)
 
@@ -70,7 +78,7 @@ def test_a_step_is_the_papers():
     with torch.no_grad():
         for own, before in zip(theta, trained, strict=True):
             own.copy_(before)
-    nats = list(adaptive_nats(model, [ids, ids[:2]], statistics, LR, decay))
+    nats = list(score_adaptive(model, [ids, ids[:2]], statistics, LR, decay))
     assert [segment.mean().item() for segment in nats] == pytest.approx(expected, rel=1e-12)
 
 
@@ -91,9 +99,9 @@ def test_the_trained_weights_are_back_bit_for_bit_also_when_one_stops_midway(bac
     def kept() -> bool:
         return all(torch.equal(tensor, before[name]) for name, tensor in model.book_weights().items())
 
-    statistics = gradient_statistics(model, [ids], T)
+    statistics = collect_gradient_statistics(model, [ids], T)
     assert kept()
-    nats = adaptive_nats(model, [ids], statistics, LR, DECAY)
+    nats = score_adaptive(model, [ids], statistics, LR, DECAY)
     next(nats), next(nats)
     assert not kept()
     nats.close()
@@ -139,11 +147,11 @@ def test_what_is_learnt_goes_on_from_piece_to_piece_and_the_state_does_not():
 
 def test_a_character_that_the_training_text_lacks_moves_its_weights_no_further_than_it_may():
     model = make_model("scratch")
-    statistics = gradient_statistics(model, [torch.randint(6, (200,))], T)
+    statistics = collect_gradient_statistics(model, [torch.randint(6, (200,))], T)
     ids = torch.tensor([6, 1, 2, 3, 4, 5])
     trained = model.book_weights()["layers.0.W_xi"][6]
-    (_, gradients), *_ = dynamic.segments(model, [ids], T)
-    nats = adaptive_nats(model, [torch.cat([ids, ids])], statistics, LR, DECAY)
+    (_, gradients), *_ = dynamic.iterate_segments(model, [ids], T)
+    nats = score_adaptive(model, [torch.cat([ids, ids])], statistics, LR, DECAY)
     next(nats), next(nats)
     moved = model.book_weights()["layers.0.W_xi"][6] - trained
     g = dict(zip(model.trained(), gradients, strict=True))["layers.0.W_xi"][6]
@@ -153,13 +161,13 @@ def test_a_character_that_the_training_text_lacks_moves_its_weights_no_further_t
 
 def test_tuning_takes_the_cheapest_of_its_grid_and_never_what_diverged():
     model, ids = make_model("nn"), torch.tensor([0, 3, 1, 1, 5, 2] * 30)
-    statistics = gradient_statistics(model, [ids], T)
-    scores = tried(model, [ids], statistics, LR, DECAY)
+    statistics = collect_gradient_statistics(model, [ids], T)
+    scores = try_rates(model, [ids], statistics, LR, DECAY)
     assert len(scores) == 9 and (LR, DECAY) in scores
-    assert scores[best(scores)].nats == min(score.nats for score in scores.values())
-    assert scores[best(scores)] == evaluate_adaptive(model, [ids], statistics, *best(scores))
+    assert scores[find_best(scores)].nats == min(score.nats for score in scores.values())
+    assert scores[find_best(scores)] == evaluate_adaptive(model, [ids], statistics, *find_best(scores))
     broken = {(3.0, 0.1): Score(math.nan, 9), (1.0, 0.1): Score(5.0, 9), (2.0, 0.1): Score(math.inf, 9)}
-    assert best(broken) == (1.0, 0.1)
+    assert find_best(broken) == (1.0, 0.1)
 
 
 # The command
@@ -169,7 +177,7 @@ TINY = [
     "backend=nn",
     "model.num_hiddens=6",
     "train.max_steps=3",
-    "train.floors=false",
+    "train.baselines=false",
     "data.num_steps=8",
     "sample.length=5",
 ]

@@ -11,24 +11,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmlm.evaluation import novelty
-from lstmlm.evaluation.novelty import Index, index_of, suffix_array
+from lstmlm.evaluation.novelty import Index, build_index, build_suffix_array
 
 few_symbols = st.text("ab\n", min_size=1, max_size=60)
 
 
 def indexed(text: str) -> Index:
-    return Index(text, suffix_array(text))
+    return Index(text, build_suffix_array(text))
 
 
 @given(few_symbols | st.text(min_size=1))
 def test_the_suffix_array_is_the_order_of_the_suffixes(text):
-    assert suffix_array(text).tolist() == sorted(range(len(text)), key=lambda at: text[at:])
+    assert build_suffix_array(text).tolist() == sorted(range(len(text)), key=lambda at: text[at:])
 
 
 @given(st.text("ab", min_size=1, max_size=5), st.integers(1, 300), st.text("ab", max_size=3))
 def test_the_suffix_array_of_a_text_that_repeats_itself(text, times, end):
     text = text * times + end
-    assert suffix_array(text).tolist() == sorted(range(len(text)), key=lambda at: text[at:])
+    assert build_suffix_array(text).tolist() == sorted(range(len(text)), key=lambda at: text[at:])
 
 
 @given(few_symbols, st.text("abc\n", max_size=100))
@@ -74,30 +74,30 @@ def built(monkeypatch, tmp_path) -> list[str]:
     """The texts that an index was built of, with an empty cache."""
     texts = []
     monkeypatch.setenv("LSTMLM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(novelty, "suffix_array", lambda text: texts.append(text) or suffix_array(text))
+    monkeypatch.setattr(novelty, "build_suffix_array", lambda text: texts.append(text) or build_suffix_array(text))
     return texts
 
 
 def test_an_index_is_built_once_for_each_content(built):
-    first, again = index_of("the tide"), index_of("the tide")
+    first, again = build_index("the tide"), build_index("the tide")
     assert built == ["the tide"] and np.array_equal(first.order, again.order)
-    index_of("the tides")
+    build_index("the tides")
     assert built == ["the tide", "the tides"]
 
 
 @pytest.mark.parametrize("damage", [lambda d: b"", lambda d: d[:-4], lambda d: d[:-1] + b"\xff", lambda d: d + d[-4:]])
 def test_a_damaged_cache_is_built_again(built, tmp_path, damage):
-    index_of("the tide")
+    build_index("the tide")
     (file,) = (tmp_path / "cache").iterdir()
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
-    assert np.array_equal(index_of("the tide").order, suffix_array("the tide"))
+    assert np.array_equal(build_index("the tide").order, build_suffix_array("the tide"))
     assert len(built) == 2 and file.read_bytes() == whole
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(built, tmp_path):
     (tmp_path / "cache").write_text("in the way")
-    assert index_of("the tide").novelty("tide").longest == 4
+    assert build_index("the tide").novelty("tide").longest == 4
 
 
 # Through the doors

@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers.forms import every_form, make_model
 
-from lstmlm.evaluation.scoring import Score, evaluate, evaluate_pieces, evaluate_windows, first
+from lstmlm.evaluation.scoring import Score, evaluate, evaluate_pieces, evaluate_windows, take_first
 
 
 @every_form
@@ -72,6 +72,6 @@ def test_windows_begin_at_the_zero_state_and_score_every_character_but_the_first
 
 def test_the_first_characters_of_pieces_are_those_that_are_scored():
     pieces = [torch.arange(5), torch.arange(4), torch.arange(9)]
-    assert first(pieces, None) == pieces
-    assert [piece.tolist() for piece in first(pieces, 6)] == [[0, 1, 2, 3, 4], [0, 1, 2]]
-    assert [piece.tolist() for piece in first(pieces, 4)] == [[0, 1, 2, 3, 4]]
+    assert take_first(pieces, None) == pieces
+    assert [piece.tolist() for piece in take_first(pieces, 6)] == [[0, 1, 2, 3, 4], [0, 1, 2]]
+    assert [piece.tolist() for piece in take_first(pieces, 4)] == [[0, 1, 2, 3, 4]]

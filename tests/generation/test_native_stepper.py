@@ -10,11 +10,11 @@ from helpers.draws import SETTINGS, VOCAB, every_setting
 from helpers.forms import make_model
 
 from lstmlm.generation import native_stepper
-from lstmlm.generation.native_stepper import NativeSteps
-from lstmlm.generation.sampling import distribution, draw
+from lstmlm.generation.native_stepper import NativeStepper
+from lstmlm.generation.sampling import compute_distribution, draw
 from lstmlm.generation.stepper import Stepper
-from lstmlm.generation.writer import Writer, begun, pieces
-from lstmlm.kernels.build import build
+from lstmlm.generation.writer import Writer, start_writer, write_pieces
+from lstmlm.kernels.build import build_library
 from lstmlm.settings.sampling import SamplingSettings
 
 needs_a_compiler = pytest.mark.usefixtures("kernel")
@@ -22,7 +22,7 @@ needs_a_compiler = pytest.mark.usefixtures("kernel")
 
 @pytest.fixture
 def kernel():
-    if native_stepper.library() is None:
+    if native_stepper.load_library() is None:
         pytest.skip("there is no C compiler")
 
 
@@ -38,7 +38,9 @@ def in_numpy(writer: Writer) -> Writer:
 
 def text(writer: Writer, length: int) -> list[str]:
     """What each sample gains."""
-    return ["".join(sample) for sample in zip(*(gained for gained, _ in pieces(writer, VOCAB, length)), strict=True)]
+    return [
+        "".join(sample) for sample in zip(*(gained for gained, _ in write_pieces(writer, VOCAB, length)), strict=True)
+    ]
 
 
 def some_state(num_layers: int, N: int, H: int) -> np.ndarray:
@@ -121,7 +123,7 @@ def test_a_draw_in_c_is_the_draw_in_numpy(settings, unk):
     masked = before.astype(np.float64)
     if unk is not None:
         masked[:, unk] = -np.inf
-    expected = draw(distribution(masked, seen[-settings.penalty_window :], settings), numbers[0])
+    expected = draw(compute_distribution(masked, seen[-settings.penalty_window :], settings), numbers[0])
     assert np.array_equal(ids[0], expected) and np.array_equal(logits[0], before, equal_nan=True)
     assert len(set(ids[0])) > 5
 
@@ -130,7 +132,7 @@ def test_a_draw_in_c_is_the_draw_in_numpy(settings, unk):
 @every_setting
 def test_thousands_of_characters_are_those_of_numpy(settings):
     model = model_of(2, 24)
-    writers = [begun(model, VOCAB, "ab", settings, list(range(16))) for _ in range(2)]
+    writers = [start_writer(model, VOCAB, "ab", settings, list(range(16))) for _ in range(2)]
     assert text(writers[0], 250) == text(in_numpy(writers[1]), 250)
 
 
@@ -140,8 +142,8 @@ def test_thousands_of_characters_are_those_of_numpy(settings):
 def test_characters_that_nobody_asked_for_leave_no_trace(asked, settings):
     """Neither on the writer, nor on its copies, at whatever character its reader stops."""
     model = model_of(2, 24)
-    whole = text(begun(model, VOCAB, "ab", settings, [5, 6]), 150)
-    writer = begun(model, VOCAB, "ab", settings, [5, 6])
+    whole = text(start_writer(model, VOCAB, "ab", settings, [5, 6]), 150)
+    writer = start_writer(model, VOCAB, "ab", settings, [5, 6])
     first = np.concatenate([drawn.ids[None] for drawn in itertools.islice(writer.write(), asked)])
     place = writer.copy()
     for one in (writer, place):
@@ -153,7 +155,7 @@ def test_characters_that_nobody_asked_for_leave_no_trace(asked, settings):
 @every_setting
 def test_reading_and_writing_in_turns_is_as_in_numpy(settings):
     model = model_of(2, 24)
-    writers = [begun(model, VOCAB, "ab", settings, [5, 6, 7]) for _ in range(2)]
+    writers = [start_writer(model, VOCAB, "ab", settings, [5, 6, 7]) for _ in range(2)]
     turns = [[], []]
     for writer, its_turns in zip((writers[0], in_numpy(writers[1])), turns, strict=True):
         for length in (1, 70, 0, 30):
@@ -164,7 +166,7 @@ def test_reading_and_writing_in_turns_is_as_in_numpy(settings):
 
 @needs_a_compiler
 def test_a_copy_of_a_writer_holds_one_state_and_not_those_of_a_stretch():
-    writer = begun(model_of(2, 24), VOCAB, "ab", SamplingSettings(), [5])
+    writer = start_writer(model_of(2, 24), VOCAB, "ab", SamplingSettings(), [5])
     text(writer, 100)
     place = writer.copy()
     assert place.state.base is None and place.logits.base is None
@@ -174,7 +176,9 @@ def test_a_copy_of_a_writer_holds_one_state_and_not_those_of_a_stretch():
 def test_the_portable_build_steps_and_draws_like_the_one_for_this_processor(tmp_path):
     model = model_of(2, 65, 66)
     book = {name: tensor.numpy() for name, tensor in model.book_weights().items()}
-    portable = NativeSteps(native_stepper.load(build(native_stepper.KERNEL, tmp_path, native=False)), book, 2)
+    portable = NativeStepper(
+        native_stepper.open_library(build_library(native_stepper.KERNEL, tmp_path, native=False)), book, 2
+    )
     first, numbers = some_state(2, 3, 65), np.random.default_rng(0).random((40, 3))
     arguments = (first, np.zeros((3, 66)), np.zeros((0, 3), int), numbers, 0, SETTINGS["all"])
     for ours, theirs in zip(portable.draws(*arguments), Stepper(model).native.draws(*arguments), strict=True):
@@ -182,17 +186,17 @@ def test_the_portable_build_steps_and_draws_like_the_one_for_this_processor(tmp_
 
 
 def test_without_a_compiler_it_is_the_same_text_and_nothing_is_said(monkeypatch, caplog):
-    expected = text(begun(model_of(2, 24), VOCAB, "ab", SETTINGS["all"], [5]), 100)
+    expected = text(start_writer(model_of(2, 24), VOCAB, "ab", SETTINGS["all"], [5]), 100)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
-    native_stepper.library.cache_clear()
+    native_stepper.load_library.cache_clear()
     try:
         with caplog.at_level(logging.DEBUG, "lstmlm"):
-            writer = begun(model_of(2, 24), VOCAB, "ab", SETTINGS["all"], [5])
+            writer = start_writer(model_of(2, 24), VOCAB, "ab", SETTINGS["all"], [5])
             assert writer.stepper.native is None and text(writer, 100) == expected
         assert not caplog.records
     finally:
-        native_stepper.library.cache_clear()
+        native_stepper.load_library.cache_clear()
 
 
 def test_other_cells_and_doubles_are_stepped_in_numpy():

@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lstmlm.generation.sampling import (
-    distribution,
+    compute_distribution,
     draw,
+    draw_uniforms,
+    exponentiate,
     min_p,
-    penalized,
-    probabilities,
+    penalize,
+    softmax,
     top_k,
     top_p,
-    uniforms,
-    weights,
 )
-from lstmlm.generation.writer import begun, first_character, generate, pieces
+from lstmlm.generation.writer import choose_first_character, generate, start_writer, write_pieces
 from lstmlm.layers.registry import BACKENDS
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.errors import BadInput
-from lstmlm.system.escape import harmless
+from lstmlm.system.escape import escape_controls
 from lstmlm.text.vocab import Vocab
 
 PROBS = np.array([0.0, 0.4, 0.3, 0.15, 0.1, 0.04, 0.01])
@@ -36,12 +36,14 @@ LOGITS = np.random.default_rng(0).normal(size=(4, 9))
 
 def texts(model, prompt: str, length: int, settings: SamplingSettings, seeds: list[int], stop=()) -> list[str]:
     """What follows the prompt in each sample, drawn in one batch."""
-    gained = [gains for gains, _ in pieces(begun(model, VOCAB, prompt, settings, seeds), VOCAB, length, stop)]
+    gained = [
+        gains for gains, _ in write_pieces(start_writer(model, VOCAB, prompt, settings, seeds), VOCAB, length, stop)
+    ]
     return ["".join(piece or "" for piece in sample) for sample in zip(*gained, strict=True)]
 
 
 def rows_of_uniforms(*arguments) -> Iterator[np.ndarray]:
-    return itertools.chain.from_iterable(uniforms(*arguments))
+    return itertools.chain.from_iterable(draw_uniforms(*arguments))
 
 
 def shares(weights: np.ndarray) -> np.ndarray:
@@ -53,10 +55,10 @@ def shares(weights: np.ndarray) -> np.ndarray:
 
 def test_what_changes_nothing_leaves_the_distribution_unchanged():
     plain = torch.softmax(torch.from_numpy(LOGITS), -1).numpy()
-    np.testing.assert_allclose(probabilities(LOGITS), plain, rtol=1e-14)
+    np.testing.assert_allclose(softmax(LOGITS), plain, rtol=1e-14)
     idle = SamplingSettings(temperature=1, top_k=9, top_p=1, min_p=0, repetition_penalty=1)
-    assert np.array_equal(distribution(LOGITS, [], idle), weights(LOGITS, 1))
-    np.testing.assert_allclose(shares(weights(LOGITS, 1)), plain, rtol=1e-14)
+    assert np.array_equal(compute_distribution(LOGITS, [], idle), exponentiate(LOGITS, 1))
+    np.testing.assert_allclose(shares(exponentiate(LOGITS, 1)), plain, rtol=1e-14)
 
 
 ANY_PROBS = arrays(np.float64, (2, 6), elements=st.floats(1e-30, 1)).map(shares)
@@ -71,15 +73,15 @@ def test_top_k_of_all_and_top_p_of_1_and_min_p_of_0_keep_every_character(probs, 
 def test_temperature_zero_is_argmax_and_small_ones_approach_it():
     logits = np.stack([np.random.default_rng(k).permutation(9) for k in range(4)]).astype(np.float64)
     logits[:, 0] = -np.inf  # what is masked
-    coldest = weights(logits, 0)
+    coldest = exponentiate(logits, 0)
     assert np.array_equal(coldest.argmax(-1), logits.argmax(-1)) and np.array_equal(coldest.sum(-1), [1] * 4)
     for temperature in (1e-2, 1e-45, 5e-324):
-        np.testing.assert_allclose(weights(logits, temperature), coldest, atol=1e-40)
+        np.testing.assert_allclose(exponentiate(logits, temperature), coldest, atol=1e-40)
 
 
 def test_a_high_temperature_is_uniform():
     for temperature in (1e9, 1e308):
-        np.testing.assert_allclose(weights(LOGITS, temperature), 1, rtol=1e-7)
+        np.testing.assert_allclose(exponentiate(LOGITS, temperature), 1, rtol=1e-7)
 
 
 @given(ANY_PROBS, st.integers(1, 6))
@@ -112,7 +114,7 @@ def test_what_lies_on_the_edge_of_top_p_is_dropped_and_of_min_p_kept():
 def test_a_penalty_divides_the_odds_of_what_was_seen_wherever_the_zero_of_the_logits_lies():
     seen = np.array([[1, 2, 3, 4], [1, 2, 5, 4]])  # of four samples; 1 twice counts once
     for shift in (-50, 0, 50):
-        ratio = probabilities(penalized(LOGITS + shift, seen, 4)) / probabilities(LOGITS)
+        ratio = softmax(penalize(LOGITS + shift, seen, 4)) / softmax(LOGITS)
         np.testing.assert_allclose(ratio[0] / ratio[0, 0], [1, 1 / 4, 1, 1, 1, 1, 1, 1, 1], rtol=1e-9)
         np.testing.assert_allclose(ratio[2] / ratio[2, 0], [1, 1, 1, 1 / 4, 1, 1 / 4, 1, 1, 1], rtol=1e-9)
 
@@ -138,7 +140,7 @@ def test_draws_follow_the_filtered_distribution(settings, expected):
     with np.errstate(divide="ignore"):
         logits = np.log(PROBS)[None].repeat(count, 0)
     numbers = np.concatenate(list(itertools.islice(rows_of_uniforms([0]), count)))
-    drawn = draw(distribution(logits, seen, settings), numbers)
+    drawn = draw(compute_distribution(logits, seen, settings), numbers)
     counts, expected = np.bincount(drawn, minlength=7), count * shares(expected)
     possible = expected > 0
     assert not counts[~possible].any()
@@ -175,7 +177,7 @@ def test_streamed_is_batched_is_one_full_forward(cell, backend, settings):
     logits[:, VOCAB.unk] = -np.inf
     for at in range(2, len(text)):
         seen = [ids[k : k + 1] for k in range(max(0, at - settings.penalty_window), at)]
-        assert VOCAB.decode(draw(distribution(logits[at - 1 : at], seen, settings), next(source))) == text[at]
+        assert VOCAB.decode(draw(compute_distribution(logits[at - 1 : at], seen, settings), next(source))) == text[at]
 
 
 @every_setting
@@ -194,12 +196,12 @@ def test_a_seed_fixes_the_text_and_another_changes_it():
 @every_setting
 def test_a_text_in_turns_is_the_text_at_once_and_a_copy_is_a_place_to_come_back_to(settings):
     model = make_model("nn")
-    writer = begun(model, VOCAB, "ab", settings, [1])
-    first = "".join(piece for (piece,), _ in pieces(writer, VOCAB, 20))
+    writer = start_writer(model, VOCAB, "ab", settings, [1])
+    first = "".join(piece for (piece,), _ in write_pieces(writer, VOCAB, 20))
     place = writer.copy()
-    second = "".join(piece for (piece,), _ in pieces(writer, VOCAB, 20))
+    second = "".join(piece for (piece,), _ in write_pieces(writer, VOCAB, 20))
     assert [first + second] == texts(model, "ab", 40, settings, [1])
-    assert second == "".join(piece for (piece,), _ in pieces(place, VOCAB, 20))
+    assert second == "".join(piece for (piece,), _ in write_pieces(place, VOCAB, 20))
 
 
 @every_setting
@@ -213,7 +215,7 @@ def test_unk_is_never_drawn(settings):
 def test_an_empty_prompt_reads_as_a_line_end_or_else_the_most_frequent_character():
     model = make_model("scratch")
     assert generate(model, VOCAB, "", 20, 1.0, 0) == generate(model, VOCAB, "\n", 20, 1.0, 0)[1:]
-    assert first_character(Vocab("abb")) == "b"
+    assert choose_first_character(Vocab("abb")) == "b"
 
 
 def test_length_zero_is_the_prompt():
@@ -232,8 +234,8 @@ def test_a_sample_ends_with_the_first_stop_string_that_comes_and_the_others_go_o
 
 def test_the_surprisals_of_a_text_are_the_cross_entropy_of_the_model_alone():
     model = make_model("nn")
-    writer = begun(model, VOCAB, "ab", SETTINGS["all"], [1, 2])
-    drawn = [one for _, one in pieces(writer, VOCAB, 30)]
+    writer = start_writer(model, VOCAB, "ab", SETTINGS["all"], [1, 2])
+    drawn = [one for _, one in write_pieces(writer, VOCAB, 30)]
     for k in range(2):
         ids = torch.from_numpy(np.concatenate([VOCAB.encode("ab"), [one.ids[k] for one in drawn]]))
         logits, _ = model(ids[None, :-1])
@@ -263,6 +265,6 @@ def test_a_setting_that_means_nothing_is_refused(settings, says):
 
 
 def test_what_would_drive_a_terminal_is_escaped_and_the_rest_is_not():
-    assert harmless("\x1b]0;x\x07\x9b\x7f\r\u202e") == "\\x1b]0;x\\x07\\x9b\\x7f\\r\\u202e"
+    assert escape_controls("\x1b]0;x\x07\x9b\x7f\r\u202e") == "\\x1b]0;x\\x07\\x9b\\x7f\\r\\u202e"
     plain = "The tide,\n\tnaïve 中\u3000文 \N{WAVING HAND SIGN}"
-    assert harmless(plain) == plain
+    assert escape_controls(plain) == plain

@@ -13,7 +13,7 @@ from lstmlm.settings.overrides import compose_settings
 ROOT = Path(__file__).resolve().parent.parent.parent
 SMALL_RUN = ["model.num_hiddens=24", "train.max_steps=40", "train.eval_every=20", "data.split=[0.9,0.005,0.005]"]
 TINY = ["backend=nn", "model.num_hiddens=8", "data.batch_size=4", "data.num_steps=8", "sample.length=10"]
-TINY += ["train.max_steps=4", "train.eval_every=2", "data.split=[0.98,0.01,0.01]", "train.floors=false"]
+TINY += ["train.max_steps=4", "train.eval_every=2", "data.split=[0.98,0.01,0.01]", "train.baselines=false"]
 
 
 def shared_text(name: str) -> Path:

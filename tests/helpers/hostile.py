@@ -25,7 +25,7 @@ import torch
 
 from lstmlm import cli
 from lstmlm.checkpoints import checkpoint
-from lstmlm.checkpoints.validation import KEY, digest, open_header
+from lstmlm.checkpoints.validation import KEY, compute_digest, open_header
 from lstmlm.system.errors import BadInput
 
 FORBIDDEN = ("pickle.find_class", "exec", "compile", "import", "os.system", "subprocess.Popen", "socket.connect")
@@ -56,7 +56,7 @@ def with_record(data: bytes, change) -> bytes:
     header["__metadata__"][KEY] = json.dumps(record)
     unsigned = assemble(header, body)
     with contextlib.suppress(ValueError):
-        record["sha256"] = digest(unsigned, open_header(unsigned)[0], record)
+        record["sha256"] = compute_digest(unsigned, open_header(unsigned)[0], record)
     header["__metadata__"][KEY] = json.dumps(record)
     return assemble(header, body)
 
@@ -87,7 +87,7 @@ def hostile(good: bytes, folder: Path) -> dict[str, bytes]:
         archive.writestr("../escape", "x")
     record = json.loads(header["__metadata__"][KEY])
     duplicate = json.dumps(header)[:-1] + f', "{name}": ' + json.dumps(header[name]) + "}"
-    weights = {k: v for k, v in checkpoint.load(folder.parent / "good.safetensors").tensors.items()}
+    weights = {k: v for k, v in checkpoint.load_checkpoint(folder.parent / "good.safetensors").tensors.items()}
     files = {
         "empty": b"",
         "text": b"hello",
@@ -211,9 +211,9 @@ def main(good_file: str, place: str, count: str) -> None:
     special = {"sparse file of 1 TB": folder / "sparse.safetensors", "pipe": folder / "fifo.safetensors"}
     special |= {"device": Path("/dev/zero"), "folder": folder}
     crafted = hostile(good, folder)
-    reference = checkpoint.load(Path(good_file)).tensors
+    reference = checkpoint.load_checkpoint(Path(good_file)).tensors
     with contextlib.suppress(BadInput):
-        checkpoint.load(folder)  # what is imported at a first refusal
+        checkpoint.load_checkpoint(folder)  # what is imported at a first refusal
     in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (in_use + (256 << 20), in_use + (256 << 20)))
     seconds = 120 + int(count) // 50
@@ -227,7 +227,7 @@ def main(good_file: str, place: str, count: str) -> None:
             seen.clear()
         start = time.perf_counter()
         try:
-            tensors = checkpoint.load(path).tensors
+            tensors = checkpoint.load_checkpoint(path).tensors
             equal = tensors.keys() == reference.keys() and all(torch.equal(tensors[k], reference[k]) for k in tensors)
             end = "equal" if equal else "loaded, and different"
         except BadInput as error:

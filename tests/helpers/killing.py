@@ -41,7 +41,7 @@ def go(directory: Path) -> None:
         text.write_text(TEXT)
     config = composed_config(*SETTINGS, f"data.path={text}")
     config.resume = "auto"
-    launch.go_on(config, {}, directory, named=True)
+    launch.resume_run(config, {}, directory, named=True)
 
 
 def child(directory: Path, before=lambda: None) -> int:
@@ -80,7 +80,7 @@ def outcome(directory: Path) -> dict:
     """All that a run leaves, but for what the clock says."""
     left = {}
     for name in ("best", "last"):
-        loaded = checkpoint.load(directory / f"{name}.safetensors")
+        loaded = checkpoint.load_checkpoint(directory / f"{name}.safetensors")
         for key, tensor in loaded.tensors.items():
             left[f"{name} {key}"] = tensor.numpy().tobytes()
         left[f"{name} step"] = loaded.record["step"]
@@ -189,12 +189,12 @@ def state_problems(directory: Path) -> list[str]:
         return problems
     for path in directory.glob("*.safetensors"):
         try:
-            checkpoint.load(path)
+            checkpoint.load_checkpoint(path)
         except ValueError as error:
             problems.append(str(error))
     if len(list(directory.glob(".*.tmp"))) > 1:
         problems.append("more than one unfinished file")
-    with durable.locked(directory) as free:
+    with durable.lock_directory(directory) as free:
         return problems if free else [*problems, "locked"]
 
 

@@ -21,7 +21,7 @@ def test_every_form_passes_in_both_types(command):
         (*form, dtype) for form in FORMS for dtype in ("float64", "float32")
     }
     assert all(row["values"] is None for row in rows if row["backend"] == "scratch")
-    assert "pass" in equality.table(rows) and "FAIL" not in equality.table(rows)
+    assert "pass" in equality.format_table(rows) and "FAIL" not in equality.format_table(rows)
 
 
 class WrongGates(TorchLSTM):
@@ -53,7 +53,7 @@ def test_a_form_that_is_not_the_same_fails_where_it_differs(monkeypatch, layer, 
     monkeypatch.setitem(BACKENDS["lstm"], "nn", layer)
     row = equality.check_form("lstm", "nn", torch.float64, CPU)
     assert not row["passed"] and row[column] > 1e-7
-    assert "FAIL" in equality.table([row])
+    assert "FAIL" in equality.format_table([row])
 
 
 def test_a_difference_ends_the_command_with_exit_code_4(monkeypatch, command):

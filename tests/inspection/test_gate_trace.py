@@ -50,7 +50,7 @@ def test_the_example_as_json_has_the_columns(command):
 @pytest.mark.parametrize("layer", [0, 1])
 def test_the_columns_of_a_model_account_for_its_states(backend, layer):
     model, ids = make_model(backend, num_layers=2).eval(), torch.randint(7, (9,))
-    columns = gate_trace.trace(model, ids, "x" * 9, layer).columns
+    columns = gate_trace.trace_gates(model, ids, "x" * 9, layer).columns
     outputs, (_, C) = model.hidden_states(ids[None])
     torch.testing.assert_close(columns["H"], outputs[layer][:, 0])
     torch.testing.assert_close(columns["C"][-1], C[layer, 0])
@@ -100,4 +100,4 @@ def test_options_without_a_model_are_refused(command):
 
 def test_a_gru_has_no_such_gates():
     with pytest.raises(ValueError, match="this model's cell is gru"):
-        gate_trace.trace(make_model("nn", cell="gru"), torch.zeros(2, dtype=torch.int64), "ab", 0)
+        gate_trace.trace_gates(make_model("nn", cell="gru"), torch.zeros(2, dtype=torch.int64), "ab", 0)

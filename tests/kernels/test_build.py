@@ -12,7 +12,7 @@ import torch
 from helpers.command_line import ROOT
 
 from lstmlm.inspection.equality import relative_difference
-from lstmlm.kernels.build import NoCompiler, build, find_compiler
+from lstmlm.kernels.build import NoCompiler, build_library, find_compiler
 from lstmlm.layers import fused_native
 from lstmlm.layers.fused import FusedLSTM
 
@@ -30,8 +30,8 @@ def compiler():
 @pytest.fixture
 def asked_anew(monkeypatch, caplog):
     """As in a new process: no library was looked for, and nothing was said."""
-    monkeypatch.setattr(fused_native, "library", functools.cache(fused_native.library.__wrapped__))
-    monkeypatch.setattr(fused_native, "say_without", functools.cache(fused_native.say_without.__wrapped__))
+    monkeypatch.setattr(fused_native, "load_library", functools.cache(fused_native.load_library.__wrapped__))
+    monkeypatch.setattr(fused_native, "log_reason", functools.cache(fused_native.log_reason.__wrapped__))
     caplog.set_level(logging.INFO, "lstmlm")
 
 
@@ -50,7 +50,7 @@ def layer_of(dtype=torch.float32):
 @pytest.fixture
 def in_pytorch(monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(fused_native, "takes", lambda W: False)
+        patch.setattr(fused_native, "can_run", lambda W: False)
         return layer_of()
 
 
@@ -78,16 +78,16 @@ print(ctypes.CDLL(build(pathlib.Path({str(source)!r}), pathlib.Path({str(tmp_pat
         process.stdin.write("go\n")
         process.stdin.flush()
     assert [process.communicate(timeout=120)[0] for process in both] == ["42\n"] * 2
-    assert list((tmp_path / "cache").iterdir()) == [build(source, tmp_path / "cache")]
+    assert list((tmp_path / "cache").iterdir()) == [build_library(source, tmp_path / "cache")]
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "one bit"])
 def test_a_damaged_library_is_built_again_and_never_loaded(source, tmp_path, damage):
-    made = build(source, tmp_path / "cache")
+    made = build_library(source, tmp_path / "cache")
     good = made.read_bytes()
     flipped = good[:99] + bytes([good[99] ^ 1]) + good[100:]
     made.write_bytes({"cut": good[: len(good) // 2], "empty": b"", "one bit": flipped}[damage])
-    assert build(source, tmp_path / "cache") == made and made.read_bytes() == good
+    assert build_library(source, tmp_path / "cache") == made and made.read_bytes() == good
     assert list((tmp_path / "cache").iterdir()) == [made]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.autograd import gradcheck
 
 from lstmlm.inspection.equality import relative_difference
-from lstmlm.kernels.build import NoCompiler, build, find_compiler
+from lstmlm.kernels.build import NoCompiler, build_library, find_compiler
 from lstmlm.layers import fused_native
 from lstmlm.layers.fused import FusedLayer, FusedLSTM
 from lstmlm.layers.loops import ScratchLSTM
@@ -47,7 +47,9 @@ def test_the_gradient_is_the_numerical_one(ids):
 def portable_kernel(tmp_path_factory):
     """The kernel without this processor's own instructions."""
     try:
-        return fused_native.load(build(fused_native.KERNEL, tmp_path_factory.mktemp("kernels"), native=False))
+        return fused_native.open_library(
+            build_library(fused_native.KERNEL, tmp_path_factory.mktemp("kernels"), native=False)
+        )
     except NoCompiler as error:
         pytest.skip(str(error))
 
@@ -59,11 +61,11 @@ def test_it_is_the_books_layer_at_any_size_and_the_same_bits_each_time(
     request, monkeypatch, T, B, D, H, kernel, threads
 ):
     if kernel == "PyTorch":
-        monkeypatch.setattr(fused_native, "takes", lambda W: False)
+        monkeypatch.setattr(fused_native, "can_run", lambda W: False)
     elif kernel == "portable C":
         portable = request.getfixturevalue("portable_kernel")
-        monkeypatch.setattr(fused_native, "library", lambda: portable)
-    elif fused_native.library() is None:
+        monkeypatch.setattr(fused_native, "load_library", lambda: portable)
+    elif fused_native.load_library() is None:
         pytest.skip("there is no C compiler")
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     scratch, fused = layers(D, H, torch.float32)
@@ -79,14 +81,14 @@ def test_it_is_the_books_layer_at_any_size_and_the_same_bits_each_time(
 
 
 def test_the_kernel_gives_the_same_bits_with_any_number_of_threads_and_way_of_sharing(monkeypatch):
-    if fused_native.library() is None:
+    if fused_native.load_library() is None:
         pytest.skip("there is no C compiler")
     T, B, D, H = 9, 60, 33, 100  # two strips of steps for the gradients of the weights
     fused, state, X = layers(D, H, torch.float32)[1], (torch.randn(B, H), torch.randn(B, H)), torch.randn(T, B, D)
     outcomes = []
     for threads, rows in ((1, 1), (2, 1), (2, 2), (3, 3), (3, 2)):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        monkeypatch.setattr(fused_native, "row_blocks", lambda B, H, threads, rows=rows: rows)
+        monkeypatch.setattr(fused_native, "choose_row_blocks", lambda B, H, threads, rows=rows: rows)
         fused.zero_grad()
         outcomes.append(outcome(fused, X, state))
     assert all(torch.equal(a, b) for other in outcomes[1:] for a, b in zip(other, outcomes[0], strict=True))
@@ -95,8 +97,8 @@ def test_the_kernel_gives_the_same_bits_with_any_number_of_threads_and_way_of_sh
 @pytest.mark.parametrize("kernel", ["C", "PyTorch"])
 def test_the_gradients_of_the_weights_are_the_same_where_nobody_asks_for_that_of_the_state(monkeypatch, kernel):
     if kernel == "PyTorch":
-        monkeypatch.setattr(fused_native, "takes", lambda W: False)
-    elif fused_native.library() is None:
+        monkeypatch.setattr(fused_native, "can_run", lambda W: False)
+    elif fused_native.load_library() is None:
         pytest.skip("there is no C compiler")
     fused, X = layers(7, 24, torch.float32)[1], torch.randint(7, (4, 3))
     state = [torch.randn(3, 24) for _ in "HC"]
@@ -117,16 +119,16 @@ def test_a_graph_that_is_kept_gives_the_same_gradient_again(dtype):
 def test_without_a_compiler_it_says_so_once_and_runs_in_pytorch(monkeypatch, caplog):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
-    fused_native.library.cache_clear()
-    fused_native.say_without.cache_clear()
+    fused_native.load_library.cache_clear()
+    fused_native.log_reason.cache_clear()
     try:
         with caplog.at_level(logging.INFO, "lstmlm"):
-            assert fused_native.library() is None and fused_native.library() is None
+            assert fused_native.load_library() is None and fused_native.load_library() is None
         assert [record.message for record in caplog.records] == [
             "backend=fused runs in PyTorch, without its kernel in C: no C compiler (cc, gcc, clang)"
         ]
     finally:
-        fused_native.library.cache_clear()
+        fused_native.load_library.cache_clear()
 
 
 def test_a_library_is_built_once_and_one_without_native_instructions_is_another(tmp_path):
@@ -134,9 +136,9 @@ def test_a_library_is_built_once_and_one_without_native_instructions_is_another(
         find_compiler()
     except NoCompiler:
         pytest.skip("there is no C compiler")
-    made = build(fused_native.KERNEL, tmp_path)
+    made = build_library(fused_native.KERNEL, tmp_path)
     written = made.stat().st_mtime_ns
-    assert build(fused_native.KERNEL, tmp_path) == made and made.stat().st_mtime_ns == written
-    portable = build(fused_native.KERNEL, tmp_path, native=False)
+    assert build_library(fused_native.KERNEL, tmp_path) == made and made.stat().st_mtime_ns == written
+    portable = build_library(fused_native.KERNEL, tmp_path, native=False)
     assert portable != made and {path.name for path in tmp_path.iterdir()} == {made.name, portable.name}
-    assert fused_native.load(portable)
+    assert fused_native.open_library(portable)

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from lstmlm.checkpoints import checkpoint
 from lstmlm.inspection.equality import relative_difference
 from lstmlm.layers.registry import BACKENDS
-from lstmlm.model.dropout import elementwise, locked
+from lstmlm.model.dropout import drop_elements, drop_locked
 from lstmlm.system.dotted import under
 from lstmlm.system.errors import BadInput
 from lstmlm.training import trainer
@@ -31,14 +31,14 @@ def training_model(backend: str = "scratch", **arguments):
 
 
 def test_a_locked_mask_is_the_same_at_all_steps_and_another_in_each_lane_and_window():
-    first, second = (locked(torch.ones(11, 3, 40), 0.5, generator) for generator in [seeded()] * 2)
+    first, second = (drop_locked(torch.ones(11, 3, 40), 0.5, generator) for generator in [seeded()] * 2)
     for window in (first, second):
         assert (window == window[0]).all()
         assert not torch.equal(window[0, 0], window[0, 1])
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("drop", [elementwise, locked])
+@pytest.mark.parametrize("drop", [drop_elements, drop_locked])
 def test_what_is_kept_is_scaled_so_that_the_mean_stays(drop):
     Y = drop(torch.full((4, 100, 400), 3.0), 0.3, seeded())
     assert Y.unique().tolist() == pytest.approx([0, 3 / 0.7])
@@ -161,17 +161,17 @@ def test_a_run_with_every_rate_goes_on_bit_for_bit(train, tmp_path, monkeypatch)
         assert train(*words, "train.save_every=3", "hydra.run.dir=run")[0] == 130
     assert train("resume=run")[0] == 0
     for name in ("best.safetensors", "last.safetensors"):
-        ours, whole = (checkpoint.load(tmp_path / run / name) for run in ("run", "whole"))
+        ours, whole = (checkpoint.load_checkpoint(tmp_path / run / name) for run in ("run", "whole"))
         assert all(torch.equal(ours.tensors[key], tensor) for key, tensor in whole.tensors.items())
         assert {key: ours.record["model"][key] for key in RATES} == RATES
 
 
 def test_a_checkpoint_from_before_these_rates_has_none(train, tmp_path):
     assert train(*SMALL_RUN, "train.max_steps=2", "hydra.run.dir=run")[0] == 0
-    loaded = checkpoint.load(tmp_path / "run" / "last.safetensors")
+    loaded = checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors")
     for name in RATES:
         del loaded.record["model"][name], loaded.record["config"]["model"][name]
-    checkpoint.save(tmp_path / "old.safetensors", loaded.tensors, loaded.record)
-    assert {checkpoint.load(tmp_path / "old.safetensors").record["model"][name] for name in RATES} == {0.0}
+    checkpoint.save_checkpoint(tmp_path / "old.safetensors", loaded.tensors, loaded.record)
+    assert {checkpoint.load_checkpoint(tmp_path / "old.safetensors").record["model"][name] for name in RATES} == {0.0}
     code, out, err = train("resume=old.safetensors", "train.max_steps=4", "hydra.run.dir=next")
     assert (code, err) == (0, "") and "going on from step 2" in out

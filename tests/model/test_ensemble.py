@@ -36,7 +36,7 @@ def test_dropout_is_off_while_an_ensemble_is_scored_and_on_again_after():
 
 
 TEXT = "the tide came in, and the tide went out again. " * 40
-TINY = ["model.num_hiddens=6", "train.max_steps=3", "train.floors=false", "data.num_steps=8", "sample.length=5"]
+TINY = ["model.num_hiddens=6", "train.max_steps=3", "train.baselines=false", "data.num_steps=8", "sample.length=5"]
 
 
 @pytest.fixture

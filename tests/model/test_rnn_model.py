@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers.forms import every_form, make_model
 
-from lstmlm.model.gates import gate_openings
+from lstmlm.model.gates import collect_gate_openings
 from lstmlm.model.initialization import initialize
 from lstmlm.model.rnn_model import RNNModel
 
@@ -55,7 +55,7 @@ def test_gate_openings_are_the_gates_of_the_equations(cell, backend):
     model, ids = make_model(backend, cell=cell, num_layers=2), torch.randint(7, (3, 6))
     outputs, _ = model.hidden_states(ids)
     book, X = model.book_weights(), torch.nn.functional.one_hot(ids.T, 7).double()
-    for k, gates in enumerate(gate_openings(model, ids)):
+    for k, gates in enumerate(collect_gate_openings(model, ids)):
         W = {name.removeprefix(f"layers.{k}."): tensor for name, tensor in book.items()}
         H = C = torch.zeros(3, 5, dtype=torch.float64)
         for t in range(6):

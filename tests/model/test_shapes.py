@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as functional
 from helpers.forms import every_form, make_model
 
-from lstmlm.model.shapes import num_params, training_memory
-from lstmlm.runs.announcement import in_words
+from lstmlm.model.shapes import count_params, estimate_training_memory
+from lstmlm.runs.announcement import format_duration
 
 
 def arguments(cell: str, **changed) -> dict:
@@ -22,7 +22,7 @@ def test_the_parameters_counted_are_those_trained(cell, backend, embedding_dim):
     numbers = {name: param.numel() for name, param in model.trained().items()}
     if cell == "gru" and backend == "nn":  # two thirds of its second bias are held at zero
         numbers |= {name: count // 3 for name, count in numbers.items() if "bias_hh" in name}
-    assert num_params(size) == sum(numbers.values())
+    assert count_params(size) == sum(numbers.values())
 
 
 @pytest.mark.parametrize(("weight_drop", "H", "B", "T"), [(0.0, 48, 8, 32), (0.5, 48, 8, 32), (0.5, 256, 4, 8)])
@@ -40,8 +40,8 @@ def test_the_memory_holds_what_a_step_keeps_and_is_no_more_than_a_few_times_that
         functional.cross_entropy(model(ids)[0], ids.T.flatten())
     weights = {param.untyped_storage().data_ptr() for param in model.parameters()}
     between = sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in weights)
-    needed = between + 4 * 4 * num_params(size)
-    assert needed < training_memory(size, B, T) < 4 * needed
+    needed = between + 4 * 4 * count_params(size)
+    assert needed < estimate_training_memory(size, B, T) < 4 * needed
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_the_memory_holds_what_a_step_keeps_and_is_no_more_than_a_few_times_that
     ],
 )
 def test_seconds_in_words(seconds, words):
-    assert in_words(seconds) == words
+    assert format_duration(seconds) == words

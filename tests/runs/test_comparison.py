@@ -9,7 +9,7 @@ import pytest
 from helpers.command_line import TINY, composed_config
 
 from lstmlm.settings.hydra_yaml import to_yaml
-from lstmlm.runs.comparison import differing, find_runs, grouped, label, ranked, read_run
+from lstmlm.runs.comparison import find_differing_settings, find_runs, group_seeds, format_label, rank_runs, read_run
 
 HASH, OTHER = "a" * 64, "b" * 64
 
@@ -102,7 +102,7 @@ def test_runs_that_differ_in_the_seed_alone_get_mean_and_spread(command, standin
 def test_a_seed_that_was_run_twice_counts_once(standing):
     for k, seed in enumerate((1, 1, 2)):
         made(standing / f"{k}", [2.0 + k], f"seed={seed}")
-    (group,) = grouped(ranked(map(read_run, find_runs([standing]))))
+    (group,) = group_seeds(rank_runs(map(read_run, find_runs([standing]))))
     assert [run.seed for run in group.runs] == [1, 2] and group.losses == [3.0, 4.0]
 
 
@@ -189,16 +189,16 @@ def test_settings_that_older_runs_did_not_have_are_known(standing):
     text = (old / "config.yaml").read_text()
     (old / "config.yaml").write_text(text.replace("  vocab: char\n", ""))
     made(standing / "new", [2.0])
-    runs = ranked(map(read_run, find_runs([standing])))
-    assert (old / "config.yaml").read_text() != text and differing(runs) == [] and len(grouped(runs)) == 1
+    runs = rank_runs(map(read_run, find_runs([standing])))
+    assert (old / "config.yaml").read_text() != text and find_differing_settings(runs) == [] and len(group_seeds(runs)) == 1
 
 
 def test_a_setting_goes_by_its_last_part_where_that_is_enough(standing):
     run = read_run(made(standing / "a", [2.0], "train.lr=0.5", "data.split=[0.8,0.1,0.1]"))
-    assert label(run, ["train.lr", "data.split"]) == "lr=0.5 split=[0.8,0.1,0.1]"
+    assert format_label(run, ["train.lr", "data.split"]) == "lr=0.5 split=[0.8,0.1,0.1]"
     long = read_run(made(standing / "b", [2.0], f"sample.prompt='{'to be ' * 50}'"))
-    assert label(long, ["sample.prompt"]) == "prompt=" + ("to be " * 7)[:37] + "..."
-    assert label(run, ["data.path", "sample.path"]).startswith("data.path=None sample.path=")
+    assert format_label(long, ["sample.prompt"]) == "prompt=" + ("to be " * 7)[:37] + "..."
+    assert format_label(run, ["data.path", "sample.path"]).startswith("data.path=None sample.path=")
 
 
 def test_a_picture_of_runs_without_a_curve_is_drawn_too(command, standing):

@@ -12,7 +12,7 @@ from lstmlm.runs import final_scores, assemble
 from lstmlm.training import trainer
 from lstmlm.evaluation.scoring import Score
 
-OFTEN = (*SMALL_RUN, "train.eval_every=4", "train.floors=false")
+OFTEN = (*SMALL_RUN, "train.eval_every=4", "train.baselines=false")
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_cpu_seconds_are_those_of_all_steps_before_and_after_a_resume_and_of_no_
     assert train(*short, "hydra.run.dir=a")[0] == 0
     interrupted_at(monkeypatch, 5)
     assert train(*short, "hydra.run.dir=b")[0] == 130
-    assert checkpoint.load(tmp_path / "b" / "last.safetensors").record["loop"]["cpu_seconds"] == 5
+    assert checkpoint.load_checkpoint(tmp_path / "b" / "last.safetensors").record["loop"]["cpu_seconds"] == 5
     now[0] = 1000.0  # of something else in between
     monkeypatch.setattr(assemble, "_cpu_started", 1000.0)
     assert train("resume=b")[0] == 0

@@ -14,7 +14,7 @@ from helpers.command_line import ROOT, SMALL_RUN, shell
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.training import trainer
-from lstmlm.system.durable import locked
+from lstmlm.system.durable import lock_directory
 
 # Torch and its fork server want one thread
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -90,7 +90,7 @@ def rows(directory):
 
 
 def same_tensors(a, b) -> bool:
-    one, other = checkpoint.load(a).tensors, checkpoint.load(b).tensors
+    one, other = checkpoint.load_checkpoint(a).tensors, checkpoint.load_checkpoint(b).tensors
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -140,7 +140,7 @@ def test_a_setting_that_makes_another_run_is_refused_by_name(train, stopped, ove
 
 
 def test_what_was_typed_before_may_be_typed_again(train, stopped):
-    code, _, err = train("resume=run", *SMALL_RUN, "train.log_every=5", "train.floors=false")
+    code, _, err = train("resume=run", *SMALL_RUN, "train.log_every=5", "train.baselines=false")
     assert (code, err) == (0, "")
 
 
@@ -198,7 +198,7 @@ def test_the_text_is_known_by_its_hash(train, tmp_path):
 
 
 def test_a_run_in_use_is_not_resumed(train, stopped):
-    with locked(stopped) as free:
+    with lock_directory(stopped) as free:
         assert free
         code, _, err = train("resume=run")
     assert code == 4 and err.startswith("error: run is in use by another run")
@@ -220,7 +220,7 @@ def test_a_run_killed_before_its_first_save_starts_again_in_its_directory(train,
 
 
 def test_a_second_ctrl_c_stops_at_once_and_leaves_the_last_good_file(train, tmp_path, monkeypatch):
-    save = checkpoint.save_last
+    save = checkpoint.save_last_checkpoint
 
     def interrupted(directory, tensors, record):
         if record["step"] == 30:
@@ -234,11 +234,11 @@ def test_a_second_ctrl_c_stops_at_once_and_leaves_the_last_good_file(train, tmp_
         if self.step == 30:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(checkpoint, "save_last", interrupted)
+    monkeypatch.setattr(checkpoint, "save_last_checkpoint", interrupted)
     monkeypatch.setattr(trainer.Trainer, "train_step", asked)
     code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
     assert (code, err) == (130, "stopped\n")
-    assert checkpoint.load(tmp_path / "run" / "last.safetensors").record["step"] == 20
+    assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["step"] == 20
 
 
 @pytest.mark.slow

@@ -15,12 +15,12 @@ from helpers.command_line import TINY
 import torch
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.runs.sweep import Outcome, Sweep, account
+from lstmlm.runs.sweep import Outcome, Sweep, format_outcomes
 
 
 @pytest.mark.parametrize("code", [130, 143])
 def test_a_sweep_that_was_stopped_says_how_to_go_on(code):
-    said = account([Outcome("job 0", "my sweep", 0), Outcome("job 1 (seed=2)", "my sweep", code)])
+    said = format_outcomes([Outcome("job 0", "my sweep", 0), Outcome("job 1 (seed=2)", "my sweep", code)])
     first, second = said.splitlines()
     assert first == (
         "sweep: 1 finished; stopped in job 1 (seed=2): "
@@ -49,7 +49,7 @@ def state_of_the_process() -> dict:
 
 
 def bits(directory) -> dict:
-    return {name: t.numpy().tobytes() for name, t in checkpoint.load(directory / "last.safetensors").tensors.items()}
+    return {name: t.numpy().tobytes() for name, t in checkpoint.load_checkpoint(directory / "last.safetensors").tensors.items()}
 
 
 def test_a_job_that_fails_is_named_and_stops_no_other_and_the_worst_code_is_kept(train, tmp_path):
@@ -118,7 +118,7 @@ def test_the_jobs_of_a_sweep_do_not_share_the_directory_of_a_run_that_they_go_on
     assert code == 2 and err.startswith("error: job 0 (train.max_steps=6): resume: run: the jobs of a sweep have ")
     assert bits(tmp_path / "run") == before
     assert train("resume=run/last.safetensors", *further)[0] == 0
-    steps = [checkpoint.load(path).record["step"] for path in sorted((tmp_path / "sweep").glob("*/last.safetensors"))]
+    steps = [checkpoint.load_checkpoint(path).record["step"] for path in sorted((tmp_path / "sweep").glob("*/last.safetensors"))]
     assert steps == [6, 8] and bits(tmp_path / "run") == before
 
 

@@ -9,14 +9,14 @@ import pytest
 from helpers.command_line import SMALL_RUN, composed_config
 
 from lstmlm.system.dotted import flatten
-from lstmlm.runs.verdict import NEXT, read_evaluations, verdict
+from lstmlm.runs.verdict import NEXT, read_evaluations, judge_run
 
 UNIGRAM = 2.9
 EVALUATIONS = range(1, 21)
 
 
-def decay(k: int, floor: float = 1.2, pace: float = 5.0) -> float:
-    return floor + 1.5 * math.exp(-k / pace)
+def decay(k: int, baseline: float = 1.2, pace: float = 5.0) -> float:
+    return baseline + 1.5 * math.exp(-k / pace)
 
 
 # The training and the validation loss at evaluation k, and what they mean
@@ -45,14 +45,14 @@ def config():
 @pytest.mark.parametrize("noise", [0.0, 0.002, 0.01])
 @pytest.mark.parametrize("kind", CURVES)
 def test_each_curve_is_seen_for_what_it_is(config, kind, noise):
-    assert verdict(rows_of(CURVES[kind], noise=noise), UNIGRAM, config, "runs/mine").kind == kind
+    assert judge_run(rows_of(CURVES[kind], noise=noise), UNIGRAM, config, "runs/mine").kind == kind
 
 
 def test_the_step_named_is_where_the_validation_loss_was_lowest(config):
-    said = verdict(rows_of(CURVES["overfits"]), UNIGRAM, config, "runs/mine").sentence
+    said = judge_run(rows_of(CURVES["overfits"]), UNIGRAM, config, "runs/mine").sentence
     lowest = min(rows_of(CURVES["overfits"]), key=lambda row: row["loss/val"])
     assert said.startswith(f"overfits since step {lowest['step']:,}: ")
-    assert "diverged since step 800: " in verdict(rows_of(CURVES["diverged"]), UNIGRAM, config, "x").sentence
+    assert "diverged since step 800: " in judge_run(rows_of(CURVES["diverged"]), UNIGRAM, config, "x").sentence
 
 
 @pytest.mark.parametrize("kind", ["falling", "gap", "level"])
@@ -61,14 +61,14 @@ def test_one_odd_evaluation_does_not_decide(config, kind, at):
     for odd in (-0.3, 0.25):
         rows = rows_of(CURVES[kind])
         rows[at] = {**rows[at], "loss/val": rows[at]["loss/val"] + odd}
-        assert verdict(rows, UNIGRAM, config, "runs/mine").kind == kind
+        assert judge_run(rows, UNIGRAM, config, "runs/mine").kind == kind
 
 
 def test_one_evaluation_is_no_curve_and_two_are_a_short_one(config):
-    assert verdict(rows_of(CURVES["falling"], 1), UNIGRAM, config, "x").kind == "short"
-    assert verdict(rows_of(CURVES["falling"], 2), UNIGRAM, config, "x").kind == "falling"
+    assert judge_run(rows_of(CURVES["falling"], 1), UNIGRAM, config, "x").kind == "short"
+    assert judge_run(rows_of(CURVES["falling"], 2), UNIGRAM, config, "x").kind == "falling"
     rising = [{"step": k, "loss/train": 1.5 - k / 9, "loss/val": 1.5 + k / 9} for k in (1, 2)]
-    assert verdict(rising, UNIGRAM, config, "x").kind == "overfits"
+    assert judge_run(rising, UNIGRAM, config, "x").kind == "overfits"
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", float("nan"), float("inf")])
@@ -76,17 +76,17 @@ def test_one_evaluation_is_no_curve_and_two_are_a_short_one(config):
 def test_a_loss_that_is_no_number_at_the_end_is_divergence_and_before_it_is_passed_over(config, key, value):
     rows = rows_of(CURVES["falling"])
     rows[0] = {**rows[0], key: value}
-    assert verdict(rows, UNIGRAM, config, "x").kind == "falling"
+    assert judge_run(rows, UNIGRAM, config, "x").kind == "falling"
     rows[-1] = {**rows[-1], key: value}
-    assert verdict(rows, UNIGRAM, config, "x").kind == "diverged"
-    assert verdict(rows[-1:], UNIGRAM, config, "x").kind == "diverged"
+    assert judge_run(rows, UNIGRAM, config, "x").kind == "diverged"
+    assert judge_run(rows[-1:], UNIGRAM, config, "x").kind == "diverged"
 
 
 def changes(kind: str, *overrides: str) -> dict:
     """What the next command would change of the settings, read as the command line reads it."""
     before = composed_config(*overrides)
     rows = rows_of(CURVES.get(kind, CURVES["falling"]), 1 if kind == "short" else 20)
-    words = shlex.split(verdict(rows, UNIGRAM, before, "runs/it's mine").command)
+    words = shlex.split(judge_run(rows, UNIGRAM, before, "runs/it's mine").command)
     assert words[:3] == ["python", "-m", "lstmlm"]
     if words[4:5] == ["resume=runs/it's mine"]:
         words[4:5] = overrides
@@ -119,7 +119,7 @@ def test_a_real_run_has_a_verdict_and_goes_on_by_the_command_given(train):
     assert train(*SMALL_RUN, "backend=nn", "hydra.run.dir=run")[0] == 0
     rows = read_evaluations(Path("run/metrics.jsonl"))
     assert [row["step"] for row in rows] == [20, 40]
-    said = verdict(rows, UNIGRAM, composed_config(*SMALL_RUN, "backend=nn"), "run")
+    said = judge_run(rows, UNIGRAM, composed_config(*SMALL_RUN, "backend=nn"), "run")
     assert said.kind == "falling" and "still falling: by" in said.sentence
     code, out, _ = train(*shlex.split(said.command)[4:])
     assert code == 0 and "going on from step 40" in out

@@ -40,7 +40,7 @@ def test_choices_are_what_the_rooms_know():
 
 def test_every_setting_is_checked_by_choice_bound_or_type():
     by_type = {"resume", "data.name", "data.path", "data.val_path", "data.test_path", "data.split", "data.encoding"}
-    by_type |= {"sample.prompt", "train.book_report", "train.floors"}
+    by_type |= {"sample.prompt", "train.book_report", "train.baselines"}
     assert set(option_names()) == set(CHOICES) | set(BOUNDS) | by_type
 
 

@@ -7,7 +7,7 @@ import pytest
 from helpers.command_line import ROOT, SMALL_RUN, shell
 
 from lstmlm.system import errors
-from lstmlm.system.durable import locked
+from lstmlm.system.durable import lock_directory
 
 ASCII = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
 
@@ -103,7 +103,7 @@ def test_a_directory_with_a_checkpoint_is_refused_and_untouched(train, tmp_path)
 
 def test_a_directory_in_use_is_refused(train, tmp_path):
     (tmp_path / "run").mkdir()
-    with locked(tmp_path / "run") as free:
+    with lock_directory(tmp_path / "run") as free:
         assert free
         code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
     assert code == 4 and re.fullmatch(r"error: run is in use by another run: .*\n", err)
@@ -217,4 +217,4 @@ def test_a_terminal_gets_escapes_and_a_pipe_gets_the_text(train, command, tmp_pa
 def test_hydra_full_error_shows_the_traceback_of_a_bug(monkeypatch):
     monkeypatch.setattr(errors, "SHOW_TRACEBACKS", True)
     with pytest.raises(ZeroDivisionError):
-        errors.exit_code_of(lambda: 1 / 0)
+        errors.run_to_exit_code(lambda: 1 / 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.runs.resume import newest_good
+from lstmlm.runs.resume import load_newest_good
 from lstmlm.system import durable
 
 
@@ -69,12 +69,12 @@ class Disk:
 def test_a_power_cut_leaves_a_good_checkpoint_at_least_as_new_as_the_last_acknowledged(
     run_directory, tmp_path, monkeypatch, careless
 ):
-    loaded = checkpoint.load(run_directory / "last.safetensors")
+    loaded = checkpoint.load_checkpoint(run_directory / "last.safetensors")
     disk, acknowledged = Disk(monkeypatch), {}
     run = tmp_path / "run"
     run.mkdir()
     for step in (1, 2, 3):
-        checkpoint.save_last(run, loaded.tensors, loaded.record | {"step": step})
+        checkpoint.save_last_checkpoint(run, loaded.tensors, loaded.record | {"step": step})
         acknowledged[len(disk.asked)] = step
     if careless:  # the test must notice a protocol that forgets
         disk.asked = [request for request in disk.asked if request[0] != "fsync"]
@@ -89,7 +89,7 @@ def test_a_power_cut_leaves_a_good_checkpoint_at_least_as_new_as_the_last_acknow
         promised = max((step for when, step in acknowledged.items() if when <= cut), default=0)
         if files and (promised or careless):
             try:
-                lost += newest_good(place).record["step"] < promised
+                lost += load_newest_good(place).record["step"] < promised
             except ValueError:
                 lost += 1
     assert states > 20

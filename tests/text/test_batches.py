@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lstmlm.system.errors import BadInput
-from lstmlm.text.batches import RandomWindows, SequentialStreams, fitting_batch_size
+from lstmlm.text.batches import RandomWindows, SequentialStreams, fit_batch_size
 
 
 def epoch(streams, seed=0):
@@ -55,8 +55,8 @@ def test_the_books_run_has_eight_batches():
 
 
 def test_a_short_text_shrinks_the_batch_or_says_what_is_too_small():
-    assert fitting_batch_size(32 * 35 + 1, 32, 35) == 32
-    assert fitting_batch_size(32 * 35, 32, 35) == 31
-    assert fitting_batch_size(36, 32, 35) == 1
+    assert fit_batch_size(32 * 35 + 1, 32, 35) == 32
+    assert fit_batch_size(32 * 35, 32, 35) == 31
+    assert fit_batch_size(36, 32, 35) == 1
     with pytest.raises(BadInput, match=r"data\.num_steps: the training text has 35 characters.*at least 36"):
-        fitting_batch_size(35, 32, 35)
+        fit_batch_size(35, 32, 35)

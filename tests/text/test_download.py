@@ -461,14 +461,14 @@ def test_a_text_put_there_by_hand_is_used_if_its_size_is_right(cache, monkeypatc
     cache.mkdir()
     (cache / "text8").write_bytes(b"PK an archive")
     with pytest.raises(BadInput, match=r"data=text8: .* has 13 bytes, not 100,000,000: get it from .*unzipped"):
-        published.find("text8")
+        published.find_text("text8")
     (cache / "ptb.char.train.txt").write_bytes(b"a e r")
-    assert published.find("ptb_char") == cache / "ptb.char.train.txt"
+    assert published.find_text("ptb_char") == cache / "ptb.char.train.txt"
     with open(cache / "text8", "wb") as file:
         file.truncate(100_000_000)
-    assert published.find("text8") == cache / "text8"
+    assert published.find_text("text8") == cache / "text8"
 
 
 def test_a_name_without_a_text_is_refused():
     with pytest.raises(BadInput, match=r"data\.name: no such text: '\.\./x'"):
-        published.find("../x")
+        published.find_text("../x")

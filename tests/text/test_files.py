@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lstmlm.system.errors import BadInput
 from lstmlm.text import files
-from lstmlm.text.decoding import Decoder, last_boundary
-from lstmlm.text.files import files_of, fingerprint, raw_pieces
+from lstmlm.text.decoding import Decoder, find_last_boundary
+from lstmlm.text.files import hash_files, list_files, read_pieces
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def names(files, folder):
 
 
 def test_a_folder_is_all_its_files_in_order_and_a_pattern_those_that_match(folder):
-    assert names(files_of(folder, "x"), folder) == ["a.txt", "b.txt", "d[1].txt", "deep/c.txt", "e.txt.gz"]
-    assert names(files_of(f"{folder}/*.txt", "x"), folder) == ["a.txt", "b.txt", "d[1].txt"]
-    assert names(files_of(f"{folder}/**/c*", "x"), folder) == ["deep/c.txt"]
-    assert names(files_of(folder / "d[1].txt", "x"), folder) == ["d[1].txt"]
+    assert names(list_files(folder, "x"), folder) == ["a.txt", "b.txt", "d[1].txt", "deep/c.txt", "e.txt.gz"]
+    assert names(list_files(f"{folder}/*.txt", "x"), folder) == ["a.txt", "b.txt", "d[1].txt"]
+    assert names(list_files(f"{folder}/**/c*", "x"), folder) == ["deep/c.txt"]
+    assert names(list_files(folder / "d[1].txt", "x"), folder) == ["d[1].txt"]
 
 
 def test_what_is_no_file_is_named(folder):
@@ -41,22 +41,22 @@ def test_what_is_no_file_is_named(folder):
     (folder / "empty").mkdir()
     for path, complaint in (("nothere", "no such file"), ("no*pe", "no such file"), ("empty", "holds no files")):
         with pytest.raises(BadInput, match=f"^data.path: .*{complaint}"):
-            files_of(folder / path, "data.path")
+            list_files(folder / path, "data.path")
     with pytest.raises(BadInput, match="not a regular file"):
-        files_of(folder / "pipe", "data.path")
-    assert "pipe" not in names(files_of(folder, "x"), folder)
+        list_files(folder / "pipe", "data.path")
+    assert "pipe" not in names(list_files(folder, "x"), folder)
 
 
 def test_a_gzipped_file_is_what_is_in_it(folder):
-    assert b"".join(raw_pieces(folder / "e.txt.gz")) == b"e" * 100
-    assert fingerprint([folder / "a.txt", folder / "e.txt.gz"]) == (
+    assert b"".join(read_pieces(folder / "e.txt.gz")) == b"e" * 100
+    assert hash_files([folder / "a.txt", folder / "e.txt.gz"]) == (
         hashlib.sha256(b"a.txt" + b"e" * 100).hexdigest(),
         105,
     )
     for damage in (lambda data: data[:-9], lambda data: b"xx" + data[2:], lambda data: data[:12] + b"xxx" + data[15:]):
         (folder / "bad.gz").write_bytes(damage((folder / "e.txt.gz").read_bytes()))
         with pytest.raises(BadInput, match="not a whole gzip file"):
-            b"".join(raw_pieces(folder / "bad.gz"))
+            b"".join(read_pieces(folder / "bad.gz"))
 
 
 @given(st.text(), st.sampled_from(["utf-8", "utf-16", "utf-32"]), st.integers(0, 1000))
@@ -81,7 +81,7 @@ def test_normalized_in_pieces_is_normalized_whole(text, size):
     data = text.encode()
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     assert "".join(Decoder("utf-8", "nfc").text("x", pieces)) == unicodedata.normalize("NFC", text)
-    at = last_boundary(text)
+    at = find_last_boundary(text)
     halves = (unicodedata.normalize("NFC", part) for part in (text[:at], text[at:]))
     assert "".join(halves) == unicodedata.normalize("NFC", text)
 
@@ -89,4 +89,4 @@ def test_normalized_in_pieces_is_normalized_whole(text, size):
 def test_a_folder_without_end_is_refused(folder, monkeypatch):
     monkeypatch.setattr(files, "MAX_FILES", 3)
     with pytest.raises(BadInput, match="more than 3 files"):
-        files_of(folder, "data.path")
+        list_files(folder, "data.path")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmlm.system.errors import BadInput
-from lstmlm.text.split import NAMED, SPLITS, split_at_files, split_of
+from lstmlm.text.split import NAMED, SPLITS, make_split, split_at_files
 
 SHAKESPEARE = 1_115_394  # characters
 
@@ -17,7 +17,7 @@ specs = fractions | st.sampled_from(sorted(NAMED))
 
 @given(st.integers(5000, 30_000), specs, st.none() | st.integers(2, 400))
 def test_the_parts_share_no_character(length, spec, max_tokens):
-    split = split_of(length, spec, max_tokens)
+    split = make_split(length, spec, max_tokens)
     parts = {which: [k for start, end in split.pieces[which] for k in range(start, end)] for which in SPLITS}
     every = sorted(itertools.chain.from_iterable(parts.values()))
     assert len(set(every)) == len(every) and (not every or (every[0] >= 0 and every[-1] < length))
@@ -27,39 +27,39 @@ def test_the_parts_share_no_character(length, spec, max_tokens):
 
 
 def test_fractions_that_sum_to_one_leave_nothing_out():
-    assert split_of(1000, [0.8, 0.1, 0.1]).pieces == {"train": [(0, 800)], "val": [(800, 900)], "test": [(900, 1000)]}
+    assert make_split(1000, [0.8, 0.1, 0.1]).pieces == {"train": [(0, 800)], "val": [(800, 900)], "test": [(900, 1000)]}
 
 
 def test_max_tokens_cuts_the_training_part_only():
-    cut = split_of(1000, [0.8, 0.1, 0.1], 100)
+    cut = make_split(1000, [0.8, 0.1, 0.1], 100)
     assert cut.pieces == {"train": [(0, 100)], "val": [(800, 900)], "test": [(900, 1000)]}
     assert cut.name == "0.8/0.1/0.1, max_tokens 100"
 
 
 def test_a_split_may_do_without_a_test_part():
-    split = split_of(100, [[0, 90], [90, 100], [100, 100]])
+    split = make_split(100, [[0, 90], [90, 100], [100, 100]])
     assert split.pieces["test"] == [(100, 100)] and split.lengths("test") == []
 
 
 def test_nanogpt_is_the_first_nine_tenths_and_the_last():
-    split = split_of(SHAKESPEARE, "nanogpt")
+    split = make_split(SHAKESPEARE, "nanogpt")
     assert split.pieces == {"train": [(0, 1_003_854)], "val": [(1_003_854, SHAKESPEARE)], "test": []}
 
 
 def test_torchrnn_is_eight_tenths_one_and_one():
-    split = split_of(SHAKESPEARE, "torchrnn")
+    split = make_split(SHAKESPEARE, "torchrnn")
     assert [split.size(which) for which in SPLITS] == [892_316, 111_539, 111_539]
     assert split.pieces["val"][0][0] == 892_316
 
 
 def test_charrnn_is_the_end_of_each_of_fifty_rows():
-    split = split_of(SHAKESPEARE, "charrnn")
+    split = make_split(SHAKESPEARE, "charrnn")
     assert len(split.pieces["train"]) == len(split.pieces["val"]) == 50 and split.pieces["test"] == []
     assert set(split.lengths("train")) == {423 * 50} and set(split.lengths("val")) == {23 * 50}
     for (start, cut), (begin, end), row in zip(split.pieces["train"], split.pieces["val"], range(50), strict=True):
         assert start == row * 446 * 50 and cut == begin and end == start + 446 * 50
     with pytest.raises(BadInput, match="charrnn needs 5,000 characters"):
-        split_of(4999, "charrnn")
+        make_split(4999, "charrnn")
 
 
 def test_files_of_their_own_are_whole_parts():
@@ -83,4 +83,4 @@ def test_files_of_their_own_are_whole_parts():
 )
 def test_a_split_that_cannot_be_is_refused(spec, complaint):
     with pytest.raises(BadInput, match=complaint):
-        split_of(100, spec)
+        make_split(100, spec)

@@ -41,7 +41,7 @@ def test_a_run_in_parts_is_the_run(train, tmp_path):
     still = (*SMALL_RUN, "train.max_steps=10", "model.dropout=0")
     for parts in (1, 4):
         assert train(*still, f"train.micro_batches={parts}", f"hydra.run.dir={parts}")[0] == 0
-    one, four = (checkpoint.load(tmp_path / name / "last.safetensors") for name in "14")
+    one, four = (checkpoint.load_checkpoint(tmp_path / name / "last.safetensors") for name in "14")
     assert one.tensors.keys() == four.tensors.keys()
     for name, tensor in one.weights.items():
         assert relative_difference(four.weights[name], tensor) < 1e-3, name
@@ -62,7 +62,7 @@ def test_bfloat16_is_near_and_what_comes_of_it_is_float32(cell, backend, num_lay
 
 
 def test_bfloat16_is_around_the_fused_layer_without_its_kernel_too(monkeypatch):
-    monkeypatch.setattr("lstmlm.layers.fused_native.takes", lambda W: False)
+    monkeypatch.setattr("lstmlm.layers.fused_native.can_run", lambda W: False)
     test_bfloat16_is_near_and_what_comes_of_it_is_float32("lstm", "fused", 2, 3)
 
 
@@ -71,7 +71,7 @@ def test_a_run_in_bfloat16_learns_says_that_it_is_slower_here_and_keeps_float32(
     words = (*SMALL_RUN, "train.max_steps=20", "train.lr=0.03", "train.precision=bf16", "device=cpu")
     code, out, err = train(*words, f"backend={backend}", "hydra.run.dir=run")
     assert (code, err) == (0, "") and "train.precision=bf16 is slower than float32 on a CPU" in out
-    last = checkpoint.load(tmp_path / "run" / "last.safetensors")
+    last = checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors")
     assert {tensor.dtype for name, tensor in last.tensors.items() if tensor.is_floating_point()} == {torch.float32}
     assert last.record["metrics"]["ppl/val"] < 30
 

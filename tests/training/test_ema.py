@@ -72,7 +72,7 @@ def averaged_run(train, tmp_path):
 
 
 def test_the_file_holds_it_in_the_shapes_of_the_weights_and_not_among_them(averaged_run):
-    loaded = checkpoint.load(averaged_run / "last.safetensors")
+    loaded = checkpoint.load_checkpoint(averaged_run / "last.safetensors")
     averaged = loaded.averaged().weights
     assert {n: t.shape for n, t in averaged.items()} == {n: t.shape for n, t in loaded.weights.items()}
     assert not any(name.startswith("ema.") for name in loaded.weights)
@@ -100,7 +100,7 @@ def test_without_one_the_option_is_refused_in_one_line(run_directory, command):
 
 
 def test_a_file_whose_settings_and_average_disagree_is_refused(averaged_run, command):
-    loaded = checkpoint.load(averaged_run / "last.safetensors")
+    loaded = checkpoint.load_checkpoint(averaged_run / "last.safetensors")
     one_less = {name: tensor for name, tensor in loaded.tensors.items() if name != "ema.layers.0.W_hf"}
     misshapen = loaded.tensors | {"ema.b_q": torch.zeros(5)}
     infinite = loaded.tensors | {"ema.b_q": torch.full_like(loaded.tensors["ema.b_q"], float("inf"))}
@@ -113,6 +113,6 @@ def test_a_file_whose_settings_and_average_disagree_is_refused(averaged_run, com
         (loaded.tensors, without),
     ]
     for tensors, record in cases:
-        checkpoint.save(averaged_run / "odd.safetensors", tensors, record)
+        checkpoint.save_checkpoint(averaged_run / "odd.safetensors", tensors, record)
         code, _, err = command("evaluate", str(averaged_run / "odd.safetensors"))
         assert code == 2 and "ema." in err and err.count("\n") == 1

@@ -11,7 +11,7 @@ from helpers.forms import make_model
 
 from lstmlm.system.errors import BadInput
 from lstmlm.text.batches import RandomWindows, SequentialStreams
-from lstmlm.training.lr_range_test import HIGHEST, LOWEST, RangeTest, range_test, smooth
+from lstmlm.training.lr_range_test import HIGHEST, LOWEST, RangeTest, run_range_test, smooth
 from lstmlm.training.optim import build_optimizer
 from lstmlm.training.plan import Recipe
 
@@ -24,7 +24,7 @@ RECIPE = Recipe(1.0, "constant", 0.0, grad_clip=1.0, ema=None, micro_batches=1, 
 def run_test(name: str = "adamw", kind=SequentialStreams, ids=IDS, steps: int = 100) -> RangeTest:
     model = make_model("nn", torch.float32, num_hiddens=16)
     optimizer = build_optimizer(model, name, 1.0, 0.0)
-    return range_test(model, optimizer, kind(ids, 4, 8), torch.Generator().manual_seed(0), RECIPE, steps)
+    return run_range_test(model, optimizer, kind(ids, 4, 8), torch.Generator().manual_seed(0), RECIPE, steps)
 
 
 def test_the_rate_halfway_between_fastest_fall_and_lowest_loss_is_proposed():

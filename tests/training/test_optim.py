@@ -6,26 +6,26 @@ import pytest
 import torch
 from helpers.forms import every_form, make_model
 
-from lstmlm.training.optim import build_optimizer, grad_clipping, lr_factor
+from lstmlm.training.optim import build_optimizer, compute_lr_factor, grad_clipping
 from lstmlm.training.plan import Limits
 
 
 def test_warm_up_rises_and_cosine_falls_to_zero():
-    at = lambda progress: lr_factor(progress, "cosine", 0.1)  # noqa: E731
+    at = lambda progress: compute_lr_factor(progress, "cosine", 0.1)  # noqa: E731
     assert at(0) == 0 and at(0.05) == pytest.approx(0.5) and at(0.1) == 1
     assert at(0.55) == pytest.approx(0.5) and at(1) == pytest.approx(0)
     assert all(at(k / 100) >= at((k + 1) / 100) for k in range(10, 100))
 
 
 def test_warm_up_rises_and_linear_falls_straight_to_zero():
-    at = lambda progress: lr_factor(progress, "linear", 0.2)  # noqa: E731
+    at = lambda progress: compute_lr_factor(progress, "linear", 0.2)  # noqa: E731
     assert at(0) == 0 and at(0.1) == pytest.approx(0.5) and at(0.2) == 1
     assert [at(0.2 + 0.8 * k / 4) for k in range(5)] == pytest.approx([1, 0.75, 0.5, 0.25, 0])
     assert at(1) == at(1.1) == 0
 
 
 def test_constant_stays():
-    assert {lr_factor(k / 10, "constant", 0.0) for k in range(11)} == {1.0}
+    assert {compute_lr_factor(k / 10, "constant", 0.0) for k in range(11)} == {1.0}
 
 
 def parameters(*gradients):

@@ -12,7 +12,7 @@ from lstmlm.checkpoints import checkpoint
 from lstmlm.runs import assemble
 from lstmlm.system import machine
 from lstmlm.training import thread_tuning
-from lstmlm.training.thread_tuning import fewest_worth_it, thread_counts, times_by_threads
+from lstmlm.training.thread_tuning import choose_fewest_threads, list_thread_counts, measure_in_turns
 
 TIMES = {1: 0.015, 2: 0.01, 4: 0.02, 8: 5.0}
 
@@ -35,7 +35,7 @@ def eight_cores(monkeypatch):
 
 
 def tensors(directory) -> dict[str, torch.Tensor]:
-    return checkpoint.load(directory / "last.safetensors").tensors
+    return checkpoint.load_checkpoint(directory / "last.safetensors").tensors
 
 
 def test_the_run_is_that_with_the_number_chosen_which_settings_and_checkpoint_keep(train, tmp_path, eight_cores):
@@ -45,7 +45,7 @@ def test_the_run_is_that_with_the_number_chosen_which_settings_and_checkpoint_ke
     assert out.count(f"threads: 2, a step takes {taken}; for the same bits again: threads=2\n") == 1
     assert not re.search(r"to try: .*threads", out)  # a new run chooses anew
     assert yaml.safe_load((tmp_path / "auto" / "config.yaml").read_text())["threads"] == 2
-    assert checkpoint.load(tmp_path / "auto" / "best.safetensors").record["config"]["threads"] == 2
+    assert checkpoint.load_checkpoint(tmp_path / "auto" / "best.safetensors").record["config"]["threads"] == 2
     code, out, _ = train(*SMALL, "hydra.run.dir=fixed", "threads=2")
     assert code == 0 and "a step takes" not in out
     ours, theirs = tensors(tmp_path / "auto"), tensors(tmp_path / "fixed")
@@ -58,40 +58,40 @@ def test_a_resumed_run_keeps_its_number_and_does_not_choose_again(train, tmp_pat
     monkeypatch.setattr(assemble, "announce_threads", lambda *_: pytest.fail("chosen again"))
     code, out, _ = train("resume=run", "train.max_steps=8", *typed)
     assert code == 0 and "not bit for bit" not in out and eight_cores[-1] == 2
-    assert checkpoint.load(tmp_path / "run" / "last.safetensors").record["config"]["threads"] == 2
+    assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["config"]["threads"] == 2
 
 
 def test_a_core_that_gains_less_than_a_tenth_is_left_alone():
-    assert fewest_worth_it({1: 1.0, 2: 0.92}) == 1
-    assert fewest_worth_it({1: 1.0, 2: 0.8}) == 2
-    assert fewest_worth_it({1: 1.0, 2: 8.0}) == 1
-    assert fewest_worth_it({1: 1.0, 2: 0.60, 4: 0.35, 8: 0.32, 16: 0.40}) == 4
+    assert choose_fewest_threads({1: 1.0, 2: 0.92}) == 1
+    assert choose_fewest_threads({1: 1.0, 2: 0.8}) == 2
+    assert choose_fewest_threads({1: 1.0, 2: 8.0}) == 1
+    assert choose_fewest_threads({1: 1.0, 2: 0.60, 4: 0.35, 8: 0.32, 16: 0.40}) == 4
 
 
 def test_powers_of_two_and_all_cores_are_tried():
-    assert [thread_counts(n) for n in (1, 2, 3, 8, 12)] == [[1], [1, 2], [1, 2, 3], [1, 2, 4, 8], [1, 2, 4, 8, 12]]
+    assert [list_thread_counts(n) for n in (1, 2, 3, 8, 12)] == [[1], [1, 2], [1, 2, 3], [1, 2, 4, 8], [1, 2, 4, 8, 12]]
 
 
 def test_a_burst_of_other_load_does_not_decide():
     calls = iter(range(100))
-    times = times_by_threads(lambda threads: 0.01 / threads * (9 if next(calls) < 12 else 1), [1, 2])
+    times = measure_in_turns(lambda threads: 0.01 / threads * (9 if next(calls) < 12 else 1), [1, 2])
     assert times == {1: 0.01, 2: 0.005}
 
 
 def test_slow_steps_are_few(monkeypatch):
     seconds, made = iter(range(0, 1000, 5)), []
     monkeypatch.setattr(thread_tuning.time, "perf_counter", lambda: next(seconds))
-    times = times_by_threads(lambda threads: made.append(threads) or 5.0 / threads, [1, 2, 4])
+    times = measure_in_turns(lambda threads: made.append(threads) or 5.0 / threads, [1, 2, 4])
     assert times == {1: 5.0, 2: 2.5, 4: 1.25} and made == [1, 2, 4]
 
 
 def test_no_more_threads_than_the_environment_allows(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS")
-    cores = machine.cores()
+    cores = machine.count_cores()
     assert cores >= 1
     for words, expected in (("1", 1), ("1,2", 1), ("4096", cores), ("0", cores), ("many", cores), ("", cores)):
         monkeypatch.setenv("OMP_NUM_THREADS", words)
-        assert machine.cores() == expected
+        assert machine.count_cores() == expected
 
 
 @pytest.mark.parametrize(

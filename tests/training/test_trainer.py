@@ -31,8 +31,8 @@ def test_a_run_leaves_three_checkpoints_settings_log_metrics_and_curves(run_dire
     names = {path.name.split(".")[0] for path in run_directory.iterdir()}
     assert {"best", "last", "previous", "config", "train", "metrics", "events"} <= names
     assert not list(run_directory.glob("*.tmp"))
-    assert checkpoint.load(run_directory / "last.safetensors").record["step"] == 40
-    assert checkpoint.load(run_directory / "previous.safetensors").record["step"] == 20
+    assert checkpoint.load_checkpoint(run_directory / "last.safetensors").record["step"] == 40
+    assert checkpoint.load_checkpoint(run_directory / "previous.safetensors").record["step"] == 20
 
 
 def test_metrics_have_a_row_for_each_evaluation_and_end_with_the_final_figures(run_directory):
@@ -82,14 +82,14 @@ def test_best_is_the_lowest_validation_loss_not_the_last(train, tmp_path):
     *evaluations, final = rows(tmp_path / "run")
     best = min(evaluations, key=lambda row: row["loss/val"])
     assert final["best_step"] == best["step"]
-    record = checkpoint.load(tmp_path / "run" / "best.safetensors").record
+    record = checkpoint.load_checkpoint(tmp_path / "run" / "best.safetensors").record
     assert record["step"] == best["step"] and record["metrics"]["loss/val"] == best["loss/val"]
 
 
 def test_the_same_seed_gives_the_same_run_and_another_another(train, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert train(*SMALL_RUN, f"hydra.run.dir={name}", f"seed={seed}", "model.dropout=0.3")[0] == 0
-    a, b, c = (checkpoint.load(tmp_path / name / "last.safetensors").tensors for name in "abc")
+    a, b, c = (checkpoint.load_checkpoint(tmp_path / name / "last.safetensors").tensors for name in "abc")
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert not torch.equal(a["layers.0.W_xi"], c["layers.0.W_xi"])
 
@@ -157,8 +157,8 @@ def test_divergence_ends_with_the_step_and_leaves_the_last_good_checkpoint(train
     code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
     assert code == 3
     assert re.fullmatch(r"error: training diverged at step 33: .*\n", err)
-    assert checkpoint.load(tmp_path / "run" / "last.safetensors").record["step"] == 20
-    assert checkpoint.load(tmp_path / "run" / "best.safetensors").record["step"] == 20
+    assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["step"] == 20
+    assert checkpoint.load_checkpoint(tmp_path / "run" / "best.safetensors").record["step"] == 20
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -180,7 +180,7 @@ def test_a_signal_finishes_the_step_saves_and_says_where(tmp_path, number, code)
     assert process.returncode == code
     match = re.fullmatch(r"stopped at step (\d+): saved run/last\.safetensors: go on with resume=run\n", err)
     assert match, err
-    assert checkpoint.load(tmp_path / "run" / "last.safetensors").record["step"] == int(match[1]) >= 20
+    assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["step"] == int(match[1]) >= 20
 
 
 @pytest.mark.parametrize("backend", ["scratch", "nn"])
