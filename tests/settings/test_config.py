@@ -126,7 +126,7 @@ def test_yaml_gives_back_the_settings():
 
 def test_help_and_import_do_not_import_torch():
     probe = "import sys; {}; assert 'torch' not in sys.modules, 'torch was imported'"
-    assert shell("-c", probe.format("import lstmlm, lstmlm.config, lstmlm.cli")).returncode == 0
+    assert shell("-c", probe.format("import lstmlm, lstmlm.settings.config, lstmlm.cli")).returncode == 0
     for words in (["train.py", "--help"], ["train.py", "-sc", "query=bash"], ["-m", "lstmlm", "--help"]):
         done = shell("-X", "importtime", *words, env={"COMP_LINE": "train.py backend=", "COMP_POINT": "17"})
         assert done.returncode == 0 and " torch\n" not in done.stderr

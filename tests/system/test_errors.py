@@ -215,6 +215,6 @@ def test_a_terminal_gets_escapes_and_a_pipe_gets_the_text(train, command, tmp_pa
 
 
 def test_hydra_full_error_shows_the_traceback_of_a_bug(monkeypatch):
-    monkeypatch.setattr(errors, "SHOW_TRACEBACKS", True)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(ZeroDivisionError):
         errors.run_to_exit_code(lambda: 1 / 0)
