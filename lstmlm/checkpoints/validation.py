@@ -53,7 +53,7 @@ BOUNDS = {"vocab_size": (2, 1 << 21), "num_hiddens": (1, 1 << 20), "num_layers":
 RATES = ("dropout", "locked_input", "locked_between", "locked_output", "weight_drop")
 
 
-class Refused(ValueError):
+class Refused(Exception):
     """Why a file may not be used."""
 
 
