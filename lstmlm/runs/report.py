@@ -9,7 +9,7 @@ from lstmlm.model.shapes import count_params, estimate_training_memory
 from lstmlm.evaluation.scoring import Score
 from lstmlm.evaluation.baselines import LIMIT, Baseline
 from lstmlm.evaluation.novelty import build_index
-from lstmlm.runs.prepare import Prepared, model_arguments
+from lstmlm.runs.prepare import Prepared
 from lstmlm.training.tracking import shorten_to_line
 from lstmlm.runs.verdict import Verdict
 from lstmlm.text.vocab import Vocab
