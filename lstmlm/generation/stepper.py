@@ -100,7 +100,9 @@ class Stepper:
     def __init__(self, model: RNNModel) -> None:
         self.model = model
         book = {name: tensor.cpu().numpy() for name, tensor in model.book_weights().items()}
-        self.native = make_native_stepper(model.config.cell, book, model.config.num_layers)  # None: the steps are those of this page
+        self.native = make_native_stepper(
+            model.config.cell, book, model.config.num_layers
+        )  # None: the steps are those of this page
         self.layers = [Layer(model.config.cell, under(f"layers.{k}.", book)) for k in range(model.config.num_layers)]
         first = self.layers[0]
         # What each character brings to the gates of the first layer, (G, V, H): a one-hot row picks a row of W_x

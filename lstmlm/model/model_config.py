@@ -16,7 +16,7 @@ LARGEST_VOCAB = 1 << 21
 class ModelConfig:
     """The sizes, the cell and the dropout rates of a model; the backend is no part of it, for all compute the same.
 
-    `cell` is one of WEIGHT_NAMES: the two forms of the GRU are two cells. Without `embedding_dim` the inputs are one-hot.
+    `cell` is one of WEIGHT_NAMES: the two forms of the GRU are two cells. Without `embedding_dim` inputs are one-hot.
     The rates of dropout are those of lstmlm/model/dropout.py. Bounds are those of the settings of the same names.
     """
 

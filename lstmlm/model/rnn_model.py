@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from lstmlm.layers.contract import Tensors, to_dense
 from lstmlm.layers.registry import layer_class
-from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.dropout import drop_elements, drop_locked, drop_weights
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.system.dotted import under
 
 State = tuple[Tensor, ...]  # for an LSTM (H, C), for a GRU or an RNN (H,), each (L, B, H)

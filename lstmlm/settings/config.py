@@ -28,19 +28,27 @@ class Model:
     locked_input: float = setting(
         "locked dropout rate (one mask for all steps of a window) on the input", before=0.0, **RATE
     )
-    locked_between: float = setting("locked dropout rate between layers; needs num_layers of 2 or more", before=0.0, **RATE)
+    locked_between: float = setting(
+        "locked dropout rate between layers; needs num_layers of 2 or more", before=0.0, **RATE
+    )
     locked_output: float = setting("locked dropout rate on the output of the last layer", before=0.0, **RATE)
     weight_drop: float = setting(
         "dropout rate on the hidden-to-hidden weights, one mask for each window", before=0.0, **RATE
     )
-    embedding_dim: int | None = setting("width of a learned embedding of the characters; null: one-hot inputs, as in d2l", **SIZE)
-    init: str = setting("default: orthogonal W_h*, forget bias 1; d2l: weights N(0, 0.01^2), biases 0", choices=("d2l", "default"))
+    embedding_dim: int | None = setting(
+        "width of a learned embedding of the characters; null: one-hot inputs, as in d2l", **SIZE
+    )
+    init: str = setting(
+        "default: orthogonal W_h*, forget bias 1; d2l: weights N(0, 0.01^2), biases 0", choices=("d2l", "default")
+    )
 
 
 @dataclass
 class Data:
     name: str = setting("name of the text; set by data=NAME")
-    path: str | None = setting("a file, a folder or a quoted pattern ('texts/*.txt'); .gz files are unpacked", may_change=True)
+    path: str | None = setting(
+        "a file, a folder or a quoted pattern ('texts/*.txt'); .gz files are unpacked", may_change=True
+    )
     val_path: str | None = setting(
         "separate text for validation, instead of a part of data.path", before=None, may_change=True
     )
@@ -74,8 +82,12 @@ class Train:
     max_epochs: int | None = setting(
         "stop after this many epochs; the run ends at the first limit that it reaches", at_least=1, may_change=True
     )
-    max_steps: int | None = setting("stop after this many optimizer steps; null: no such limit", at_least=1, may_change=True)
-    max_seconds: float | None = setting("stop after this many seconds, evaluations included; null: no such limit", above=0, may_change=True)
+    max_steps: int | None = setting(
+        "stop after this many optimizer steps; null: no such limit", at_least=1, may_change=True
+    )
+    max_seconds: float | None = setting(
+        "stop after this many seconds, evaluations included; null: no such limit", above=0, may_change=True
+    )
     patience: int | None = setting(
         "stop after this many consecutive evaluations without a lower validation loss",
         at_least=1,
@@ -85,11 +97,16 @@ class Train:
     optimizer: str = setting("adamw, sgd", choices=("sgd", "adamw"))
     lr: float = setting("peak learning rate", above=0)
     schedule: str = setting(
-        "learning rate after the warm-up: cosine or linear decay to 0, or constant", choices=("constant", "cosine", "linear")
+        "learning rate after the warm-up: cosine or linear decay to 0, or constant",
+        choices=("constant", "cosine", "linear"),
     )
-    warmup: float = setting("fraction of the run over which the learning rate rises linearly from 0", at_least=0, at_most=0.999)
+    warmup: float = setting(
+        "fraction of the run over which the learning rate rises linearly from 0", at_least=0, at_most=0.999
+    )
     weight_decay: float = setting("weight decay of the matrices; biases have none", at_least=0)
-    grad_clip: float | None = setting("largest global norm of the gradient; larger ones are scaled down; null: no clipping", above=0)
+    grad_clip: float | None = setting(
+        "largest global norm of the gradient; larger ones are scaled down; null: no clipping", above=0
+    )
     ema: float | None = setting(
         "decay of a moving average of the weights (0.999 keeps 99.9 % of itself a step); null: none",
         at_least=0,
@@ -100,7 +117,9 @@ class Train:
         "split a batch into this many parts, one after the other: same step, less memory", before=1, **SIZE
     )
     precision: str = setting(
-        "of the matrix products: float32; bf16, for a GPU that supports it", choices=("float32", "bf16"), before="float32"
+        "of the matrix products: float32; bf16, for a GPU that supports it",
+        choices=("float32", "bf16"),
+        before="float32",
     )
     log_every: int = setting("optimizer steps between points of the training curves", at_least=1, **ONLY_TOLD)
     eval_every: int | None = setting("optimizer steps between evaluations; null: at the end of each epoch", at_least=1)
@@ -110,7 +129,9 @@ class Train:
     save_every: int | None = setting(
         "optimizer steps between saves, besides the save at each evaluation; null: none", at_least=1, **ONLY_TOLD
     )
-    save_minutes: float | None = setting("minutes between saves, besides the save at each evaluation; null: none", above=0, **ONLY_TOLD)
+    save_minutes: float | None = setting(
+        "minutes between saves, besides the save at each evaluation; null: none", above=0, **ONLY_TOLD
+    )
     baselines: bool = setting(
         "score n-grams on the validation part at the start, and say when the model beats them",
         before=True,
@@ -124,9 +145,13 @@ class Train:
 
 @dataclass
 class Sample:
-    prompt: str | None = setting("start of the text shown at each evaluation; null: first 20 characters of val", **ONLY_TOLD)
+    prompt: str | None = setting(
+        "start of the text shown at each evaluation; null: first 20 characters of val", **ONLY_TOLD
+    )
     length: int = setting("number of characters to generate at each evaluation", at_least=0, **ONLY_TOLD)
-    temperature: float = setting("divides the logits: lower is more predictable; 0: always the most probable character", at_least=0, **ONLY_TOLD)
+    temperature: float = setting(
+        "divides the logits: lower is more predictable; 0: always the most probable character", at_least=0, **ONLY_TOLD
+    )
 
 
 @dataclass
@@ -142,7 +167,9 @@ class Config:
     seed: int = setting(
         "seed of all random draws: weights, order of the data, dropout, samples", at_least=0, at_most=2**63 - 1
     )
-    device: str = setting("auto (CUDA, else MPS, else the CPU), cpu, cuda, mps", choices=("auto", "cpu", "cuda", "mps"), may_change=True)
+    device: str = setting(
+        "auto (CUDA, else MPS, else the CPU), cpu, cuda, mps", choices=("auto", "cpu", "cuda", "mps"), may_change=True
+    )
     threads: int | str = setting(
         "number of CPU threads; auto measures at the start which number is fastest",
         at_least=1,
@@ -169,6 +196,12 @@ def list_settings(node: type = Config, prefix: str = "") -> dict[str, Setting]:
 
 
 SETTINGS = list_settings()
+
+
+def matters(name: str) -> bool:
+    """Do runs that differ in this setting differ in their weights? True for a setting that is not known."""
+    facts = SETTINGS.get(name)
+    return facts is None or facts.matters
 
 
 def settings_before() -> dict[str, Any]:

@@ -16,8 +16,8 @@ class Setting:
     `help` is the text of `train --help` and the comment in conf/config.yaml. A value must be one of `choices`, or a
     finite number from `at_least` to `at_most`, or above `above`; `words` are accepted in place of a number. `before` is
     the value that stands for the setting in files written before it existed, `former_name` its name in such files.
-    `may_change` on resume: it alters where or how long the run computes, not what. A setting that does not `matter` leaves
-    the weights as they are: runs that differ in it are the same experiment.
+    `may_change` on resume: it alters where or how long the run computes, not what. A setting that does not matter
+    (`matters`) leaves the weights as they are: runs that differ in it are the same experiment.
     """
 
     help: str

@@ -8,6 +8,7 @@ from helpers.command_line import shell
 
 from lstmlm.checkpoints import validation
 from lstmlm.layers.registry import BACKENDS
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs rlimits and pipes")
@@ -44,7 +45,7 @@ def test_a_hundred_thousand_mutations_are_refused(run_directory, tmp_path):
 @pytest.mark.parametrize("num_layers", [1, 3])
 @pytest.mark.parametrize("cell", BACKENDS)
 def test_the_gate_expects_the_weights_that_the_model_has(cell, num_layers, embedding_dim):
-    model = RNNModel(7, 5, num_layers, cell=cell, embedding_dim=embedding_dim)
+    model = RNNModel(ModelConfig(7, 5, num_layers, cell=cell, embedding_dim=embedding_dim))
     arguments = {"vocab_size": 7, "num_hiddens": 5, "num_layers": num_layers, "embedding_dim": embedding_dim}
     shapes = {name: list(tensor.shape) for name, tensor in model.book_weights().items()}
     assert validation.expected_shapes({**arguments, "cell": cell}) == shapes
