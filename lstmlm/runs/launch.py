@@ -1,5 +1,4 @@
-"""`python train.py`: the settings from conf/ and the command line, through Hydra, and a run for each of them.
-"""
+"""`python train.py`: the settings from conf/ and the command line, through Hydra, and a run for each of them."""
 
 import argparse
 import contextlib
@@ -11,10 +10,15 @@ from pathlib import Path
 from lstmlm.settings.config import Config
 from lstmlm.system.errors import BadInput, run_to_exit_code, make_streams_safe
 from lstmlm.settings.hydra_yaml import parse_composed, register_schema
-from lstmlm.settings.overrides import quote_free_text, raise_bad_option, find_swept_keys, find_typed_settings, explain_hydra_error
+from lstmlm.settings.overrides import (
+    quote_free_text,
+    raise_bad_option,
+    find_swept_keys,
+    find_typed_settings,
+    explain_hydra_error,
+)
 from lstmlm.system.paths import find_shipped
 from lstmlm.runs.sweep import STOPPED, Sweep
-
 
 
 def train(argv: list[str]) -> int:
@@ -63,8 +67,6 @@ def train(argv: list[str]) -> int:
     if sweep is not None:
         codes.append(run_to_exit_code(lambda: codes.extend(sweep.close())))
     return max(codes)
-
-
 
 
 def shorten_path(path: Path) -> Path:
@@ -132,13 +134,3 @@ def resume_run(config, typed: dict[str, object], chosen: Path, named: bool) -> N
     with claim_directory(chosen, named) as directory:
         resume(loaded, typed, directory, in_place=False)
     return None
-
-
-
-
-
-
-
-
-
-

@@ -19,18 +19,6 @@ log = logging.getLogger("lstmlm")
 INDEXED = 4_000_000  # characters: what is indexed in a few seconds
 
 
-
-
-
-
-
-
-
-
-
-
-
-
 def format_units(score: Score, bytes_per_char: float) -> str:
     return (
         f"perplexity {score.perplexity:.3f}, {score.bits_per_char:.3f} bits per character, "
