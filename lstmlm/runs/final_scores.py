@@ -1,8 +1,8 @@
 """What came out of a run: its weights scored whole, on what, and what they cost."""
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.text.corpus import Corpus
 from lstmlm.evaluation.scoring import Score, evaluate_pieces
+from lstmlm.text.corpus import Corpus
 from lstmlm.training.tracking import make_score_tags
 from lstmlm.training.trainer import Trainer
 

@@ -3,22 +3,20 @@
 import argparse
 import contextlib
 import os
-import re
 import sys
 from pathlib import Path
 
-from lstmlm.settings.config import Config
-from lstmlm.system.errors import BadInput, run_to_exit_code, make_streams_safe
+from lstmlm.runs.sweep import STOPPED, Sweep
 from lstmlm.settings.hydra_yaml import parse_composed, register_schema
 from lstmlm.settings.overrides import (
-    quote_free_text,
-    raise_bad_option,
+    explain_hydra_error,
     find_swept_keys,
     find_typed_settings,
-    explain_hydra_error,
+    quote_free_text,
+    raise_bad_option,
 )
+from lstmlm.system.errors import BadInput, make_streams_safe, run_to_exit_code
 from lstmlm.system.paths import find_shipped
-from lstmlm.runs.sweep import STOPPED, Sweep
 
 
 def train(argv: list[str]) -> int:
@@ -105,8 +103,8 @@ def run_job(composed) -> None:
 
 def start_run(config, chosen: Path, named: bool) -> None:
     """A new run."""
-    from lstmlm.runs.prepare import prepare
     from lstmlm.runs.assemble import execute
+    from lstmlm.runs.prepare import prepare
     from lstmlm.runs.run_directory import claim_directory
 
     prepared = prepare(config)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from helpers.command_line import TINY, composed_config
 
+from lstmlm.runs.comparison import find_differing_settings, find_runs, format_label, group_seeds, rank_runs, read_run
 from lstmlm.settings.hydra_yaml import to_yaml
-from lstmlm.runs.comparison import find_differing_settings, find_runs, group_seeds, format_label, rank_runs, read_run
 
 HASH, OTHER = "a" * 64, "b" * 64
 

@@ -9,12 +9,12 @@ import sys
 
 import pytest
 import torch
-from helpers.forms import PAIRS
 from helpers.command_line import ROOT, SMALL_RUN, shell
+from helpers.forms import PAIRS
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.training import trainer
 from lstmlm.system.durable import lock_directory
+from lstmlm.training import trainer
 
 # Torch and its fork server want one thread
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

@@ -11,8 +11,8 @@ import warnings
 
 import numpy as np
 import pytest
-from helpers.command_line import TINY
 import torch
+from helpers.command_line import TINY
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.runs.sweep import Outcome, Sweep, format_outcomes
