@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from lstmlm.layers import fused_native
-from lstmlm.layers.contract import LayerState, Tensors
+from lstmlm.layers.contract import LayerState, RecurrentLayer, Tensors
 from lstmlm.layers.weight_names import LSTM
 from lstmlm.scratch.lstm import init_lstm_state
 
@@ -112,14 +112,13 @@ class Loops:
         return dW_x, Hs.T @ rows, db
 
 
-class FusedLSTM(nn.Module):
+class FusedLSTM(RecurrentLayer):
     """The layer of backend=fused: one tensor for all gates of W_x, of W_h and of b, in d2l's order of the gates."""
 
     names, init_state = LSTM, staticmethod(init_lstm_state)
 
     def __init__(self, num_inputs: int, num_hiddens: int) -> None:
-        super().__init__()
-        self.num_inputs = num_inputs
+        super().__init__(num_inputs, num_hiddens)
         self.W_x = nn.Parameter(torch.randn(num_inputs, 4 * num_hiddens) * 0.01)
         self.W_h = nn.Parameter(torch.randn(num_hiddens, 4 * num_hiddens) * 0.01)
         self.b = nn.Parameter(torch.zeros(4 * num_hiddens))
@@ -128,12 +127,12 @@ class FusedLSTM(nn.Module):
         Y, H, C = FusedLayer.apply(X, self.W_x, self.W_h, self.b, *state)
         return Y, (H, C)
 
-    @staticmethod
-    def from_book(book: Tensors) -> Tensors:
+    @classmethod
+    def from_book(cls, book: Tensors) -> Tensors:
         return {own: torch.cat([book[name] for name in LSTM if name.startswith(kind)], -1) for own, kind in MERGED}
 
-    @staticmethod
-    def to_book(own: Tensors) -> Tensors:
+    @classmethod
+    def to_book(cls, own: Tensors) -> Tensors:
         parts = {merged: own[merged].chunk(4, -1) for merged, _ in MERGED}
         return {
             name: parts[merged][k]
