@@ -30,7 +30,7 @@ def compiler():
 @pytest.fixture
 def asked_anew(monkeypatch, caplog):
     """As in a new process: no library was looked for, and nothing was said."""
-    monkeypatch.setattr(fused_native, "load_library", functools.cache(fused_native.load_library.__wrapped__))
+    monkeypatch.setattr(fused_native, "find_kernel", functools.cache(fused_native.find_kernel.__wrapped__))
     monkeypatch.setattr(fused_native, "log_reason", functools.cache(fused_native.log_reason.__wrapped__))
     caplog.set_level(logging.INFO, "lstmlm")
 
