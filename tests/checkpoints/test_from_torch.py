@@ -49,7 +49,7 @@ def convert(command, tmp_path):
     (tmp_path / "vocab.txt").write_text(CHARS)
 
     def call(value, vocab: str | None = "vocab.txt", *words: str):
-        source = tmp_path / "other.pt"
+        source = tmp_path / "source.pt"
         source.write_bytes(value) if isinstance(value, bytes) else torch.save(value, source)
         vocab_words = [] if vocab is None else ["--vocab", str(tmp_path / vocab)]
         return *command("convert", "--from-torch", str(source), *vocab_words, *words), source.with_suffix(
@@ -176,12 +176,12 @@ def test_what_a_converted_checkpoint_has_not_is_said(convert, command, train):
 def test_the_function_writes_the_file_that_the_command_writes(convert, tmp_path):
     path = convert(OtherModel(embedding_dim=3, num_layers=2).state_dict())[3]
     out = tmp_path / "from_python.safetensors"
-    conversion = convert_torch_file(tmp_path / "other.pt", tmp_path / "vocab.txt", out, composed_config())
+    conversion = convert_torch_file(tmp_path / "source.pt", tmp_path / "vocab.txt", out, composed_config())
     assert out.read_bytes() == path.read_bytes()
     assert (conversion.path, conversion.num_symbols, conversion.added_unknown) == (out, len(CHARS), True)
     assert conversion.model == ModelConfig(len(CHARS) + 1, 5, num_layers=2, embedding_dim=3)
     with pytest.raises(BadInput, match="is there already"):
-        convert_torch_file(tmp_path / "other.pt", tmp_path / "vocab.txt", out, composed_config())
+        convert_torch_file(tmp_path / "source.pt", tmp_path / "vocab.txt", out, composed_config())
 
 
 def test_an_existing_file_is_not_overwritten(convert, tmp_path):
