@@ -1,4 +1,4 @@
-"""How far the gates stand open, from the weights and the hidden states: the same for every backend.
+"""The values of the gates, computed from the weights and the hidden states: the same for every backend.
 
 T = num_steps, B = batch_size, D = width of a layer's input, H = num_hiddens.
 """
