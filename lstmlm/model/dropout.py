@@ -2,8 +2,9 @@
 
 T = num_steps, B = batch_size, F = number of features, H = num_hiddens.
 
-`rate` is the probability that a number is set to zero; the others are divided by 1 - rate, so that the expectation stays
-the same. At rate 0 nothing is changed and nothing is drawn. Masks are drawn from `generator` (None: torch's global one).
+`rate` is the probability that a number is set to zero; the others are divided by 1 - rate, so that the expectation
+stays the same. At rate 0 nothing is changed and nothing is drawn. Masks are drawn from `generator` (None: torch's
+global generator).
 """
 
 from collections.abc import Callable

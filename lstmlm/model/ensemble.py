@@ -4,8 +4,8 @@ B = batch_size, T = num_steps, V = vocab_size, K = number of models.
 
     P(x | before) = (P_1(x | before) + ... + P_K(x | before)) / K
 
-By Jensen's inequality the loss of the mean probability is at most the mean of the models' losses. It is neither the mean
-of their logits nor of their losses.
+By Jensen's inequality the loss of the mean probability is at most the mean of the models' losses. It is neither the
+mean of their logits nor of their losses.
 """
 
 import math
