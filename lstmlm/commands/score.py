@@ -2,14 +2,15 @@
 
 import argparse
 import itertools
-import json
 import math
 import sys
 
 from lstmlm.commands import options
 from lstmlm.commands.shading import shade_text
+from lstmlm.evaluation.units import collect_units
 from lstmlm.system.errors import BadInput
 from lstmlm.system.escape import escape_controls
+from lstmlm.system.json_text import encode_json
 from lstmlm.text.files import list_files, read_pieces
 
 LINE_END = "\n"
@@ -28,7 +29,6 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     import torch
 
-    from lstmlm.checkpoints import checkpoint
     from lstmlm.evaluation.held_out import clean_text
     from lstmlm.evaluation.scoring import Score, iterate_char_nats
 
@@ -43,10 +43,7 @@ def run(args: argparse.Namespace) -> None:
     score, bytes_per_char = Score(nats.sum().item(), len(nats)), vocab.num_bytes(text) / len(ids)
     row = {
         "nats": score.nats,
-        "nats_per_char": score.nats_per_char,
-        "bits_per_char": score.bits_per_char,
-        "bits_per_byte": score.bits_per_char / bytes_per_char,
-        "perplexity": score.perplexity,
+        **collect_units(score.nats_per_char, bytes_per_char),
         "num_chars": score.num_chars,
         "num_unknown": 0 if vocab.unk is None else int((ids[1:] == vocab.unk).sum()),
         "step": loaded.record["step"],
@@ -55,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     }
     chars = [[vocab.to_tokens(idx), cost] for idx, cost in zip(ids[1:].tolist(), nats.tolist(), strict=True)]
     if args.json:
-        print(json.dumps(checkpoint.finite(row | ({"chars": chars} if args.per_char else {}))))
+        print(encode_json(row | ({"chars": chars} if args.per_char else {})))
         return
     if args.color and sys.stdout.isatty():
         print(shade_text(*zip(*chars, strict=True)))
