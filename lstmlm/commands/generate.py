@@ -119,10 +119,9 @@ def run(args: argparse.Namespace) -> None:
     writer, stop = Writer(model, settings, seeds, vocab.unk), tuple(args.stop)
     if args.interactive:
         conversation = Conversation(writer, vocab, args.length, stop, known)
-        opening = [] if prompt is None else [conversation.tell(prompt)]
-        converse(
-            itertools.chain(opening, map(conversation.turn, read_typed_lines())), make_printer(sys.stdout, args.color)
-        )
+        opening = [] if prompt is None else [conversation.continue_text(prompt)]
+        turns = itertools.chain(opening, map(conversation.take_turn, read_typed_lines()))
+        converse(turns, make_printer(sys.stdout, args.color))
         return
 
     prompt = known(prompt or "", source)

@@ -65,7 +65,7 @@ class Vocab:
     def decode(self, ids: Iterable[int]) -> str:
         return "".join(map(self.idx_to_token.__getitem__, as_list(ids)))
 
-    def decoder(self) -> Callable[[int], str]:
+    def make_decoder(self) -> Callable[[int], str]:
         """For a text that comes id by id: a function from the next id to what it adds."""
         return self.idx_to_token.__getitem__
 
@@ -102,7 +102,7 @@ class ByteVocab(Vocab):
     def decode(self, ids: Iterable[int]) -> str:
         return self.to_bytes(ids).decode("utf-8", "surrogateescape")
 
-    def decoder(self) -> Callable[[int], str]:
+    def make_decoder(self) -> Callable[[int], str]:
         text = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         return lambda idx: text.decode(bytes([idx]))
 
