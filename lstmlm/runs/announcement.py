@@ -42,7 +42,11 @@ def announce(prepared: Prepared, steps: int | None, seconds_per_step: float, dir
         "training: %s steps of %d x %d characters, %s at %g, seed %d, on %s with %d thread%s: %s",
         *("" if steps is None else f"{steps:,}", prepared.batch_size, config.data.num_steps),
         *(config.train.optimizer, config.train.lr, config.seed, prepared.device.type),
-        *(config.threads, "s" * (config.threads > 1), format_expected_time(steps, seconds_per_step, config.train.max_seconds)),
+        *(
+            config.threads,
+            "s" * (config.threads > 1),
+            format_expected_time(steps, seconds_per_step, config.train.max_seconds),
+        ),
     )
     for note in list_precision_notes(config.train.precision, config.backend, prepared.device.type):
         log.info("%s", note)

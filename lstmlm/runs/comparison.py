@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from lstmlm.system.errors import BadInput
 from lstmlm.settings.hydra_yaml import from_yaml
+from lstmlm.system.errors import BadInput
 from lstmlm.system.plotting import import_pyplot
 
 # What leaves the weights as they are: runs that differ in it, and in the seed, are the same experiment

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from lstmlm.layers.registry import layer_class
-from lstmlm.settings.config import Config
-from lstmlm.text.corpus import Corpus, read_corpus
-from lstmlm.system.errors import BadInput
-from lstmlm.model.shapes import count_params
 from lstmlm.checkpoints.validation import MAX_FILE, RATES
+from lstmlm.layers.registry import layer_class
+from lstmlm.model.shapes import count_params
+from lstmlm.settings.config import Config
+from lstmlm.system.errors import BadInput
 from lstmlm.system.machine import get_total_memory
 from lstmlm.text.batches import fit_batch_size
+from lstmlm.text.corpus import Corpus, read_corpus
 from lstmlm.text.oov import check_text
 
 PATHS = ("path", "val_path", "test_path")

@@ -4,32 +4,16 @@ import logging
 import shlex
 from pathlib import Path
 
-from lstmlm.runs.announcement import format_duration
-from lstmlm.model.shapes import count_params, estimate_training_memory
+from lstmlm.evaluation.novelty import build_index
 from lstmlm.evaluation.scoring import Score
 from lstmlm.evaluation.units import collect_units, format_units
-from lstmlm.evaluation.baselines import LIMIT, Baseline
-from lstmlm.evaluation.novelty import build_index
-from lstmlm.runs.prepare import Prepared, model_arguments
-from lstmlm.training.tracking import shorten_to_line
+from lstmlm.runs.prepare import Prepared
 from lstmlm.runs.verdict import Verdict
-from lstmlm.text.vocab import Vocab
+from lstmlm.training.tracking import shorten_to_line
 
 log = logging.getLogger("lstmlm")
 
 INDEXED = 4_000_000  # characters: what is indexed in a few seconds
-
-
-
-
-
-
-
-
-
-
-
-
 
 
 def log_report(

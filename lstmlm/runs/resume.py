@@ -5,11 +5,11 @@ from pathlib import Path
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.checkpoints.checkpoint import BEST, CONVERTED, LAST, PREVIOUS, Checkpoint
+from lstmlm.runs.assemble import execute, make_limits, make_streams
+from lstmlm.runs.prepare import Prepared, prepare
 from lstmlm.settings.config import Config
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
-from lstmlm.runs.prepare import Prepared, prepare
-from lstmlm.runs.assemble import execute, make_limits, make_streams
 
 log = logging.getLogger("lstmlm")
 
