@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> None:
         print_note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
 
     def known(text: str, what: str = "prompt") -> str:
-        if args.oov != "error" and (unknown := vocab.unknown(text)):
+        if args.oov != "error" and (unknown := vocab.find_unknown(text)):
             print_note(f"{'left out' if args.oov == 'skip' else 'read as <unk>'}: {name_characters(vocab, unknown)}")
         return make_readable(vocab, text, args.oov, what)
 

@@ -1,7 +1,6 @@
 """`score`: how probable a model finds a text."""
 
 import argparse
-import itertools
 import math
 import sys
 
@@ -11,9 +10,10 @@ from lstmlm.evaluation.units import collect_units
 from lstmlm.system.errors import BadInput
 from lstmlm.system.escape import escape_controls
 from lstmlm.system.json_text import encode_json
-from lstmlm.text.files import list_files, read_pieces
+from lstmlm.text.files import list_files, read_files
 
 LINE_END = "\n"
+WHAT = "FILE"  # the name of the argument in messages
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -29,18 +29,18 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     import torch
 
-    from lstmlm.evaluation.held_out import clean_text
+    from lstmlm.evaluation.held_out import read_like_own_text
     from lstmlm.evaluation.scoring import Score, iterate_char_nats
 
     torch.set_num_threads(1)  # one stream: products with a vector, for which threads would wait for each other
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build(args.backend)
-    text = clean_text(loaded, *read_given(args.file))
+    text = read_like_own_text(loaded, *read_given(args.file), WHAT)
     ids = torch.from_numpy(vocab.encode(text))
     if len(ids) < 2:
         raise BadInput(f"{args.file}: has {len(ids)} characters: scoring needs at least 2")
     nats = torch.cat(list(iterate_char_nats(model, ids)))
-    score, bytes_per_char = Score(nats.sum().item(), len(nats)), vocab.num_bytes(text) / len(ids)
+    score, bytes_per_char = Score(nats.sum().item(), len(nats)), vocab.count_bytes(text) / len(ids)
     row = {
         "nats": score.nats,
         **collect_units(score.nats_per_char, bytes_per_char),
@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> None:
         print(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")
 
 
-def read_given(file: str) -> tuple[str, bytes]:
-    """(name, bytes) of the text to score."""
+def read_given(file: str) -> tuple[bytes, str]:
+    """(bytes, name) of the text to score."""
     if file == "-":
-        return "standard input", sys.stdin.buffer.read()
-    return file, b"".join(itertools.chain.from_iterable(map(read_pieces, list_files(file, "FILE"))))
+        return sys.stdin.buffer.read(), "standard input"
+    return b"".join(read_files(list_files(file, WHAT), WHAT)), file
