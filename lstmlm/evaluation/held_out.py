@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from lstmlm.checkpoints.checkpoint import CONVERTED, Checkpoint
-from lstmlm.settings.config import Config, Data
+from lstmlm.settings.check import config_from_flat
+from lstmlm.settings.config import Data
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.hashing import hash_text
@@ -56,7 +57,7 @@ def load_held_out(loaded: Checkpoint, split: str | None, file: str | None) -> Pa
 
 def get_data_settings(loaded: Checkpoint) -> Data:
     """The settings by which the run read its own text."""
-    return Config.from_flat(flatten(loaded.record["config"])).data
+    return config_from_flat(flatten(loaded.record["config"])).data
 
 
 def make_data_settings(loaded: Checkpoint, file: str) -> Data:

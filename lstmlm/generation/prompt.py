@@ -21,7 +21,7 @@ def make_stepper(model: RNNModel) -> Stepper:
     Weights on another device are copied to the CPU, which is faster for a few samples.
     """
     weights = {name: tensor.cpu().numpy() for name, tensor in model.book_weights().items()}
-    return Stepper(model.cell, weights, model.num_layers)
+    return Stepper(model.config.cell, weights, model.config.num_layers)
 
 
 @torch.inference_mode()

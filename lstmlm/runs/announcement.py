@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lstmlm.evaluation.baselines import LIMIT, Baseline
 from lstmlm.model.shapes import count_params, estimate_training_memory
-from lstmlm.runs.prepare import Prepared, model_arguments
+from lstmlm.runs.prepare import Prepared, make_model_config
 from lstmlm.text.vocab import Vocab
 
 log = logging.getLogger("lstmlm")
@@ -30,7 +30,7 @@ def announce(prepared: Prepared, steps: int | None, seconds_per_step: float, dir
             "data.batch_size: lowered from %d to %d: the training text fills no more lanes of %d steps",
             *(config.data.batch_size, prepared.batch_size, config.data.num_steps),
         )
-    arguments = model_arguments(config, len(corpus.vocab))
+    arguments = make_model_config(config, len(corpus.vocab))
     lanes_at_once = prepared.batch_size // config.train.micro_batches
     params, memory = count_params(arguments), estimate_training_memory(arguments, lanes_at_once, config.data.num_steps)
     log.info(

@@ -20,7 +20,7 @@ from lstmlm.model.rnn_model import RNNModel
 from lstmlm.runs.announcement import announce, announce_baseline, announce_threads
 from lstmlm.runs.book_report import log_book_report
 from lstmlm.runs.final_scores import collect_final_figures, score_final_weights
-from lstmlm.runs.prepare import Prepared, model_arguments
+from lstmlm.runs.prepare import Prepared, make_model_config
 from lstmlm.runs.report import log_report
 from lstmlm.runs.verdict import judge_run, read_evaluations
 from lstmlm.settings.config import Config
@@ -185,7 +185,7 @@ def holds_step(path: Path, step: int) -> bool:
 
 
 def build_model(config: Config, vocab_size: int, device: torch.device) -> RNNModel:
-    model = RNNModel(**model_arguments(config, vocab_size), backend=config.backend)
+    model = RNNModel(make_model_config(config, vocab_size), config.backend)
     initialize(model, config.model.init, make_generator(config.seed, "weights"))
     model.dropout_generator = make_generator(config.seed, "dropout", device)
     return model.to(device)
@@ -196,7 +196,7 @@ def describe_run(prepared: Prepared) -> dict:
     corpus = prepared.corpus
     return {
         "vocab": corpus.vocab.idx_to_token,
-        "model": model_arguments(prepared.config, len(corpus.vocab)),
+        "model": make_model_config(prepared.config, len(corpus.vocab)).to_record(),
         "config": asdict(prepared.config),
         "data": {
             "name": corpus.origin.name,
