@@ -21,7 +21,7 @@ def announce(prepared: Prepared, steps: int | None, seconds_per_step: float, dir
     log.info("text: %s, %s %s, vocabulary %s", name, f"{corpus.num_chars:,}", unit, len(corpus.vocab))
     log.info("split %s: %s; val hash %s", corpus.split.name, sizes, corpus.hashes["val"][:12])
     for which in ("val", "test"):
-        if unknown := corpus.unknown(which):
+        if unknown := corpus.count_unknown(which):
             log.info("warning: %s has %d characters that train lacks; they are scored as <unk>", which, unknown)
     if len(corpus.vocab) > 1000 and config.model.embedding_dim is None:
         log.info("warning: %s symbols as one-hot inputs: consider model.embedding_dim=64", f"{len(corpus.vocab):,}")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lstmlm.checkpoints.checkpoint import finite
 from lstmlm.evaluation.baselines import Baseline
 from lstmlm.evaluation.scoring import Score
 from lstmlm.system.durable import name_refusals, write_durably
 from lstmlm.system.escape import escape_controls
+from lstmlm.system.json_text import encode_json
 from lstmlm.training.tensorboard import Curves
 
 log = logging.getLogger("lstmlm")
@@ -96,7 +96,7 @@ class Tracker:
 
     def record(self, row: dict) -> None:
         with name_refusals(self.metrics), open(self.metrics, "a", encoding="utf-8") as file:
-            file.write(json.dumps(finite(row)) + "\n")
+            file.write(encode_json(row) + "\n")
 
     def flush(self) -> None:
         """So that what is before a checkpoint is on the disk before it."""
