@@ -26,15 +26,12 @@ from machine import machine
 from lstmlm.runs.comparison import (
     IMMATERIAL,
     Group,
-    Run,
     find_differing_settings,
-    find_runs,
     format_label,
     group_seeds,
     rank_runs,
-    read_header,
-    read_run,
 )
+from lstmlm.runs.summary import Run, find_runs, read_header, read_run
 from lstmlm.settings.config import Config
 from lstmlm.settings.hydra_yaml import to_words
 from lstmlm.settings.overrides import compose_settings
@@ -59,7 +56,7 @@ KINDS = {
 def finished(given: list[Path]) -> list[Run]:
     runs = rank_runs(map(read_run, find_runs(given)))
     for run in runs:
-        if run.state != "finished":
+        if not run.is_finished:
             raise SystemExit(f"error: {run.name}: {run.state}: give finished runs alone")
     return runs
 

@@ -22,6 +22,7 @@ from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 from lstmlm.system.durable import write_durably
 from lstmlm.system.errors import BadInput
+from lstmlm.system.json_values import spell_nonfinite
 from lstmlm.system.version import __version__
 from lstmlm.text.vocab import Vocab, restore_vocab
 
@@ -65,7 +66,7 @@ def save_checkpoint(path: Path, tensors: Tensors, record: dict, keep: Path | Non
     EnvironmentFault where the disk refuses, and then what was there is there still.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    record = finite({**record, "format": FORMAT, "versions": collect_versions(), "sha256": "0" * 64})
+    record = spell_nonfinite({**record, "format": FORMAT, "versions": collect_versions(), "sha256": "0" * 64})
     data = safetensors.torch.save(tensors, {KEY: json.dumps(record, allow_nan=False)})
     # The digest is of the file's own layout, so it takes its place, quoted twice over, when the rest is there
     blank, filled = (
@@ -119,12 +120,3 @@ def collect_versions() -> dict[str, str]:
         "python": ".".join(map(str, sys.version_info[:3])),
         "cpu": torch.backends.cpu.get_cpu_capability(),
     }
-
-
-def finite(value):
-    """The value with infinities and NaN, which JSON lacks, as strings."""
-    if isinstance(value, dict):
-        return {key: finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(inner) for inner in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,6 +5,7 @@ import json
 
 from lstmlm.commands import adaptive_options, options
 from lstmlm.system.errors import BadInput
+from lstmlm.system.json_values import spell_nonfinite
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -31,7 +32,6 @@ def run(args: argparse.Namespace) -> None:
     settings = adaptive_options.check_options(args)
     import torch
 
-    from lstmlm.checkpoints import checkpoint
     from lstmlm.evaluation.held_out import load_held_out
     from lstmlm.evaluation.scoring import evaluate_pieces, evaluate_windows
     from lstmlm.model.ensemble import Ensemble
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
     if args.adaptive:
         score, how = adaptive_options.evaluate_adapted(model, runs[0], part, settings, args)
         row |= {"adaptive": collect_figures(score, part.bytes_per_char) | {"settings": how}}
-    print(json.dumps(checkpoint.finite(row)) if args.json else format_report(row))
+    print(json.dumps(spell_nonfinite(row)) if args.json else format_report(row))
 
 
 def check_alike(runs: list[str], what: str, values: list) -> None:

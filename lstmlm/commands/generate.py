@@ -14,6 +14,7 @@ from lstmlm.commands import options
 from lstmlm.commands.display import Piece, Say, converse, make_printer, open_output, print_note, read_typed_lines
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.errors import BadInput
+from lstmlm.system.json_values import spell_nonfinite
 
 LENGTH, LENGTH_OF_A_TURN = 500, 200
 DRAW = {
@@ -97,7 +98,6 @@ def run(args: argparse.Namespace) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import torch
 
-    from lstmlm.checkpoints import checkpoint
     from lstmlm.evaluation.novelty import build_index, read_training_text
     from lstmlm.generation.conversation import Conversation
     from lstmlm.generation.writer import Writer, choose_first_character, group_by_sample, write_pieces
@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> None:
     with open_output(args.out) as out:
         if args.json or args.jsonl:
             told = {**asdict(settings), "length": args.length, "stop": stop, "backend": model.backend}
-            rows = [checkpoint.finite(make_row(prompt, *sample, index) | told) for sample in samples]
+            rows = [spell_nonfinite(make_row(prompt, *sample, index) | told) for sample in samples]
             if args.json:
                 rows = [rows[0] | ({"samples": rows} if len(rows) > 1 else {})]
             out.writelines(json.dumps(one) + "\n" for one in rows)

@@ -10,6 +10,7 @@ from lstmlm.commands import options
 from lstmlm.commands.shading import shade_text
 from lstmlm.system.errors import BadInput
 from lstmlm.system.escape import escape_controls
+from lstmlm.system.json_values import spell_nonfinite
 from lstmlm.text.files import list_files, read_pieces
 
 LINE_END = "\n"
@@ -28,7 +29,6 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     import torch
 
-    from lstmlm.checkpoints import checkpoint
     from lstmlm.evaluation.held_out import clean_text
     from lstmlm.evaluation.scoring import Score, iterate_char_nats
 
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     }
     chars = [[vocab.to_tokens(idx), cost] for idx, cost in zip(ids[1:].tolist(), nats.tolist(), strict=True)]
     if args.json:
-        print(json.dumps(checkpoint.finite(row | ({"chars": chars} if args.per_char else {}))))
+        print(json.dumps(spell_nonfinite(row | ({"chars": chars} if args.per_char else {}))))
         return
     if args.color and sys.stdout.isatty():
         print(shade_text(*zip(*chars, strict=True)))

@@ -1,15 +1,17 @@
-"""Going on with a run: from which checkpoint, and under which settings."""
+"""Resuming a run: from which checkpoint, and under which settings."""
 
 import logging
 from pathlib import Path
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.checkpoints.checkpoint import BEST, CONVERTED, LAST, PREVIOUS, Checkpoint
-from lstmlm.runs.assemble import execute, make_limits, make_streams
+from lstmlm.runs.assemble import make_limits, make_streams
+from lstmlm.runs.execute import execute
 from lstmlm.runs.prepare import Prepared, prepare
 from lstmlm.settings.config import Config
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
+from lstmlm.training import metrics
 
 log = logging.getLogger("lstmlm")
 
@@ -52,7 +54,7 @@ def settings_to_resume(loaded: Checkpoint, typed: dict[str, object]) -> Config:
 
 
 def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_place: bool) -> None:
-    """Go on from a checkpoint in `directory`, in place or as a new run; one that has finished is left as it is."""
+    """Resume from a checkpoint in `directory`, in place or as a new run. A run that has finished is left as it is."""
     if loaded.record["data"]["name"] == CONVERTED:
         raise BadInput("resume: the checkpoint was converted: it has no text and no optimizer to go on with")
     config = settings_to_resume(loaded, typed)
@@ -62,14 +64,14 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
     before = make_limits(Config.from_flat(flatten(loaded.record["config"])))
     per_epoch = make_streams(prepared).steps_per_epoch
     loop = loaded.record["loop"]
-    impatient = limits.out_of_patience(loop.get("evaluations_since_best", 0))
+    impatient = limits.is_out_of_patience(loop.get("evaluations_since_best", 0))
     finished = impatient or limits.progress(step, per_epoch, loop["seconds"]) >= 1
-    if finished and (has_final_figures(directory) or not in_place):
+    if finished and (not in_place or metrics.read_final(directory / metrics.NAME) is not None):
         key = "train.patience" if impatient else "train.max_epochs"
         log.info("the run has finished at step %d: raise %s (or its other limits) to go on", step, key)
         return
     log.info("going on from step %d, epoch %.1f", step, loaded.record["epoch"])
-    for line in list_differences(loaded, config, before.steps(per_epoch), limits.steps(per_epoch)):
+    for line in list_differences(loaded, config, before.count_steps(per_epoch), limits.count_steps(per_epoch)):
         log.info("%s", line)
     execute(prepared, directory, loaded)
 
@@ -83,12 +85,6 @@ def check_same_text(loaded: Checkpoint, prepared: Prepared) -> None:
         )
     if prepared.corpus.vocab.idx_to_token != loaded.record["vocab"]:
         raise BadInput("resume: the vocabulary in the checkpoint is not that of its text")
-
-
-def has_final_figures(directory: Path) -> bool:
-    """Did the run in this directory come to its final figures?"""
-    metrics = directory / "metrics.jsonl"
-    return metrics.exists() and '"final": true' in metrics.read_text(encoding="utf-8")
 
 
 def list_differences(loaded: Checkpoint, config: Config, steps_before: int | None, steps_now: int | None) -> list[str]:

@@ -31,7 +31,7 @@ class Sweep:
         self.kept = tempfile.TemporaryDirectory(prefix="lstmlm_sweep_")
         self.outcomes = Path(self.kept.name)
 
-    def __getstate__(self) -> dict:  # for another process
+    def __getstate__(self) -> dict[str, Path | None]:  # for another process
         return {"outcomes": self.outcomes, "kept": None}  # the folder stays with its maker
 
     def is_elsewhere(self) -> bool:

@@ -1,14 +1,13 @@
 """'Is it good?', after a run: a verdict in plain words, and the command to try next. Losses are nats per character."""
 
-import json
 import math
 import shlex
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 
 from lstmlm.settings.config import Config
 from lstmlm.settings.hydra_yaml import to_words
+from lstmlm.training.metrics import Row
 
 LEVEL = 0.01  # nats: less is no change
 GAP = 0.1  # nats of the validation loss above the training loss, from which on more dropout is worth a try
@@ -21,7 +20,7 @@ class Verdict:
     command: str  # to try next, as one types it
 
 
-def judge_run(evaluations: list[dict], unigram: float, config: Config, directory: str) -> Verdict:
+def judge_run(evaluations: list[Row], unigram: float, config: Config, directory: str) -> Verdict:
     """What the curves of a run say of it.
 
     `evaluations` are the rows of metrics.jsonl, at least one, of which step, loss/train and loss/val are read;
@@ -32,12 +31,6 @@ def judge_run(evaluations: list[dict], unigram: float, config: Config, directory
     kind, sentence = judge_curves(rows, unigram)
     command, words = NEXT[kind](config, directory)
     return Verdict(kind, sentence, shlex.join(["python", "-m", "lstmlm", command, *words]))
-
-
-def read_evaluations(metrics: Path) -> list[dict]:
-    """The rows of the evaluations in a metrics.jsonl, without the final figures."""
-    rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    return [row for row in rows if "final" not in row]
 
 
 def judge_curves(rows: list[tuple[int, float, float]], unigram: float) -> tuple[str, str]:

@@ -61,3 +61,8 @@ class Meter:
         self.sums.zero_()
         self.chars = self.steps = 0
         return reading
+
+    def restore(self, sums: Tensor, chars: int, steps: int) -> None:
+        """Continue from the sums (3,), characters and steps that no reading has covered yet."""
+        self.sums.copy_(sums)
+        self.chars, self.steps = chars, steps

@@ -1,6 +1,7 @@
 """Optimizers and schedules. A schedule is a function of the run's progress, 0 at the start and 1 at the end."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -83,7 +84,7 @@ def compute_lr_factor(progress: float, schedule: str, warmup: float) -> float:
     return SCHEDULES[schedule]((progress - warmup) / (1 - warmup))
 
 
-def grad_clipping(params: list[Tensor], theta: float | None) -> Tensor:
+def grad_clipping(params: Sequence[Tensor], theta: float | None) -> Tensor:
     """Scale the gradients so that their global norm is at most theta (d2l section 9.5); None leaves them.
 
     Returns the norm before clipping, on the device. A norm that is not finite is returned as it is.

@@ -43,7 +43,7 @@ MACHINE = [
         "G1",
         "full, at each write, after nothing, half, or all but a byte",
         ([running(disk.full(nth, (0, 0.5, 1 - 1e-9)[nth % 3])) for nth in range(8)], cannot_save(NO_SPACE)),
-        (running(strikes.patched("lstmlm.training.tracking.open", disk.torn_row)), cannot_save(NO_SPACE)),
+        (running(strikes.patched("lstmlm.training.metrics.open", disk.torn_row)), cannot_save(NO_SPACE)),
         (running(strikes.limited(resource.RLIMIT_FSIZE, 20_000)), cannot_save("File too large")),
     ),
     row(
@@ -147,7 +147,7 @@ MACHINE = [
         "I2",
         "clipping a gradient that is not finite: the step is found by its norm",
         (
-            running(strikes.patched("lstmlm.training.trainer.grad_clipping", strikes.infinite_norm)),
+            running(strikes.patched("lstmlm.training.step.grad_clipping", strikes.infinite_norm)),
             ends(3, r"error: training diverged at step 1: the loss or the norm of its gradient is not finite"),
         ),
     ),

@@ -71,17 +71,17 @@ def test_five_hundred_random_kills_change_nothing(tmp_path):
 @pytest.fixture
 def stopped(train, tmp_path, monkeypatch):
     """A run in run/ that got a Ctrl-C at step 30, between two evaluations."""
-    step = trainer.Trainer.train_step
+    step = trainer.Trainer.train_on_batch
 
     def interrupted(self, X, Y):
         step(self, X, Y)
-        if self.step == 30:
+        if self.state.step == 30:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(trainer.Trainer, "train_step", interrupted)
+    monkeypatch.setattr(trainer.Trainer, "train_on_batch", interrupted)
     code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
     assert (code, err) == (130, "stopped at step 30: saved run/last.safetensors: go on with resume=run\n")
-    monkeypatch.setattr(trainer.Trainer, "train_step", step)
+    monkeypatch.setattr(trainer.Trainer, "train_on_batch", step)
     return tmp_path / "run"
 
 
@@ -229,15 +229,15 @@ def test_a_second_ctrl_c_stops_at_once_and_leaves_the_last_good_file(train, tmp_
             signal.raise_signal(signal.SIGINT)
         save(directory, tensors, record)
 
-    step = trainer.Trainer.train_step
+    step = trainer.Trainer.train_on_batch
 
     def asked(self, X, Y):
         step(self, X, Y)
-        if self.step == 30:
+        if self.state.step == 30:
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(checkpoint, "save_last_checkpoint", interrupted)
-    monkeypatch.setattr(trainer.Trainer, "train_step", asked)
+    monkeypatch.setattr(trainer.Trainer, "train_on_batch", asked)
     code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
     assert (code, err) == (130, "stopped\n")
     assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["step"] == 20
