@@ -1,4 +1,4 @@
-"""metrics.jsonl: what is written is read again, whole or cut short; the state of a run is a field; docs/ has all keys."""
+"""metrics.jsonl: rows are read as they were written, whole or cut short; the state is a field; docs/ names every key."""
 
 import json
 import math
