@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lstmlm.evaluation.baselines import LIMIT, Baseline
 from lstmlm.model.shapes import count_params, estimate_training_memory
-from lstmlm.runs.prepare import Prepared, model_arguments
+from lstmlm.runs.prepare import Prepared, make_model_config
 from lstmlm.text.vocab import Vocab
 
 log = logging.getLogger("lstmlm")
@@ -49,9 +49,10 @@ def log_warnings(prepared: Prepared) -> None:
 
 def log_model(prepared: Prepared) -> None:
     config, corpus = prepared.config, prepared.corpus
-    arguments = model_arguments(config, len(corpus.vocab))
+    model_config = make_model_config(config, len(corpus.vocab))
     lanes_at_once = prepared.batch_size // config.train.micro_batches
-    params, memory = count_params(arguments), estimate_training_memory(arguments, lanes_at_once, config.data.num_steps)
+    params = count_params(model_config)
+    memory = estimate_training_memory(model_config, lanes_at_once, config.data.num_steps)
     log.info(
         "model: %s %s, %d x %d hidden units, %s parameters, %.2g characters of training text for each, about %s MB",
         *(config.backend, config.model.cell.upper(), config.model.num_layers, config.model.num_hiddens),

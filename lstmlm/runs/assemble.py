@@ -18,7 +18,7 @@ from lstmlm.evaluation.baselines import Baseline
 from lstmlm.model.initialization import initialize
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.runs.announcement import announce_threads
-from lstmlm.runs.prepare import Prepared, model_arguments
+from lstmlm.runs.prepare import Prepared, make_model_config
 from lstmlm.settings.config import Config
 from lstmlm.settings.hydra_yaml import to_yaml
 from lstmlm.system.errors import BadInput
@@ -70,7 +70,7 @@ def describe_validation(corpus: Corpus) -> dict[str, Any]:
 
 def build_model(config: Config, vocab_size: int, device: torch.device) -> RNNModel:
     """The model with its first weights, which depend on the seed and not on the backend."""
-    model = RNNModel(**model_arguments(config, vocab_size), backend=config.backend)
+    model = RNNModel(make_model_config(config, vocab_size), config.backend)
     initialize(model, config.model.init, make_generator(config.seed, "weights"))
     model.dropout_generator = make_generator(config.seed, "dropout", device)
     return model.to(device)
@@ -173,7 +173,7 @@ def describe_run(prepared: Prepared) -> dict[str, Any]:
     corpus = prepared.corpus
     return {
         "vocab": corpus.vocab.idx_to_token,
-        "model": model_arguments(prepared.config, len(corpus.vocab)),
+        "model": make_model_config(prepared.config, len(corpus.vocab)).to_record(),
         "config": asdict(prepared.config),
         "data": {
             "name": corpus.origin.name,

@@ -10,12 +10,9 @@ from statistics import fmean, stdev
 from typing import Any
 
 from lstmlm.runs.summary import Run
+from lstmlm.settings.config import matters
 from lstmlm.system.errors import BadInput
 from lstmlm.system.plotting import import_pyplot
-
-# What leaves the weights as they are: runs that differ in it, and in the seed, are the same experiment
-IMMATERIAL = {"resume", "train.log_every", "train.save_every", "train.save_minutes", "train.baselines"}
-IMMATERIAL |= {"sample.prompt", "sample.length", "sample.temperature"}
 
 
 def rank_runs(runs: Iterable[Run]) -> list[Run]:
@@ -110,7 +107,7 @@ def group_seeds(runs: Iterable[Run]) -> list[Group]:
     groups: dict[Any, dict[Any, Run]] = defaultdict(dict)
     for run in runs:
         if run.is_finished:
-            own = {key: value for key, value in run.settings.items() if key not in IMMATERIAL | {"seed"}}
+            own = {key: value for key, value in run.settings.items() if key != "seed" and matters(key)}
             groups[run.judged_on, json.dumps(own, sort_keys=True, default=str)][run.seed] = run
     return [Group([group[seed] for seed in sorted(group)]) for group in groups.values()]
 

@@ -19,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from helpers.command_line import composed_config
 from lstmlm.checkpoints import checkpoint
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.runs import launch
 from lstmlm.system import durable
@@ -59,7 +60,7 @@ def child(directory: Path, before=lambda: None) -> int:
 
 def warm_up() -> None:
     """What torch imports at the first step, before the first fork; no backward, which would start threads."""
-    model = RNNModel(5, 4, backend="nn")
+    model = RNNModel(ModelConfig(5, 4), "nn")
     optimizer = build_optimizer(model, "adamw", 0.1, 0.0)
     model(torch.zeros(1, 2, dtype=torch.int64))
     for param in model.trained().values():

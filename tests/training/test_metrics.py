@@ -1,4 +1,4 @@
-"""metrics.jsonl: rows are read as they were written, whole or cut short; the state is a field; docs/ names every key."""
+"""metrics.jsonl: rows are read as written, whole or cut short; the state is a field; docs/ names every key."""
 
 import json
 import math
