@@ -21,7 +21,7 @@ log = logging.getLogger("lstmlm")
 
 
 def load_newest_good(directory: Path) -> Checkpoint:
-    """The newest checkpoint of a run that is whole; a damaged one is named in the log. BadInput if none is."""
+    """The newest undamaged checkpoint of a run; a warning names each that is damaged. BadInput if all are."""
     there = [directory / name for name in (LAST, PREVIOUS, BEST) if (directory / name).exists()]
     for path in there:
         try:
@@ -37,7 +37,7 @@ def load_newest_good(directory: Path) -> Checkpoint:
 
 
 def settings_to_resume(loaded: Checkpoint, typed: dict[str, object]) -> Config:
-    """The checkpoint's own settings with what the user typed and may change; BadInput names what may not."""
+    """The checkpoint's settings, with those that the user typed and may change; BadInput names one that may not."""
     stored = flatten(config_from_flat(flatten(loaded.record["config"])))
     if typed.get("threads") == "auto":  # the run's first start has chosen
         typed = {key: value for key, value in typed.items() if key != "threads"}
@@ -51,7 +51,7 @@ def settings_to_resume(loaded: Checkpoint, typed: dict[str, object]) -> Config:
 def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_place: bool) -> None:
     """Resume from a checkpoint in `directory`, in place or as a new run. A run that has finished is left as it is."""
     if loaded.record["data"]["name"] == CONVERTED:
-        raise BadInput("resume: the checkpoint was converted: it has no text and no optimizer to go on with")
+        raise BadInput("resume: the checkpoint was converted: it has no text and no optimizer to resume with")
     config = settings_to_resume(loaded, typed)
     prepared = prepare(config)
     check_same_text(loaded, prepared)
@@ -63,16 +63,16 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
     finished = impatient or limits.progress(step, per_epoch, loop["seconds"]) >= 1
     if finished and (not in_place or metrics.read_final(directory / metrics.NAME) is not None):
         key = "train.patience" if impatient else "train.max_epochs"
-        log.info("the run has finished at step %d: raise %s (or its other limits) to go on", step, key)
+        log.info("the run has finished at step %d: raise %s (or its other limits) to continue", step, key)
         return
-    log.info("going on from step %d, epoch %.1f", step, loaded.record["epoch"])
+    log.info("resuming from step %d, epoch %.1f", step, loaded.record["epoch"])
     for line in list_differences(loaded, config, before.count_steps(per_epoch), limits.count_steps(per_epoch)):
         log.info("%s", line)
     execute(prepared, directory, loaded)
 
 
 def check_same_text(loaded: Checkpoint, prepared: Prepared) -> None:
-    """BadInput if the text, known by its hash, is not that of the run."""
+    """BadInput if the SHA-256 of the text, or the vocabulary, is not that of the run."""
     if prepared.corpus.origin.sha256 != loaded.record["data"]["sha256"]:
         raise BadInput(
             f"resume: {prepared.corpus.origin.path} is not the text of the run, its SHA-256 differs: "
@@ -83,7 +83,7 @@ def check_same_text(loaded: Checkpoint, prepared: Prepared) -> None:
 
 
 def list_differences(loaded: Checkpoint, config: Config, steps_before: int | None, steps_now: int | None) -> list[str]:
-    """One line for each reason why the bits, or the schedule, will not be those of a run that was never stopped."""
+    """A line for each reason why the run will not continue bit for bit, or not with the same schedule."""
     stored = flatten(loaded.record["config"])
     keys = ("backend", "device", "threads")
     now = checkpoint.collect_versions() | {key: flatten(config)[key] for key in keys}

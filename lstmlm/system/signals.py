@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: finish the step and save first; a second Ctrl-C stops at once; a closed terminal is no matter."""
+"""Ctrl-C and SIGTERM: finish the step and save first; a second Ctrl-C stops at once; SIGHUP is ignored."""
 
 import signal
 

@@ -74,7 +74,7 @@ class Curves:
             yield
         except OSError as error:
             self.close()
-            log.warning("warning: cannot write TensorBoard curves: %s: going on without", error.strerror)
+            log.warning("warning: cannot write TensorBoard curves: %s: continuing without them", error.strerror)
 
 
 def choose_later_name(directory: Path) -> str:

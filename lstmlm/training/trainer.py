@@ -99,7 +99,7 @@ class Trainer:
             if self.has_ended(progress):
                 return True
             if stop.exit_code:
-                saved = f"saved {self.saver.last}: go on with resume={self.saver.directory}"
+                saved = f"saved {self.saver.last}: resume the run with resume={self.saver.directory}"
                 raise Stopped(f"stopped at step {state.step}: {saved}", stop.exit_code)
         state.batch, state.carried = 0, None
         return False

@@ -1,4 +1,4 @@
-"""Runs that are killed and go on, in forked children of one process that has torch and one thread.
+"""Runs that are killed and resumed, in forked children of one process that has torch and one thread.
 
 Used by test_resume.py as a process of its own: OPENBLAS_NUM_THREADS=1 python -m helpers.killing MODE DIRECTORY [COUNT]
 The run is small and has everything that could be forgotten: two layers, dropout, warm-up and cosine, carried state, a
@@ -36,7 +36,7 @@ CLOCK = ("seconds", "cpu_seconds", "chars_per_s", "speed/")
 
 
 def go(directory: Path) -> None:
-    """Start the run in the directory, or go on with it: what `resume=auto hydra.run.dir=DIRECTORY` does."""
+    """Start the run in the directory, or resume it: what `resume=auto hydra.run.dir=DIRECTORY` does."""
     text = directory.parent / "text.txt"
     if not text.exists():
         text.write_text(TEXT)

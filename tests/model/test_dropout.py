@@ -176,4 +176,4 @@ def test_a_checkpoint_from_before_these_rates_has_none(train, tmp_path):
     config = ModelConfig.from_record(checkpoint.load_checkpoint(tmp_path / "old.safetensors").record["model"])
     assert {getattr(config, name) for name in RATES} == {0.0}
     code, out, err = train("resume=old.safetensors", "train.max_steps=4", "hydra.run.dir=next")
-    assert (code, err) == (0, "") and "going on from step 2" in out
+    assert (code, err) == (0, "") and "resuming from step 2" in out

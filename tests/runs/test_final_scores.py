@@ -109,7 +109,7 @@ def test_patience_may_be_raised_and_the_run_goes_on(gets_worse, train, tmp_path)
     assert train(*OFTEN, "train.max_steps=16", "train.patience=1", "hydra.run.dir=run")[0] == 0
     assert rows(tmp_path / "run")[-1]["step"] == 8
     code, out, err = train("resume=run", "train.patience=2")
-    assert (code, err) == (0, "") and "going on from step 8" in out and rows(tmp_path / "run")[-1]["step"] == 12
+    assert (code, err) == (0, "") and "resuming from step 8" in out and rows(tmp_path / "run")[-1]["step"] == 12
 
 
 @pytest.mark.parametrize("setting", ["ema=0.9", "micro_batches=2", "precision=bf16", "schedule=linear"])

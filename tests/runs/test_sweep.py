@@ -24,7 +24,7 @@ def test_a_sweep_that_was_stopped_says_how_to_go_on(code):
     first, second = said.splitlines()
     assert first == (
         "sweep: 1 finished; stopped in job 1 (seed=2): "
-        "go on with the same command and resume=auto hydra.sweep.dir='my sweep'"
+        "resume with the same command and resume=auto hydra.sweep.dir='my sweep'"
     )
     assert second == "next:  python -m lstmlm compare 'my sweep'"
 

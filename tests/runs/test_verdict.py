@@ -123,5 +123,5 @@ def test_a_real_run_has_a_verdict_and_goes_on_by_the_command_given(train):
     said = judge_run(rows, UNIGRAM, composed_config(*SMALL_RUN, "backend=nn"), "run")
     assert said.kind == "falling" and "still falling: by" in said.sentence
     code, out, _ = train(*shlex.split(said.command)[4:])
-    assert code == 0 and "going on from step 40" in out
+    assert code == 0 and "resuming from step 40" in out
     assert [row["step"] for row in read_evaluations(Path("run/metrics.jsonl"))][-1] == 80

@@ -181,7 +181,7 @@ def test_a_signal_finishes_the_step_saves_and_says_where(tmp_path, number, code)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
-    match = re.fullmatch(r"stopped at step (\d+): saved run/last\.safetensors: go on with resume=run\n", err)
+    match = re.fullmatch(r"stopped at step (\d+): saved run/last\.safetensors: resume the run with resume=run\n", err)
     assert match, err
     assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["step"] == int(match[1]) >= 20
     assert rows(tmp_path / "run")[-1] == {"state": "stopped", "step": int(match[1])}
