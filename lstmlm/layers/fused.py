@@ -141,4 +141,5 @@ class FusedLSTM(RecurrentLayer):
         }
 
 
-MERGED = (("W_x", "W_x"), ("W_h", "W_h"), ("b", "b_"))  # a tensor of FusedLSTM, and how the names of its four d2l tensors begin
+# A tensor of FusedLSTM, and how the names of its four d2l tensors begin
+MERGED = (("W_x", "W_x"), ("W_h", "W_h"), ("b", "b_"))

@@ -167,7 +167,7 @@ def test_what_a_converted_checkpoint_has_not_is_said(convert, command, train):
     )
     assert train(f"resume={path}")[::2] == (
         2,
-        "error: resume: the checkpoint was converted: it has no text and no optimizer to go on with\n",
+        "error: resume: the checkpoint was converted: it has no text and no optimizer to resume with\n",
     )
 
 
