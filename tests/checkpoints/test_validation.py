@@ -15,7 +15,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="needs rlimits and pi
 
 def opened(run_directory, tmp_path, count: int, timeout: int = 240) -> dict:
     good = run_directory / "best.safetensors"
-    done = shell("tests/hostile.py", str(good), str(tmp_path / "files"), str(count), timeout=timeout)
+    done = shell("tests/helpers/hostile.py", str(good), str(tmp_path / "files"), str(count), timeout=timeout)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -27,7 +27,8 @@ def shared_text(name: str) -> Path:
 def shell(*words: str, cwd: Path = ROOT, **options) -> subprocess.CompletedProcess:
     """Run python with these words as a user would, in a process of its own."""
     options = {"timeout": 240} | options
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)} | options.pop("env", {})
+    paths = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+    environment = {**os.environ, "PYTHONPATH": paths} | options.pop("env", {})
     return subprocess.run([sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, **options)
 
 

@@ -1,4 +1,6 @@
-"""Torch files from strangers, opened in a process that watches itself: python tests/hostile_torch.py FOLDER MUTATIONS
+"""Torch files from strangers, opened in a process that watches itself.
+
+    PYTHONPATH=.:tests python tests/helpers/hostile_torch.py FOLDER MUTATIONS
 
 As hostile.py, for `convert --from-torch`. Prints for each file how it ended, how long it took, and what it did.
 """

@@ -1,6 +1,7 @@
 """Runs that are killed and go on, in forked children of one process that has torch and one thread.
 
-Used by test_resume.py as a process of its own: OPENBLAS_NUM_THREADS=1 python tests/killing.py MODE DIRECTORY [COUNT]
+Used by runs/test_resume.py as a process of its own:
+    OPENBLAS_NUM_THREADS=1 PYTHONPATH=.:tests python tests/helpers/killing.py MODE DIRECTORY [COUNT]
 The run is small and has everything that could be forgotten: two layers, dropout, warm-up and cosine, carried state, a
 random offset in each of several epochs, an average of the weights, a validation loss that gets worse, evaluations off
 the grid of saves.

@@ -22,7 +22,8 @@ AUTO = ("resume=auto", "hydra.run.dir=run")
 
 
 def killing(tmp_path, *words: str, timeout: int = 240) -> dict:
-    done = shell("tests/killing.py", words[0], str(tmp_path / words[0]), *words[1:], env=ONE_THREAD, timeout=timeout)
+    killer = "tests/helpers/killing.py"
+    done = shell(killer, words[0], str(tmp_path / words[0]), *words[1:], env=ONE_THREAD, timeout=timeout)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
