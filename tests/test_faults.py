@@ -117,8 +117,8 @@ def test_each_of_two_hundred_flipped_bits_is_caught(kept, tmp_path):
             checkpoint.load_checkpoint(tmp_path / "flipped")
 
 
-def test_nothing_is_unpickled_or_unpacked_but_in_the_one_place_for_it():
-    """checkpoints/torch_file.py reads the entries of a zip in memory once validated, and loads only weights."""
+def test_nothing_is_unpickled_or_unpacked_but_behind_the_one_door_for_it():
+    """torch_file.py, behind its gate, reads the entries of a zip in memory, and loads weights alone."""
     modules = {"pickle", "shelve", "marshal", "dill", "joblib", "zipfile", "tarfile"}
     calls = re.compile(r"(eval|exec|(torch|np|numpy|yaml)\.load|.*\b(extractall|unpack_archive|instantiate))")
     for path in (TESTS.parent / "lstmlm").rglob("*.py"):

@@ -13,10 +13,10 @@ import os
 import stat
 from pathlib import Path
 
-from lstmlm.layers.weight_names import WEIGHT_NAMES
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.shapes import compute_shapes
-from lstmlm.settings.config import BEFORE, Config
-from lstmlm.system.dotted import flatten, under
+from lstmlm.settings.check import config_from_flat
+from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.text.split import SPLITS
 from lstmlm.text.vocab import UNK, ByteVocab
@@ -47,10 +47,6 @@ LOOP = {"batch": int, "chars": int, "meter_chars": int, "meter_steps": int, "sec
 LOOP |= {"since_evaluation": list, "this_epoch": list}
 LOOP_LATER = {"evaluations_since_best": int, "cpu_seconds": float}  # which a file may lack
 VERSIONS = {"lstmlm": str, "torch": str, "python": str, "cpu": str}
-# The model's arguments: smallest and largest; None is allowed for an embedding alone
-BOUNDS = {"vocab_size": (2, 1 << 21), "num_hiddens": (1, 1 << 20), "num_layers": (1, 64), "embedding_dim": (1, 1 << 20)}
-# and its rates of dropout, from 0 to below 1
-RATES = ("dropout", "locked_input", "locked_between", "locked_output", "weight_drop")
 
 
 class Refused(ValueError):
@@ -153,12 +149,10 @@ def check_tensor(name: str, tensor) -> None:
 
 
 def upgrade_record(record: dict) -> dict:
-    """A record from before an argument of the model, or of format 1, as one of today.
+    """A record of format 1 as one of the present format.
 
     Format 1 knew splits of one piece a part.
     """
-    before = {key: value for key, value in under("model.", BEFORE).items() if key in RATES}
-    record = record | {"model": before | record["model"]}
     if record["format"] == FORMAT:
         return record
     if record["format"] != 1:
@@ -171,19 +165,14 @@ def upgrade_record(record: dict) -> dict:
 
 def check_record(record) -> None:
     """The fields of the record, their types and bounds. The configuration is built as the settings' own types."""
-    model, vocab = record["model"], record["vocab"]
-    if set(model) != {*BOUNDS, *RATES, "cell"} or model["cell"] not in WEIGHT_NAMES:
-        raise Refused("is damaged: the model's arguments")
-    for key, (smallest, largest) in BOUNDS.items():
-        value = model[key]
-        if not (type(value) is int and smallest <= value <= largest) and not (key == "embedding_dim" and value is None):
-            raise Refused(f"is damaged: model {key} is {ascii(value)[:40]}")
-    for key in RATES:
-        if type(model[key]) not in (int, float) or not 0 <= model[key] < 1:
-            raise Refused(f"is damaged: model {key} is {ascii(model[key])[:40]}")
+    vocab = record["vocab"]
+    try:
+        model = ModelConfig.from_record(record["model"])
+    except BadInput as error:
+        raise Refused(f"is damaged: model {ascii(str(error))[1:-1]:.120}") from None
     if not all(isinstance(token, str) for token in vocab) or len(set(vocab)) != len(vocab):
         raise Refused("is damaged: vocabulary: not a list of different characters")
-    if len(vocab) != model["vocab_size"]:
+    if len(vocab) != model.vocab_size:
         raise Refused("is damaged: vocabulary: not as long as the model's")
     if vocab != ByteVocab().idx_to_token and (vocab[0] != UNK or any(len(token) != 1 for token in vocab[1:])):
         raise Refused("is damaged: vocabulary: neither <unk> and then one character each, nor the 256 bytes")
@@ -206,7 +195,7 @@ def check_record(record) -> None:
         if not isinstance(record["data"]["hashes"].get(which), str):
             raise Refused("is damaged: the hashes of the split")
     try:
-        Config.from_flat(flatten(record["config"]))
+        config_from_flat(flatten(record["config"]))
     except BadInput as error:
         raise Refused(f"is damaged: its settings: {ascii(str(error))[:120]}") from None
 
@@ -224,13 +213,13 @@ def check_names(tensors: dict[str, dict], record: dict) -> None:
 
     And where the settings have an average of the weights (train.ema), exactly that.
     """
-    weights = compute_shapes(record["model"])
+    model = ModelConfig.from_record(record["model"])
+    weights = compute_shapes(model)
     averaged = flatten(record["config"]).get("train.ema") is not None
     expected = weights | ({f"ema.{name}": shape for name, shape in weights.items()} if averaged else {})
     for name, shape in expected.items():
         if name not in tensors or tensors[name]["shape"] != shape or tensors[name]["dtype"] != "F32":
             raise Refused(f"is damaged: weight {name} is not there in the shape that its model implies")
-    model = record["model"]
     for name, tensor in tensors.items():
         kind, _, rest = name.partition(".")
         moment, _, weight = rest.partition(".")
@@ -240,7 +229,7 @@ def check_names(tensors: dict[str, dict], record: dict) -> None:
             known |= weights.get(weight) == tensor["shape"] and tensor["dtype"] == "F32"
         if kind == "run" and moment == "carried":
             shape = tensor["shape"]
-            known |= len(shape) == 3 and (shape[0], shape[2]) == (model["num_layers"], model["num_hiddens"])
+            known |= len(shape) == 3 and (shape[0], shape[2]) == (model.num_layers, model.num_hiddens)
         known |= name == "run.meter" and tensor["shape"] == [3]
         known |= name in ("run.epoch_start", "run.dropout") and tensor["dtype"] == "U8" and len(tensor["shape"]) == 1
         if not known:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lstmlm.evaluation.baselines import LIMIT, Baseline
 from lstmlm.model.shapes import count_params, estimate_training_memory
-from lstmlm.runs.prepare import Prepared, model_arguments
+from lstmlm.runs.prepare import Prepared, make_model_config
 from lstmlm.text.vocab import Vocab
 
 log = logging.getLogger("lstmlm")
@@ -30,7 +30,7 @@ def announce(prepared: Prepared, steps: int | None, seconds_per_step: float, dir
             "data.batch_size: lowered from %d to %d: the training text fills no more lanes of %d steps",
             *(config.data.batch_size, prepared.batch_size, config.data.num_steps),
         )
-    arguments = model_arguments(config, len(corpus.vocab))
+    arguments = make_model_config(config, len(corpus.vocab))
     lanes_at_once = prepared.batch_size // config.train.micro_batches
     params, memory = count_params(arguments), estimate_training_memory(arguments, lanes_at_once, config.data.num_steps)
     log.info(
@@ -42,7 +42,11 @@ def announce(prepared: Prepared, steps: int | None, seconds_per_step: float, dir
         "training: %s steps of %d x %d characters, %s at %g, seed %d, on %s with %d thread%s: %s",
         *("" if steps is None else f"{steps:,}", prepared.batch_size, config.data.num_steps),
         *(config.train.optimizer, config.train.lr, config.seed, prepared.device.type),
-        *(config.threads, "s" * (config.threads > 1), format_expected_time(steps, seconds_per_step, config.train.max_seconds)),
+        *(
+            config.threads,
+            "s" * (config.threads > 1),
+            format_expected_time(steps, seconds_per_step, config.train.max_seconds),
+        ),
     )
     for note in list_precision_notes(config.train.precision, config.backend, prepared.device.type):
         log.info("%s", note)

@@ -5,7 +5,8 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from lstmlm.settings.config import BEFORE, Config, check_config, option_names, unknown_key, use_present_names
+from lstmlm.settings.check import check_config
+from lstmlm.settings.config import SETTINGS, Config, settings_before, unknown_key, use_present_names
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.paths import find_shipped
@@ -32,7 +33,7 @@ def parse_composed(composed) -> Config:
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key or 'config'}: {_first_line(error)}") from None
     for key in flatten(plain):
-        if key not in option_names():  # Hydra lets `+train.lrr=1` in
+        if key not in SETTINGS:  # Hydra lets `+train.lrr=1` in
             raise unknown_key(key)
     return check_config(OmegaConf.to_object(composed))
 
@@ -55,7 +56,7 @@ def from_yaml(text: str) -> dict[str, Any]:
         raise BadInput(f"config.yaml: {_first_line(error)}") from None
     if not isinstance(plain, dict) or "seed" not in plain:
         raise BadInput("config.yaml: has no settings of a run")
-    return BEFORE | use_present_names(flatten(plain))
+    return settings_before() | use_present_names(flatten(plain))
 
 
 def to_words(config: Config) -> list[str]:

@@ -10,8 +10,12 @@ from catalogue import damage, disk, strikes
 from catalogue.row import Expectation, ends, goes_on, refused, resuming, row, running, typed
 from catalogue.scene import SMALL, SWEEP
 
-ERRORS, RESUME = "system/test_errors.py::test_", "runs/test_resume.py::test_"
-SWEEPS, TRAINING = "runs/test_sweep.py::test_", "training/test_trainer.py::test_"
+ERRORS, RESUME, TRAINING = (
+    "system/test_errors.py::test_",
+    "runs/test_resume.py::test_",
+    "training/test_trainer.py::test_",
+)
+SWEEPS = "runs/test_sweep.py::test_"
 SWEPT = (SWEEPS + "a_job_that_fails_is_named_and_stops_no_other_and_the_worst_code_is_kept",)
 KILLED = (RESUME + "a_kill_at_every_point_of_a_save_changes_nothing", RESUME + "fifty_random_kills_change_nothing")
 TERMINAL = ("test_faults.py::test_a_run_outlives_a_stop_and_its_terminal",)

@@ -3,8 +3,7 @@
 from catalogue import damage, strikes
 from catalogue.row import ends, goes_on, reading, refused, row, typed
 
-ERRORS, CORPUS = "system/test_errors.py::test_", "text/test_corpus.py::test_"
-DOWNLOAD = "text/test_download.py::test_"
+ERRORS, CORPUS, DOWNLOAD = "system/test_errors.py::test_", "text/test_corpus.py::test_", "text/test_download.py::test_"
 LINE_ENDS = CORPUS + "line_ends_become_line_feeds_and_a_byte_order_mark_is_dropped_and_both_are_said"
 
 USER = [
@@ -244,6 +243,6 @@ USER = [
     row(
         "C10",
         "an archive with paths of its own",
-        tests=("test_faults.py::test_nothing_is_unpickled_or_unpacked_but_in_the_one_place_for_it",),
+        tests=("test_faults.py::test_nothing_is_unpickled_or_unpacked_but_behind_the_one_door_for_it",),
     ),
 ]
