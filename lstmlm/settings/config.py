@@ -7,7 +7,7 @@ import difflib
 from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import Any, get_args
 
-from lstmlm.settings.setting import ALWAYS, Setting, facts_of, setting
+from lstmlm.settings.setting import ALWAYS, Setting, facts_of, group, setting
 from lstmlm.system.errors import BadInput
 
 RATE = {"at_least": 0, "at_most": 0.999}  # the probability that dropout sets a number to zero
@@ -177,15 +177,15 @@ class Config:
         words=("auto",),
         may_change=True,
     )
-    model: Model
-    data: Data
-    train: Train
-    sample: Sample
+    model: Model = group()
+    data: Data = group()
+    train: Train = group()
+    sample: Sample = group()
 
 
 def list_settings(node: type = Config, prefix: str = "") -> dict[str, Setting]:
     """The facts of every setting, by its dotted name, in the order of this file."""
-    found = {}
+    found: dict[str, Setting] = {}
     for declared in fields(node):
         inner = declared.type
         if isinstance(inner, type) and is_dataclass(inner):

@@ -1,4 +1,4 @@
-"""Settings as Hydra and YAML write them: composed, as a file, as words of a command line. config.py checks them."""
+"""Settings as Hydra and YAML write them: composed, in a file, as words of a command line."""
 
 import json
 import re
@@ -19,7 +19,7 @@ def register_schema() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
 
 
-def parse_composed(composed) -> Config:
+def parse_composed(composed: Any) -> Config:
     """Hydra's composition as checked dataclasses. BadInput names what is wrong."""
     from omegaconf import OmegaConf
     from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
@@ -35,7 +35,9 @@ def parse_composed(composed) -> Config:
     for key in flatten(plain):
         if key not in SETTINGS:  # Hydra lets `+train.lrr=1` in
             raise unknown_key(key)
-    return check_config(OmegaConf.to_object(composed))
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, Config)
+    return check_config(config)
 
 
 def to_yaml(config: Config) -> str:
@@ -63,7 +65,7 @@ def to_words(config: Config) -> list[str]:
     """The overrides that give these settings to `python train.py`: what differs from conf/config.yaml."""
     from omegaconf import OmegaConf
 
-    plain = OmegaConf.to_container(OmegaConf.load(find_shipped("conf") / "config.yaml"))
+    plain: Any = OmegaConf.to_container(OmegaConf.load(find_shipped("conf") / "config.yaml"))
     default = flatten(plain)
     for choice in plain["defaults"]:
         default |= choice if isinstance(choice, dict) else {}

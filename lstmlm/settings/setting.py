@@ -62,6 +62,11 @@ def setting(help: str, **facts: Any) -> Any:
     return field(metadata={"setting": Setting(help, **facts)})
 
 
+def group() -> Any:
+    """A dataclass field that holds a group of settings."""
+    return field()
+
+
 def facts_of(declared: "Field[Any]") -> Setting:
     """The facts of a field that `setting` declared."""
     facts: Setting = declared.metadata["setting"]
