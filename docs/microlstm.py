@@ -136,7 +136,7 @@ def main(num_hiddens=24, lr=0.5, theta=1.0, num_steps=2000):
     chars = sorted(set(NAMES + "\n") - {" "})  # a newline begins and ends every name
     names = [[chars.index(char) for char in f"\n{name}\n"] for name in NAMES.split()]
     held_out, train = names[::10], [ids for k, ids in enumerate(names) if k % 10]
-    params = get_lstm_params(len(chars), num_hiddens, 0.2, rng)
+    params = get_lstm_params(len(chars), num_hiddens, 0.2, rng)  # from the book's sigma, 0.01, it learns later
     for step in range(1, num_steps + 1):
         _, steps = forward(rng.choice(train), params)
         sgd(params, backward(steps, params), lr * (1 - step / num_steps), theta)
