@@ -3,12 +3,12 @@
 import ast
 import inspect
 import random
-from importlib import util
 
 import pytest
 import torch
 import torch.nn.functional as functional
 from helpers.command_line import ROOT
+from helpers.scripts import load_script
 
 from lstmlm.scratch.lstm import init_lstm_state, lstm, lstm_layer
 
@@ -18,10 +18,7 @@ V, H = 7, 5
 
 @pytest.fixture(scope="module")
 def micro():
-    spec = util.spec_from_file_location("microlstm", PATH)
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("docs/microlstm.py")
 
 
 def random_params(micro, rng):
