@@ -26,6 +26,7 @@ import torch
 from machine import machine
 
 from lstmlm.model.initialization import initialize
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.settings.overrides import compose_settings
 from lstmlm.system.machine import keep_memory
@@ -50,7 +51,7 @@ def arithmetic(H: int, T: int, B: int, L: int, corpus: int) -> float:
 
 def turns_of(backend: str, size: dict[str, int]):
     """Seconds for a character of one step after another, each on the next batch."""
-    model = RNNModel(V, size["H"], size["L"], 0.2, backend)
+    model = RNNModel(ModelConfig(V, size["H"], size["L"], dropout=0.2), backend)
     initialize(model, "default", torch.Generator().manual_seed(0))
     model.dropout_generator = torch.Generator()
     ids = torch.from_numpy(np.random.default_rng(0).integers(0, V, size["corpus"]))

@@ -37,11 +37,12 @@ def measure(backend: str, B: int, T: int, H: int, L: int) -> dict[str, int]:
     import torch
     import torch.nn.functional as functional
 
+    from lstmlm.model.model_config import ModelConfig
     from lstmlm.model.rnn_model import RNNModel
     from lstmlm.training.optim import build_optimizer, grad_clipping
 
     torch.set_num_threads(1)
-    model = RNNModel(V, H, L, 0.2, backend)
+    model = RNNModel(ModelConfig(V, H, L, dropout=0.2), backend)
     model.dropout_generator = torch.Generator()
     optimizer = build_optimizer(model, "adamw", 1e-3, 0.0)
 

@@ -24,7 +24,6 @@ from statistics import fmean
 from machine import machine
 
 from lstmlm.runs.comparison import (
-    IMMATERIAL,
     Group,
     Run,
     find_differing_settings,
@@ -35,7 +34,8 @@ from lstmlm.runs.comparison import (
     read_header,
     read_run,
 )
-from lstmlm.settings.config import Config
+from lstmlm.settings.check import config_from_flat
+from lstmlm.settings.config import SETTINGS, matters
 from lstmlm.settings.hydra_yaml import to_words
 from lstmlm.settings.overrides import compose_settings
 from lstmlm.system.dotted import flatten
@@ -140,7 +140,7 @@ def own_rows(group: Group, system: str, evaluated: dict[str, Evaluated]) -> Iter
 
 def systems(groups: list[Group], recipes: list[dict]) -> list[dict]:
     """For each group its recipe, known by its settings, or the name of its model and the command with all it sets."""
-    apart = IMMATERIAL | {"seed", "backend", "threads", "device"}
+    apart = {name for name in SETTINGS if not matters(name)} | {"seed", "backend", "threads", "device"}
     known = [(recipe, settings_of(recipe["command"])) for recipe in recipes]
     firsts = [group.runs[0] for group in groups]
     found = []
@@ -150,7 +150,7 @@ def systems(groups: list[Group], recipes: list[dict]) -> list[dict]:
         model = run.settings["model.cell"].upper() + " {} x {}".format(
             *(run.settings[f"model.{key}"] for key in ("num_layers", "num_hiddens"))
         )
-        words = [word for word in to_words(Config.from_flat(run.settings)) if word.partition("=")[0] not in apart]
+        words = [word for word in to_words(config_from_flat(run.settings)) if word.partition("=")[0] not in apart]
         unknown = {
             "system": f"{model} {format_label(run, keys)}".strip(),
             "command": shlex.join(["python", "train.py", *words]),

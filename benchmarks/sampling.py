@@ -29,6 +29,7 @@ from torch import nn
 
 from lstmlm.generation.writer import Writer
 from lstmlm.model.initialization import initialize
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.model.torch_weights import to_torch
 from lstmlm.settings.sampling import SamplingSettings
@@ -38,7 +39,7 @@ SIZES = "1x128,1x256,1x512,2x128,2x256,2x512"
 
 
 def model_of(num_layers: int, num_hiddens: int) -> RNNModel:
-    model = RNNModel(V, num_hiddens, num_layers, backend="nn").eval()
+    model = RNNModel(ModelConfig(V, num_hiddens, num_layers), "nn").eval()
     initialize(model, "default", torch.Generator().manual_seed(0))
     return model
 

@@ -25,6 +25,7 @@ import torch.nn.functional as functional
 from machine import machine
 
 from lstmlm.model.initialization import initialize
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.scratch.lstm import get_lstm_params, init_lstm_state, lstm
 from lstmlm.system.machine import keep_memory
@@ -52,7 +53,7 @@ class Contestant:
         self.step = self.start(backend, L, H, B, V)
 
     def start_model(self, backend: str, L: int, H: int, B: int, V: int) -> Callable[[], None]:
-        model = RNNModel(V, H, L, backend=backend)
+        model = RNNModel(ModelConfig(V, H, L), backend)
         initialize(model, "default", torch.Generator().manual_seed(0))
         optimizer, params = build_optimizer(model, "adamw", 1e-3, 0.01), list(model.trained().values())
         state = model.begin_state(B, "cpu")

@@ -98,7 +98,7 @@ def test_every_row_has_cases_or_tests_or_a_reason():
 
 
 def test_the_tests_and_files_that_rows_name_are_there():
-    hostile = (TESTS / "hostile.py").read_text()
+    hostile = (TESTS / "helpers" / "hostile.py").read_text()
     for row in CATALOGUE:
         for file, _, name in (test.partition("::") for test in row.tests):
             assert f"\ndef {name}(" in (TESTS / file).read_text(), f"{row.id}: {file}::{name}"
@@ -118,16 +118,16 @@ def test_each_of_two_hundred_flipped_bits_is_caught(kept, tmp_path):
 
 
 def test_nothing_is_unpickled_or_unpacked_but_behind_the_one_door_for_it():
-    """foreign.py, behind its gate, reads the entries of a zip in memory, and loads weights alone."""
+    """torch_file.py, behind its gate, reads the entries of a zip in memory, and loads weights alone."""
     modules = {"pickle", "shelve", "marshal", "dill", "joblib", "zipfile", "tarfile"}
     calls = re.compile(r"(eval|exec|(torch|np|numpy|yaml)\.load|.*\b(extractall|unpack_archive|instantiate))")
     for path in (TESTS.parent / "lstmlm").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
-                assert not names & (modules - {"zipfile"} if path.name == "foreign.py" else modules), path
+                assert not names & (modules - {"zipfile"} if path.name == "torch_file.py" else modules), path
             if isinstance(node, ast.Call) and calls.fullmatch(ast.unparse(node.func)):
-                assert path.name == "foreign.py" and "weights_only=True" in ast.unparse(node), path
+                assert path.name == "torch_file.py" and "weights_only=True" in ast.unparse(node), path
 
 
 def test_a_child_does_not_hold_the_lock(tmp_path):

@@ -18,6 +18,7 @@ import torch
 
 from lstmlm.checkpoints.validation import FORMAT, KEY, compute_digest, open_header, read_checked
 from lstmlm.layers.contract import Tensors
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 from lstmlm.system.durable import write_durably
@@ -54,7 +55,7 @@ class Checkpoint:
     def build(self, backend: str | None = None, device: str = "cpu") -> tuple[RNNModel, Vocab]:
         """The model, on the backend that trained it or another, ready to use, and its vocabulary."""
         vocab = restore_vocab(self.record["vocab"])
-        model = RNNModel(**self.record["model"], backend=backend or self.record["config"]["backend"])
+        model = RNNModel(ModelConfig.from_record(self.record["model"]), backend or self.record["config"]["backend"])
         model.load_book_weights(self.weights)
         return model.to(device).eval(), vocab
 

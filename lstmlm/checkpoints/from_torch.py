@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from lstmlm.checkpoints.checkpoint import CONVERTED
-from lstmlm.checkpoints.validation import RATES, read_regular
+from lstmlm.checkpoints.validation import read_regular
 from lstmlm.layers.contract import Tensors
-from lstmlm.layers.registry import BACKENDS
+from lstmlm.layers.weight_names import WEIGHT_NAMES
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.torch_weights import count_layers, layers_from_torch
 from lstmlm.settings.config import Config
 from lstmlm.system.dotted import under
@@ -83,17 +84,16 @@ def list_names(names: list[str]) -> str:
     return ", ".join(ascii(name)[1:-1][:40] for name in names[:5]) or "none"
 
 
-def infer_model_arguments(weights: Tensors) -> dict:
-    """What RNNModel takes, as far as the weights say it."""
-    first = set(under("layers.0.", weights))
-    return {
-        "vocab_size": len(weights["b_q"]),
-        "num_hiddens": len(weights["W_hq"]),
-        "num_layers": count_layers(weights),
-        "embedding_dim": weights["W_e"].shape[1] if "W_e" in weights else None,
-        "cell": next(cell for cell, backends in BACKENDS.items() if set(backends["scratch"].names) == first),
-        **dict.fromkeys(RATES, 0.0),
-    }
+def infer_model_config(weights: Tensors) -> ModelConfig:
+    """What the model is made of, as far as its weights show it."""
+    names = set(under("layers.0.", weights))
+    return ModelConfig(
+        vocab_size=len(weights["b_q"]),
+        num_hiddens=len(weights["W_hq"]),
+        num_layers=count_layers(weights),
+        embedding_dim=weights["W_e"].shape[1] if "W_e" in weights else None,
+        cell=next(cell for cell, own in WEIGHT_NAMES.items() if set(own) == names),
+    )
 
 
 # The vocabulary
@@ -148,7 +148,7 @@ def describe_conversion(config: Config, weights: Tensors, vocab: list[str], sour
         "step": 0,
         "epoch": 0.0,
         "vocab": vocab,
-        "model": infer_model_arguments(weights),
+        "model": infer_model_config(weights).to_record(),
         "config": asdict(config),
         "data": {
             "name": CONVERTED,

@@ -1,9 +1,9 @@
-"""What may be read: a checkpoint may come from a stranger, so every byte of it is checked as data before it is used.
+"""The validation of a checkpoint: it may come from a stranger, so every byte is checked as data before it is used.
 
 In this order: a regular file of bounded size; a bounded header of strict JSON; tensors of known types that fill the
 file without holes; one record with the fields, types and bounds that this program writes; names and shapes equal to
-what the recorded model arguments imply; the SHA-256. Then checkpoint.py loads it, and looks that its numbers are
-finite. Nothing is imported by name, resolved or unpickled.
+what the recorded model implies; the SHA-256. Then checkpoint.py loads it and checks that its numbers are finite.
+Nothing is imported by name, resolved or unpickled. No torch.
 """
 
 import hashlib
@@ -11,12 +11,14 @@ import json
 import math
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from lstmlm.layers.weight_names import WEIGHT_NAMES
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.shapes import compute_shapes
-from lstmlm.settings.config import BEFORE, Config
-from lstmlm.system.dotted import flatten, under
+from lstmlm.settings.check import config_from_flat
+from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.text.split import SPLITS
 from lstmlm.text.vocab import UNK, ByteVocab
@@ -47,21 +49,18 @@ LOOP = {"batch": int, "chars": int, "meter_chars": int, "meter_steps": int, "sec
 LOOP |= {"since_evaluation": list, "this_epoch": list}
 LOOP_LATER = {"evaluations_since_best": int, "cpu_seconds": float}  # which a file may lack
 VERSIONS = {"lstmlm": str, "torch": str, "python": str, "cpu": str}
-# The model's arguments: smallest and largest; None is allowed for an embedding alone
-BOUNDS = {"vocab_size": (2, 1 << 21), "num_hiddens": (1, 1 << 20), "num_layers": (1, 64), "embedding_dim": (1, 1 << 20)}
-# and its rates of dropout, from 0 to below 1
-RATES = ("dropout", "locked_input", "locked_between", "locked_output", "weight_drop")
 
 
-class Refused(ValueError):
+Record = dict[str, Any]  # what a checkpoint says of itself
+Description = dict[str, Any]  # of a tensor in the header: dtype, shape, data_offsets
+
+
+class Refused(Exception):
     """Why a file may not be used."""
 
 
-def read_checked(path: Path) -> tuple[bytes, dict]:
-    """The bytes of a checkpoint that passed the gate, and its record.
-
-    BadInput says in one line what is wrong.
-    """
+def read_checked(path: Path) -> tuple[bytes, Record]:
+    """The bytes of a valid checkpoint, and its record; BadInput says in one line what is wrong."""
     data = read_regular(path)
     try:
         if data[:2] in (b"PK", *PICKLED):
@@ -98,15 +97,15 @@ def read_regular(path: Path, what: str = "checkpoint") -> bytes:
         os.close(handle)
 
 
-def strict_json(text: str | bytes, what: str):
+def strict_json(text: str | bytes, what: str) -> Any:
     """JSON without duplicate keys, NaN or infinities."""
 
-    def no_duplicates(pairs):
+    def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) != len(pairs):
             raise ValueError("a key stands twice")
         return dict(pairs)
 
-    def no_constant(name):
+    def no_constant(name: str) -> None:
         raise ValueError(f"{name} is not JSON")
 
     try:
@@ -115,7 +114,7 @@ def strict_json(text: str | bytes, what: str):
         raise Refused(f"is not a safetensors file of lstmlm: {what}: {ascii(str(error))[:80]}") from None
 
 
-def open_header(data: bytes) -> tuple[dict[str, dict], dict]:
+def open_header(data: bytes) -> tuple[dict[str, Description], Record]:
     """The tensors by name (dtype, shape, data_offsets), checked to fill the file, and the record."""
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(MAX_HEADER, len(data) - 8):
@@ -139,7 +138,7 @@ def open_header(data: bytes) -> tuple[dict[str, dict], dict]:
     return header, strict_json(metadata[KEY], "record")
 
 
-def check_tensor(name: str, tensor) -> None:
+def check_tensor(name: str, tensor: Any) -> None:
     """A known type, at most three axes, and as many bytes as these imply."""
     if not isinstance(tensor, dict) or set(tensor) != {"dtype", "shape", "data_offsets"}:
         raise Refused(f"is damaged: tensor {name!a} is not described as one")
@@ -152,13 +151,8 @@ def check_tensor(name: str, tensor) -> None:
         raise Refused(f"is damaged: shape or place of tensor {name!a}")
 
 
-def upgrade_record(record: dict) -> dict:
-    """A record from before an argument of the model, or of format 1, as one of today.
-
-    Format 1 knew splits of one piece a part.
-    """
-    before = {key: value for key, value in under("model.", BEFORE).items() if key in RATES}
-    record = record | {"model": before | record["model"]}
+def upgrade_record(record: Record) -> Record:
+    """A record of format 1 in the present format: there a part of the split was one range of characters."""
     if record["format"] == FORMAT:
         return record
     if record["format"] != 1:
@@ -169,21 +163,16 @@ def upgrade_record(record: dict) -> dict:
     return record | {"format": FORMAT, "data": data | {"pieces": pieces}}
 
 
-def check_record(record) -> None:
+def check_record(record: Record) -> None:
     """The fields of the record, their types and bounds. The configuration is built as the settings' own types."""
-    model, vocab = record["model"], record["vocab"]
-    if set(model) != {*BOUNDS, *RATES, "cell"} or model["cell"] not in WEIGHT_NAMES:
-        raise Refused("is damaged: the model's arguments")
-    for key, (smallest, largest) in BOUNDS.items():
-        value = model[key]
-        if not (type(value) is int and smallest <= value <= largest) and not (key == "embedding_dim" and value is None):
-            raise Refused(f"is damaged: model {key} is {ascii(value)[:40]}")
-    for key in RATES:
-        if type(model[key]) not in (int, float) or not 0 <= model[key] < 1:
-            raise Refused(f"is damaged: model {key} is {ascii(model[key])[:40]}")
+    vocab = record["vocab"]
+    try:
+        model = ModelConfig.from_record(record["model"])
+    except BadInput as error:
+        raise Refused(f"is damaged: model {ascii(str(error))[1:-1]:.120}") from None
     if not all(isinstance(token, str) for token in vocab) or len(set(vocab)) != len(vocab):
         raise Refused("is damaged: vocabulary: not a list of different characters")
-    if len(vocab) != model["vocab_size"]:
+    if len(vocab) != model.vocab_size:
         raise Refused("is damaged: vocabulary: not as long as the model's")
     if vocab != ByteVocab().idx_to_token and (vocab[0] != UNK or any(len(token) != 1 for token in vocab[1:])):
         raise Refused("is damaged: vocabulary: neither <unk> and then one character each, nor the 256 bytes")
@@ -206,12 +195,13 @@ def check_record(record) -> None:
         if not isinstance(record["data"]["hashes"].get(which), str):
             raise Refused("is damaged: the hashes of the split")
     try:
-        Config.from_flat(flatten(record["config"]))
+        config_from_flat(flatten(record["config"]))
     except BadInput as error:
         raise Refused(f"is damaged: its settings: {ascii(str(error))[:120]}") from None
 
 
-def check_fields(record, types: dict[str, type], what: str) -> None:
+def check_fields(record: Any, types: Mapping[str, type], what: str) -> None:
+    """Exactly these fields, each of its type; an int will do for a float."""
     if not isinstance(record, dict) or set(record) != set(types):
         raise Refused(f"is damaged: the fields of its {what}")
     for key, kind in types.items():
@@ -219,18 +209,17 @@ def check_fields(record, types: dict[str, type], what: str) -> None:
             raise Refused(f"is damaged: {what} {key}")
 
 
-def check_names(tensors: dict[str, dict], record: dict) -> None:
-    """Exactly the weights of the model, and nothing else but the optimizer's and the loop's tensors of known shape.
-
-    And where the settings have an average of the weights (train.ema), exactly that.
+def check_names(tensors: dict[str, Description], record: Record) -> None:
+    """The tensors are exactly the model's weights, their average if the settings have train.ema, and tensors of the
+    optimizer and the loop, all of the shapes that the model implies.
     """
-    weights = compute_shapes(record["model"])
+    model = ModelConfig.from_record(record["model"])
+    weights = compute_shapes(model)
     averaged = flatten(record["config"]).get("train.ema") is not None
     expected = weights | ({f"ema.{name}": shape for name, shape in weights.items()} if averaged else {})
     for name, shape in expected.items():
         if name not in tensors or tensors[name]["shape"] != shape or tensors[name]["dtype"] != "F32":
             raise Refused(f"is damaged: weight {name} is not there in the shape that its model implies")
-    model = record["model"]
     for name, tensor in tensors.items():
         kind, _, rest = name.partition(".")
         moment, _, weight = rest.partition(".")
@@ -240,14 +229,14 @@ def check_names(tensors: dict[str, dict], record: dict) -> None:
             known |= weights.get(weight) == tensor["shape"] and tensor["dtype"] == "F32"
         if kind == "run" and moment == "carried":
             shape = tensor["shape"]
-            known |= len(shape) == 3 and (shape[0], shape[2]) == (model["num_layers"], model["num_hiddens"])
+            known |= len(shape) == 3 and (shape[0], shape[2]) == (model.num_layers, model.num_hiddens)
         known |= name == "run.meter" and tensor["shape"] == [3]
         known |= name in ("run.epoch_start", "run.dropout") and tensor["dtype"] == "U8" and len(tensor["shape"]) == 1
         if not known:
             raise Refused(f"has a tensor that lstmlm does not write: {name!a}")
 
 
-def compute_digest(data: bytes, tensors: dict[str, dict], record: dict) -> str:
+def compute_digest(data: bytes, tensors: dict[str, Description], record: Record) -> str:
     """SHA-256 over the record (but its own `sha256`) and every tensor's name, type, shape and bytes."""
     body = memoryview(data)[8 + int.from_bytes(data[:8], "little") :]
     whole = hashlib.sha256()

@@ -4,12 +4,14 @@ import argparse
 import json
 
 from lstmlm.commands import options
-from lstmlm.settings.config import CHOICES
+from lstmlm.settings.config import SETTINGS
 from lstmlm.system.errors import EnvironmentFault
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--device", choices=CHOICES["device"], default="auto", help="where to compute (default: auto)")
+    command.add_argument(
+        "--device", choices=SETTINGS["device"].choices, default="auto", help="where to compute (default: auto)"
+    )
     options.add_json(command)
 
 

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> None:
         add_unknown_symbol,
         describe_conversion,
         extract_weights,
-        infer_model_arguments,
+        infer_model_config,
         read_vocabulary,
     )
     from lstmlm.checkpoints.torch_file import read_state
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     added = vocab[0] != UNK
     if added:
         vocab, weights = [UNK, *vocab], add_unknown_symbol(weights)
-    model = infer_model_arguments(weights)
+    model = infer_model_config(weights).to_record()
     settings = [f"model.{key}={value}" for key, value in model.items() if key != "vocab_size" and value is not None]
     config = compose_settings(["backend=nn", f"data.name={checkpoint.CONVERTED}", *settings])
     checkpoint.save_checkpoint(out, weights, describe_conversion(config, weights, vocab, source, source_hash))

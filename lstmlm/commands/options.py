@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lstmlm.settings.config import CHOICES
+from lstmlm.settings.config import SETTINGS
 from lstmlm.system.errors import BadInput
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def load_chosen_weights(given: str, ema: bool) -> "Checkpoint":
 
 
 def add_backend(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--backend", choices=CHOICES["backend"], help="compute on this backend")
+    command.add_argument("--backend", choices=SETTINGS["backend"].choices, help="compute on this backend")
 
 
 def add_json(command: argparse.ArgumentParser) -> None:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from lstmlm.checkpoints.checkpoint import CONVERTED, Checkpoint
-from lstmlm.settings.config import Config, Data
+from lstmlm.settings.check import config_from_flat
+from lstmlm.settings.config import Data
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.hashing import hash_text
@@ -70,7 +71,7 @@ def find_training_corpus(loaded: Checkpoint, file: str | None) -> Corpus:
 
 
 def stored_data_settings(loaded: Checkpoint) -> Data:
-    return Config.from_flat(flatten(loaded.record["config"])).data
+    return config_from_flat(flatten(loaded.record["config"])).data
 
 
 def clean_text(loaded: Checkpoint, name: str, data: bytes) -> Text:

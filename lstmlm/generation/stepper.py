@@ -100,8 +100,10 @@ class Stepper:
     def __init__(self, model: RNNModel) -> None:
         self.model = model
         book = {name: tensor.cpu().numpy() for name, tensor in model.book_weights().items()}
-        self.native = make_native_stepper(model.cell, book, model.num_layers)  # None: the steps are those of this page
-        self.layers = [Layer(model.cell, under(f"layers.{k}.", book)) for k in range(model.num_layers)]
+        self.native = make_native_stepper(
+            model.config.cell, book, model.config.num_layers
+        )  # None: the steps are those of this page
+        self.layers = [Layer(model.config.cell, under(f"layers.{k}.", book)) for k in range(model.config.num_layers)]
         first = self.layers[0]
         # What each character brings to the gates of the first layer, (G, V, H): a one-hot row picks a row of W_x
         self.table = (first.W_x if model.W_e is None else book["W_e"] @ first.W_x) + first.b

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lstmlm.layers.registry import BACKENDS
 from lstmlm.model.initialization import initialize
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.training.optim import build_optimizer, grad_clipping
 
@@ -65,7 +66,7 @@ def check_form(cell: str, backend: str, dtype: torch.dtype, device: torch.device
 
 def build(cell: str, backend: str, dtype: torch.dtype, device: torch.device) -> RNNModel:
     """The same weights, biases too, and the same dropout to come, for every backend."""
-    model = RNNModel(**SHAPE, cell=cell, backend=backend)
+    model = RNNModel(ModelConfig(**SHAPE, cell=cell), backend)
     generator = torch.Generator().manual_seed(1)
     initialize(model, "default", generator)
     weights = model.book_weights()

@@ -123,10 +123,10 @@ class Trace:
 @torch.no_grad()
 def trace_gates(model: RNNModel, ids: Tensor, text: str, layer: int) -> Trace:
     """Follow the layer's gates while the model, in eval mode, reads ids (T,). BadInput where it has no such gates."""
-    if model.cell != "lstm":
-        raise BadInput(f"trace: follows the gates of an LSTM, and this model's cell is {model.cell}")
-    if not 0 <= layer < model.num_layers:
-        raise BadInput(f"--layer: the model has layers 0 to {model.num_layers - 1}, got {layer}")
+    if model.config.cell != "lstm":
+        raise BadInput(f"trace: follows the gates of an LSTM, and this model's cell is {model.config.cell}")
+    if not 0 <= layer < model.config.num_layers:
+        raise BadInput(f"--layer: the model has layers 0 to {model.config.num_layers - 1}, got {layer}")
     outputs, _ = model.hidden_states(ids[None])
     X = outputs[layer - 1] if layer else model.inputs(ids[None])
     X = to_dense(X, model.layers[layer].num_inputs, model.W_hq.dtype)[:, 0]  # (T, D)

@@ -13,7 +13,7 @@ from lstmlm.model.rnn_model import RNNModel
 def initialize(model: RNNModel, init: str, generator: torch.Generator) -> None:
     """Draw the weights of `model` by the rule named `init`, with a generator on the CPU."""
     shapes = {name: tensor.shape for name, tensor in model.book_weights().items()}
-    one_hot = model.embedding_dim is None
+    one_hot = model.config.embedding_dim is None
     model.load_book_weights({name: INITS[init](name, shape, one_hot, generator) for name, shape in shapes.items()})
 
 

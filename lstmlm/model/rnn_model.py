@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lstmlm.layers.contract import Tensors, to_dense
 from lstmlm.layers.registry import layer_class
 from lstmlm.model.dropout import drop_elements, drop_locked, drop_weights
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.system.dotted import under
 
 State = tuple[Tensor, ...]  # for an LSTM (H, C), for a GRU or an RNN (H,), each (L, B, H)
@@ -25,36 +26,22 @@ class RNNModel(nn.Module):
     device, feeds all of it (None: torch's global one), so every backend drops the same units and weights.
     """
 
-    def __init__(
-        self,
-        vocab_size: int,
-        num_hiddens: int,
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        backend: str = "scratch",
-        embedding_dim: int | None = None,
-        cell: str = "lstm",
-        locked_input: float = 0.0,
-        locked_between: float = 0.0,
-        locked_output: float = 0.0,
-        weight_drop: float = 0.0,
-    ) -> None:
+    def __init__(self, config: ModelConfig, backend: str = "scratch") -> None:
         super().__init__()
-        self.vocab_size, self.num_hiddens, self.num_layers = vocab_size, num_hiddens, num_layers
-        self.dropout, self.backend, self.embedding_dim, self.cell = dropout, backend, embedding_dim, cell
-        self.locked_input, self.weight_drop = locked_input, weight_drop
-        self.locked = [locked_between] * (num_layers - 1) + [locked_output]  # of the output of each layer
+        self.config, self.backend = config.check(), backend
+        H, L, E = config.num_hiddens, config.num_layers, config.embedding_dim
+        self.locked_rates = [config.locked_between] * (L - 1) + [config.locked_output]  # on the output of each layer
         self.dropout_generator: torch.Generator | None = None
-        self.W_e = None if embedding_dim is None else nn.Parameter(torch.randn(vocab_size, embedding_dim))
-        widths = [embedding_dim or vocab_size] + [num_hiddens] * (num_layers - 1)
-        self.layers = nn.ModuleList(layer_class(cell, backend)(width, num_hiddens) for width in widths)
-        self.W_hq = nn.Parameter(torch.randn(num_hiddens, vocab_size) * 0.01)
-        self.b_q = nn.Parameter(torch.zeros(vocab_size))
+        self.W_e = None if E is None else nn.Parameter(torch.randn(config.vocab_size, E))
+        widths = [E or config.vocab_size] + [H] * (L - 1)
+        self.layers = nn.ModuleList(layer_class(config.cell, backend)(width, H) for width in widths)
+        self.W_hq = nn.Parameter(torch.randn(H, config.vocab_size) * 0.01)
+        self.b_q = nn.Parameter(torch.zeros(config.vocab_size))
 
     def begin_state(self, batch_size: int, device: torch.device | str) -> State:
         """The zero state, each part (L, B, H), in the dtype of the weights."""
-        zeros = self.layers[0].init_state(self.num_layers * batch_size, self.num_hiddens, device)
-        return tuple(z.to(self.W_hq.dtype).view(self.num_layers, batch_size, -1) for z in zeros)
+        zeros = self.layers[0].init_state(self.config.num_layers * batch_size, self.config.num_hiddens, device)
+        return tuple(z.to(self.W_hq.dtype).view(self.config.num_layers, batch_size, -1) for z in zeros)
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Ids (B, T) and a state -> logits (T*B, V), time-major as in the book, and the next state."""
@@ -68,18 +55,18 @@ class RNNModel(nn.Module):
         nothing where a character stands that it has dropped.
         """
         X = ids.T if self.W_e is None else self.W_e[ids.T]
-        if (rate := self._rate(self.locked_input)) == 0:
+        if (rate := self._rate(self.config.locked_input)) == 0:
             return X  # ids stay ids
-        return drop_locked(to_dense(X, self.vocab_size, self.W_hq.dtype), rate, self.dropout_generator)
+        return drop_locked(to_dense(X, self.config.vocab_size, self.W_hq.dtype), rate, self.dropout_generator)
 
     def hidden_states(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
         """The output of every layer after its dropout, each (T, B, H), and the next state."""
         state = self.begin_state(ids.shape[0], ids.device) if state is None else state
         Y, outputs, states, generator = self.inputs(ids), [], [], self.dropout_generator
-        for layer, locked_rate, *layer_state in zip(self.layers, self.locked, *state, strict=True):
-            thinned = drop_weights(layer, self._rate(self.weight_drop), generator)
+        for layer, locked_rate, *layer_state in zip(self.layers, self.locked_rates, *state, strict=True):
+            thinned = drop_weights(layer, self._rate(self.config.weight_drop), generator)
             Y, layer_state = thinned(Y, tuple(layer_state))
-            Y = drop_elements(Y, self._rate(self.dropout), generator)
+            Y = drop_elements(Y, self._rate(self.config.dropout), generator)
             Y = drop_locked(Y, self._rate(locked_rate), generator)
             outputs.append(Y)
             states.append(layer_state)

@@ -11,33 +11,33 @@ import torch
 from torch import Tensor
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.runs.book_report import log_book_report
 from lstmlm.checkpoints.checkpoint import Checkpoint
-from lstmlm.system.durable import write_durably
-from lstmlm.settings.config import Config
-from lstmlm.system.dotted import flatten
-from lstmlm.text.corpus import Corpus
-from lstmlm.system.errors import BadInput, Diverged
+from lstmlm.evaluation.baselines import Baseline, compute_ngram_baselines, compute_unigram_nats, find_best_ngram
 from lstmlm.evaluation.scoring import take_first
-from lstmlm.evaluation.baselines import Baseline, find_best_ngram, compute_ngram_baselines, compute_unigram_nats
-from lstmlm.settings.hydra_yaml import to_yaml
+from lstmlm.generation.writer import generate
 from lstmlm.model.initialization import initialize
-from lstmlm.system.machine import count_cores, keep_memory
 from lstmlm.model.rnn_model import RNNModel
-from lstmlm.training.optim import build_optimizer
-from lstmlm.runs.final_scores import collect_final_figures, score_final_weights
-from lstmlm.training.thread_tuning import choose_fewest_threads, measure_step_times, list_thread_counts
-from lstmlm.training.plan import Intervals, Limits, Recipe
-from lstmlm.runs.prepare import Prepared, model_arguments
 from lstmlm.runs.announcement import announce, announce_baseline, announce_threads
+from lstmlm.runs.book_report import log_book_report
+from lstmlm.runs.final_scores import collect_final_figures, score_final_weights
+from lstmlm.runs.prepare import Prepared, make_model_config
 from lstmlm.runs.report import log_report
+from lstmlm.runs.verdict import judge_run, read_evaluations
+from lstmlm.settings.config import Config
+from lstmlm.settings.hydra_yaml import to_yaml
+from lstmlm.system.dotted import flatten
+from lstmlm.system.durable import write_durably
+from lstmlm.system.errors import BadInput, Diverged
+from lstmlm.system.machine import count_cores, keep_memory
 from lstmlm.system.signals import StopRequest
-from lstmlm.training.loop_state import restore
 from lstmlm.text.batches import STREAMS, Streams
+from lstmlm.text.corpus import Corpus
+from lstmlm.training.loop_state import restore
+from lstmlm.training.optim import build_optimizer
+from lstmlm.training.plan import Intervals, Limits, Recipe
+from lstmlm.training.thread_tuning import choose_fewest_threads, list_thread_counts, measure_step_times
 from lstmlm.training.tracking import Tracker
 from lstmlm.training.trainer import Trainer
-from lstmlm.runs.verdict import read_evaluations, judge_run
-from lstmlm.generation.writer import generate
 
 _cpu_started = 0.0  # the CPU time of this process before the run: what the runs before it, in a sweep, took
 
@@ -185,7 +185,7 @@ def holds_step(path: Path, step: int) -> bool:
 
 
 def build_model(config: Config, vocab_size: int, device: torch.device) -> RNNModel:
-    model = RNNModel(**model_arguments(config, vocab_size), backend=config.backend)
+    model = RNNModel(make_model_config(config, vocab_size), config.backend)
     initialize(model, config.model.init, make_generator(config.seed, "weights"))
     model.dropout_generator = make_generator(config.seed, "dropout", device)
     return model.to(device)
@@ -196,7 +196,7 @@ def describe_run(prepared: Prepared) -> dict:
     corpus = prepared.corpus
     return {
         "vocab": corpus.vocab.idx_to_token,
-        "model": model_arguments(prepared.config, len(corpus.vocab)),
+        "model": make_model_config(prepared.config, len(corpus.vocab)).to_record(),
         "config": asdict(prepared.config),
         "data": {
             "name": corpus.origin.name,

@@ -2,10 +2,10 @@
 
 import logging
 
-from lstmlm.text.corpus import Corpus
 from lstmlm.evaluation.scoring import evaluate_pieces
-from lstmlm.training.trainer import Trainer
 from lstmlm.generation.writer import generate
+from lstmlm.text.corpus import Corpus
+from lstmlm.training.trainer import Trainer
 
 log = logging.getLogger("lstmlm")
 

@@ -13,13 +13,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from lstmlm.system.errors import BadInput
+from lstmlm.settings.config import matters
 from lstmlm.settings.hydra_yaml import from_yaml
+from lstmlm.system.errors import BadInput
 from lstmlm.system.plotting import import_pyplot
 
-# What leaves the weights as they are: runs that differ in it, and in the seed, are the same experiment
-IMMATERIAL = {"resume", "train.log_every", "train.save_every", "train.save_minutes", "train.baselines"}
-IMMATERIAL |= {"sample.prompt", "sample.length", "sample.temperature"}
 LARGEST_HEADER = 4 << 20  # bytes
 
 
@@ -244,7 +242,7 @@ def group_seeds(runs: Iterable[Run]) -> list[Group]:
     groups = defaultdict(dict)
     for run in runs:
         if run.state == "finished":
-            own = {key: value for key, value in run.settings.items() if key not in IMMATERIAL | {"seed"}}
+            own = {key: value for key, value in run.settings.items() if key != "seed" and matters(key)}
             groups[run.judged_on, json.dumps(own, sort_keys=True, default=str)][run.seed] = run
     return [Group([group[seed] for seed in sorted(group)]) for group in groups.values()]
 

@@ -1,8 +1,8 @@
 """What came out of a run: its weights scored whole, on what, and what they cost."""
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.text.corpus import Corpus
 from lstmlm.evaluation.scoring import Score, evaluate_pieces
+from lstmlm.text.corpus import Corpus
 from lstmlm.training.tracking import make_score_tags
 from lstmlm.training.trainer import Trainer
 
@@ -27,7 +27,9 @@ def score_final_weights(trainer: Trainer, corpus: Corpus) -> dict[str, Score]:
     return {"val_last": scores["val_best"]} | scores
 
 
-def collect_final_figures(trainer: Trainer, corpus: Corpus, scores: dict[str, Score], cpu_seconds: float | None) -> dict:
+def collect_final_figures(
+    trainer: Trainer, corpus: Corpus, scores: dict[str, Score], cpu_seconds: float | None
+) -> dict:
     """The last line of metrics.jsonl. `cpu_seconds` are those until the end of training."""
     figures = {"step": trainer.step, "best_step": trainer.best["step"], "best_epoch": trainer.best["progress/epoch"]}
     for name, score in scores.items():

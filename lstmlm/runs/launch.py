@@ -1,20 +1,22 @@
-"""`python train.py`: the settings from conf/ and the command line, through Hydra, and a run for each of them.
-"""
+"""`python train.py`: the settings from conf/ and the command line, through Hydra, and a run for each of them."""
 
 import argparse
 import contextlib
 import os
-import re
 import sys
 from pathlib import Path
 
-from lstmlm.settings.config import Config
-from lstmlm.system.errors import BadInput, run_to_exit_code, make_streams_safe
-from lstmlm.settings.hydra_yaml import parse_composed, register_schema
-from lstmlm.settings.overrides import quote_free_text, raise_bad_option, find_swept_keys, find_typed_settings, explain_hydra_error
-from lstmlm.system.paths import find_shipped
 from lstmlm.runs.sweep import STOPPED, Sweep
-
+from lstmlm.settings.hydra_yaml import parse_composed, register_schema
+from lstmlm.settings.overrides import (
+    explain_hydra_error,
+    find_swept_keys,
+    find_typed_settings,
+    quote_free_text,
+    raise_bad_option,
+)
+from lstmlm.system.errors import BadInput, make_streams_safe, run_to_exit_code
+from lstmlm.system.paths import find_shipped
 
 
 def train(argv: list[str]) -> int:
@@ -65,8 +67,6 @@ def train(argv: list[str]) -> int:
     return max(codes)
 
 
-
-
 def shorten_path(path: Path) -> Path:
     """A path as the user would type it: from where the user stands, if it is below."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
@@ -103,8 +103,8 @@ def run_job(composed) -> None:
 
 def start_run(config, chosen: Path, named: bool) -> None:
     """A new run."""
-    from lstmlm.runs.prepare import prepare
     from lstmlm.runs.assemble import execute
+    from lstmlm.runs.prepare import prepare
     from lstmlm.runs.run_directory import claim_directory
 
     prepared = prepare(config)
@@ -132,13 +132,3 @@ def resume_run(config, typed: dict[str, object], chosen: Path, named: bool) -> N
     with claim_directory(chosen, named) as directory:
         resume(loaded, typed, directory, in_place=False)
     return None
-
-
-
-
-
-
-
-
-
-

@@ -1,18 +1,19 @@
 """From checked settings to what a run needs: device, text, vocabulary, ids. Nothing is written but the cache."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 
+from lstmlm.checkpoints.validation import MAX_FILE
 from lstmlm.layers.registry import layer_class
-from lstmlm.settings.config import Config
-from lstmlm.text.corpus import Corpus, read_corpus
-from lstmlm.system.errors import BadInput
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.shapes import count_params
-from lstmlm.checkpoints.validation import MAX_FILE, RATES
+from lstmlm.settings.config import Config
+from lstmlm.system.errors import BadInput
 from lstmlm.system.machine import get_total_memory
 from lstmlm.text.batches import fit_batch_size
+from lstmlm.text.corpus import Corpus, read_corpus
 from lstmlm.text.oov import check_text
 
 PATHS = ("path", "val_path", "test_path")
@@ -61,29 +62,21 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def name_cell(config: Config) -> str:
-    """The cell as BACKENDS names it: the two kinds of GRU are two cells."""
-    return "gru_before" if config.model.gru_reset == "before" else config.model.cell
-
-
-def model_arguments(config: Config, vocab_size: int) -> dict:
-    """What RNNModel takes, but for the backend: what a checkpoint stores of the model."""
-    model = config.model
-    return {
-        "vocab_size": vocab_size,
-        "num_hiddens": model.num_hiddens,
-        "num_layers": model.num_layers,
-        "embedding_dim": model.embedding_dim,
-        "cell": name_cell(config),
-        **{rate: getattr(model, rate) for rate in RATES},
-    }
+def make_model_config(config: Config, vocab_size: int) -> ModelConfig:
+    """What the model of these settings is made of: the two forms of the GRU are two cells."""
+    names = [field.name for field in fields(ModelConfig) if field.name != "vocab_size"]
+    given = {name: getattr(config.model, name) for name in names}
+    if config.model.gru_reset == "before":
+        given["cell"] = "gru_before"
+    return ModelConfig(vocab_size, **given)
 
 
 def check_memory(config: Config, vocab_size: int) -> None:
     """Refuse a model that this machine cannot hold, with what goes with it, or whose checkpoint is past reading."""
     model = config.model
-    layer_class(name_cell(config), config.backend)  # is there such a layer?
-    H, params = model.num_hiddens, count_params(model_arguments(config, vocab_size))
+    model_config = make_model_config(config, vocab_size)
+    layer_class(model_config.cell, config.backend)  # BadInput if the backend has no such cell
+    H, params = model.num_hiddens, count_params(model_config)
     averages = config.train.ema is not None
     needed, saved = (4 + averages) * 4 * params, (3 + averages) * 4 * params
     if needed > (there := get_total_memory()):

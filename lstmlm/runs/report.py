@@ -4,31 +4,15 @@ import logging
 import shlex
 from pathlib import Path
 
-from lstmlm.runs.announcement import format_duration
-from lstmlm.model.shapes import count_params, estimate_training_memory
-from lstmlm.evaluation.scoring import Score
-from lstmlm.evaluation.baselines import LIMIT, Baseline
 from lstmlm.evaluation.novelty import build_index
-from lstmlm.runs.prepare import Prepared, model_arguments
-from lstmlm.training.tracking import shorten_to_line
+from lstmlm.evaluation.scoring import Score
+from lstmlm.runs.prepare import Prepared
 from lstmlm.runs.verdict import Verdict
-from lstmlm.text.vocab import Vocab
+from lstmlm.training.tracking import shorten_to_line
 
 log = logging.getLogger("lstmlm")
 
 INDEXED = 4_000_000  # characters: what is indexed in a few seconds
-
-
-
-
-
-
-
-
-
-
-
-
 
 
 def format_units(score: Score, bytes_per_char: float) -> str:

@@ -5,19 +5,14 @@ from pathlib import Path
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.checkpoints.checkpoint import BEST, CONVERTED, LAST, PREVIOUS, Checkpoint
-from lstmlm.settings.config import Config
+from lstmlm.runs.assemble import execute, make_limits, make_streams
+from lstmlm.runs.prepare import Prepared, prepare
+from lstmlm.settings.check import config_from_flat
+from lstmlm.settings.config import SETTINGS, Config
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
-from lstmlm.runs.prepare import Prepared, prepare
-from lstmlm.runs.assemble import execute, make_limits, make_streams
 
 log = logging.getLogger("lstmlm")
-
-# What may differ from the checkpoint's settings: limits, logging, and where the same is computed or found
-MAY_CHANGE = {"train.max_epochs", "train.max_steps", "train.max_seconds", "train.patience"}
-MAY_CHANGE |= {"train.log_every", "train.save_every", "train.save_minutes", "train.baselines", "train.book_report"}
-MAY_CHANGE |= {"sample.prompt", "sample.length", "sample.temperature"}
-MAY_CHANGE |= {"backend", "device", "threads", "data.path", "data.val_path", "data.test_path", "resume"}
 
 
 # Which checkpoint
@@ -41,14 +36,14 @@ def load_newest_good(directory: Path) -> Checkpoint:
 
 def settings_to_resume(loaded: Checkpoint, typed: dict[str, object]) -> Config:
     """The checkpoint's own settings with what the user typed and may change; BadInput names what may not."""
-    stored = flatten(Config.from_flat(flatten(loaded.record["config"])))
+    stored = flatten(config_from_flat(flatten(loaded.record["config"])))
     if typed.get("threads") == "auto":  # the run's first start has chosen
         typed = {key: value for key, value in typed.items() if key != "threads"}
-    refused = [key for key, value in typed.items() if key not in MAY_CHANGE and stored.get(key) != value]
+    refused = [key for key, value in typed.items() if not SETTINGS[key].may_change and stored.get(key) != value]
     if refused:
         differences = ", ".join(f"{key} is {stored.get(key)!r} in the run, {typed[key]!r} now" for key in refused)
         raise BadInput(f"resume: {differences}: leave it out, or start a new run")
-    return Config.from_flat(stored | {key: value for key, value in typed.items() if key in MAY_CHANGE})
+    return config_from_flat(stored | {key: value for key, value in typed.items() if SETTINGS[key].may_change})
 
 
 def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_place: bool) -> None:
@@ -59,7 +54,7 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
     prepared = prepare(config)
     check_same_text(loaded, prepared)
     step, limits = loaded.record["step"], make_limits(config)
-    before = make_limits(Config.from_flat(flatten(loaded.record["config"])))
+    before = make_limits(config_from_flat(flatten(loaded.record["config"])))
     per_epoch = make_streams(prepared).steps_per_epoch
     loop = loaded.record["loop"]
     impatient = limits.out_of_patience(loop.get("evaluations_since_best", 0))

@@ -27,10 +27,10 @@ def get_gru_params(
 ) -> list[Tensor]:
     """The 11 tensors of the book: W_x* (V, H), W_h* (H, H) from N(0, 0.01^2), b_* (H,) zero; W_hq (H, V), b_q (V,)."""
 
-    def normal(*shape):
+    def normal(*shape: int) -> Tensor:
         return (torch.randn(*shape, generator=generator) * 0.01).to(device)
 
-    def three():
+    def three() -> tuple[Tensor, Tensor, Tensor]:
         return (
             normal(vocab_size, num_hiddens),
             normal(num_hiddens, num_hiddens),

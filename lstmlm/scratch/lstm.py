@@ -27,10 +27,10 @@ def get_lstm_params(
     Drawn on the CPU and then moved, so that a seed gives the same weights on every device.
     """
 
-    def normal(*shape):
+    def normal(*shape: int) -> Tensor:
         return (torch.randn(*shape, generator=generator) * 0.01).to(device)
 
-    def three():
+    def three() -> tuple[Tensor, Tensor, Tensor]:
         return (
             normal(vocab_size, num_hiddens),
             normal(num_hiddens, num_hiddens),

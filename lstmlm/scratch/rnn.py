@@ -21,7 +21,7 @@ def get_rnn_params(
 ) -> list[Tensor]:
     """W_xh (V, H), W_hh (H, H), b_h (H,), W_hq (H, V), b_q (V,): matrices from N(0, 0.01^2), biases zero."""
 
-    def normal(*shape):
+    def normal(*shape: int) -> Tensor:
         return (torch.randn(*shape, generator=generator) * 0.01).to(device)
 
     # Hidden layer parameters

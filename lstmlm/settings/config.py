@@ -1,235 +1,236 @@
-"""The settings: their types and their checks. The values, one home for each, are in conf/."""
+"""The settings of a run: each with its type and, beside it, all that is known of it. The values are in conf/.
+
+To add a setting, declare it here and give its value in conf/config.yaml.
+"""
 
 import difflib
-import math
 from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import Any, get_args
 
-from lstmlm.system.dotted import flatten, under
+from lstmlm.settings.setting import ALWAYS, Setting, facts_of, group, setting
 from lstmlm.system.errors import BadInput
+
+RATE = {"at_least": 0, "at_most": 0.999}  # the probability that dropout sets a number to zero
+SIZE = {"at_least": 1, "at_most": 2**20}
+ONLY_TOLD = {"may_change": True, "matters": False}  # what a run says and keeps, not what it computes
 
 
 @dataclass
 class Model:
-    cell: str
-    gru_reset: str
-    num_hiddens: int
-    num_layers: int
-    dropout: float
-    locked_input: float
-    locked_between: float
-    locked_output: float
-    weight_drop: float
-    embedding_dim: int | None
-    init: str
+    cell: str = setting("recurrent cell: lstm, gru, rnn", choices=("lstm", "gru", "rnn"))
+    gru_reset: str = setting(
+        "reset gate of a GRU: after the matrix product (PyTorch) or before it (d2l; scratch only)",
+        choices=("after", "before"),
+    )
+    num_hiddens: int = setting("number of hidden units in each layer", **SIZE)
+    num_layers: int = setting("number of recurrent layers", at_least=1, at_most=64)
+    dropout: float = setting("dropout rate on the output of every layer, one draw for each number", **RATE)
+    locked_input: float = setting(
+        "locked dropout rate (one mask for all steps of a window) on the input", before=0.0, **RATE
+    )
+    locked_between: float = setting(
+        "locked dropout rate between layers; needs num_layers of 2 or more", before=0.0, **RATE
+    )
+    locked_output: float = setting("locked dropout rate on the output of the last layer", before=0.0, **RATE)
+    weight_drop: float = setting(
+        "dropout rate on the hidden-to-hidden weights, one mask for each window", before=0.0, **RATE
+    )
+    embedding_dim: int | None = setting(
+        "width of a learned embedding of the characters; null: one-hot inputs, as in d2l", **SIZE
+    )
+    init: str = setting(
+        "default: orthogonal W_h*, forget bias 1; d2l: weights N(0, 0.01^2), biases 0", choices=("d2l", "default")
+    )
 
 
 @dataclass
 class Data:
-    name: str
-    path: str | None
-    val_path: str | None
-    test_path: str | None
-    vocab: str
-    encoding: str
-    normalize: str
-    min_freq: int
-    preprocess: str
-    split: Any  # three fractions, three ranges of characters, or a name
-    max_tokens: int | None
-    sampling: str
-    batch_size: int
-    num_steps: int
+    name: str = setting("name of the text; set by data=NAME")
+    path: str | None = setting(
+        "a file, a folder or a quoted pattern ('texts/*.txt'); .gz files are unpacked", may_change=True
+    )
+    val_path: str | None = setting(
+        "separate text for validation, instead of a part of data.path", before=None, may_change=True
+    )
+    test_path: str | None = setting("separate text for the test; needs data.val_path", before=None, may_change=True)
+    vocab: str = setting(
+        "char: the characters of the training part; byte: the 256 bytes, for any file",
+        choices=("char", "byte"),
+        before="char",
+    )
+    encoding: str = setting("encoding of the files: utf-8, latin-1, cp1252, utf-16, ...", before="utf-8")
+    normalize: str = setting(
+        "none; nfc: a letter and its combining accent become one character", choices=("none", "nfc"), before="none"
+    )
+    min_freq: int = setting("characters that occur fewer times in the training part become <unk>", at_least=1, before=1)
+    preprocess: str = setting(
+        "raw: unchanged; d2l, d2l_classic: d2l's letters and spaces; ptb: Mikolov's Penn Treebank",
+        choices=("raw", "d2l_classic", "d2l", "ptb"),
+    )
+    split: Any = setting("train, val, test: 3 fractions, 3 ranges [start,end], or nanogpt, torchrnn, charrnn")
+    max_tokens: int | None = setting("keep only this many characters of the training part; null: all", at_least=2)
+    sampling: str = setting(
+        "sequential: carry the state from window to window; random: shuffled windows, zero state",
+        choices=("sequential", "random"),
+    )
+    batch_size: int = setting("number of sequences in a batch", **SIZE)
+    num_steps: int = setting("length of a window: characters that a gradient is propagated back through", **SIZE)
 
 
 @dataclass
 class Train:
-    max_epochs: int | None
-    max_steps: int | None
-    max_seconds: float | None
-    patience: int | None
-    optimizer: str
-    lr: float
-    schedule: str
-    warmup: float
-    weight_decay: float
-    grad_clip: float | None
-    ema: float | None
-    micro_batches: int
-    precision: str
-    log_every: int
-    eval_every: int | None
-    eval_chars: int | None
-    save_every: int | None
-    save_minutes: float | None
-    baselines: bool
-    book_report: bool
+    max_epochs: int | None = setting(
+        "stop after this many epochs; the run ends at the first limit that it reaches", at_least=1, may_change=True
+    )
+    max_steps: int | None = setting(
+        "stop after this many optimizer steps; null: no such limit", at_least=1, may_change=True
+    )
+    max_seconds: float | None = setting(
+        "stop after this many seconds, evaluations included; null: no such limit", above=0, may_change=True
+    )
+    patience: int | None = setting(
+        "stop after this many consecutive evaluations without a lower validation loss",
+        at_least=1,
+        before=None,
+        may_change=True,
+    )
+    optimizer: str = setting("adamw, sgd", choices=("sgd", "adamw"))
+    lr: float = setting("peak learning rate", above=0)
+    schedule: str = setting(
+        "learning rate after the warm-up: cosine or linear decay to 0, or constant",
+        choices=("constant", "cosine", "linear"),
+    )
+    warmup: float = setting(
+        "fraction of the run over which the learning rate rises linearly from 0", at_least=0, at_most=0.999
+    )
+    weight_decay: float = setting("weight decay of the matrices; biases have none", at_least=0)
+    grad_clip: float | None = setting(
+        "largest global norm of the gradient; larger ones are scaled down; null: no clipping", above=0
+    )
+    ema: float | None = setting(
+        "decay of a moving average of the weights (0.999 keeps 99.9 % of itself a step); null: none",
+        at_least=0,
+        at_most=0.999999,
+        before=None,
+    )
+    micro_batches: int = setting(
+        "split a batch into this many parts, one after the other: same step, less memory", before=1, **SIZE
+    )
+    precision: str = setting(
+        "of the matrix products: float32; bf16, for a GPU that supports it",
+        choices=("float32", "bf16"),
+        before="float32",
+    )
+    log_every: int = setting("optimizer steps between points of the training curves", at_least=1, **ONLY_TOLD)
+    eval_every: int | None = setting("optimizer steps between evaluations; null: at the end of each epoch", at_least=1)
+    eval_chars: int | None = setting(
+        "use at most this many validation characters during training; null: all", at_least=1
+    )
+    save_every: int | None = setting(
+        "optimizer steps between saves, besides the save at each evaluation; null: none", at_least=1, **ONLY_TOLD
+    )
+    save_minutes: float | None = setting(
+        "minutes between saves, besides the save at each evaluation; null: none", above=0, **ONLY_TOLD
+    )
+    baselines: bool = setting(
+        "score n-grams on the validation part at the start, and say when the model beats them",
+        before=True,
+        former_name="train.floors",
+        **ONLY_TOLD,
+    )
+    book_report: bool = setting(
+        "end with d2l's own report and the held-out scores that d2l does not print", may_change=True
+    )
 
 
 @dataclass
 class Sample:
-    prompt: str | None
-    length: int
-    temperature: float
+    prompt: str | None = setting(
+        "start of the text shown at each evaluation; null: first 20 characters of val", **ONLY_TOLD
+    )
+    length: int = setting("number of characters to generate at each evaluation", at_least=0, **ONLY_TOLD)
+    temperature: float = setting(
+        "divides the logits: lower is more predictable; 0: always the most probable character", at_least=0, **ONLY_TOLD
+    )
 
 
 @dataclass
 class Config:
-    resume: str | None
-    backend: str
-    seed: int
-    device: str
-    threads: int | str  # a number, or auto
-    model: Model
-    data: Data
-    train: Train
-    sample: Sample
-
-    @classmethod
-    def from_flat(cls, flat: dict[str, Any]) -> "Config":
-        """The inverse of `flatten`, for settings from a file: BadInput where a name, a type or a bound is wrong."""
-        flat = BEFORE | use_present_names(flat)
-        if wrong := set(option_names()) ^ set(flat):
-            raise BadInput(f"settings: {', '.join(sorted(wrong))}: missing, or unknown to this version")
-        groups = {}
-        for field in fields(cls):
-            if is_dataclass(field.type):
-                inner = under(field.name + ".", flat)
-                groups[field.name] = field.type(**{f.name: _typed(f, inner[f.name]) for f in fields(field.type)})
-            else:
-                groups[field.name] = _typed(field, flat[field.name])
-        return check_config(cls(**groups))
-
-
-def _typed(field: Field, value: Any) -> Any:
-    """The value, if it is of the field's type (an int will do for a float, a bool not for an int)."""
-    if field.type is Any:
-        return value
-    kinds = get_args(field.type) or (field.type,)
-    if type(value) in kinds or (float in kinds and type(value) is int):
-        return value
-    raise BadInput(f"{field.name}: {ascii(value)[:40]} is not of the type of this setting")
+    resume: str | None = setting(
+        "RUN_DIR: continue there; FILE.safetensors: in a new directory; auto: if hydra.run.dir has a run", **ONLY_TOLD
+    )
+    backend: str = setting(
+        "what computes the recurrent layers: scratch, nn, cell, fused; same function, other speed",
+        choices=("scratch", "nn", "cell", "fused"),
+        may_change=True,
+    )
+    seed: int = setting(
+        "seed of all random draws: weights, order of the data, dropout, samples", at_least=0, at_most=2**63 - 1
+    )
+    device: str = setting(
+        "auto (CUDA, else MPS, else the CPU), cpu, cuda, mps", choices=("auto", "cpu", "cuda", "mps"), may_change=True
+    )
+    threads: int | str = setting(
+        "number of CPU threads; auto measures at the start which number is fastest",
+        at_least=1,
+        at_most=1024,
+        words=("auto",),
+        may_change=True,
+    )
+    model: Model = group()
+    data: Data = group()
+    train: Train = group()
+    sample: Sample = group()
 
 
-CHOICES = {
-    "backend": ("scratch", "nn", "cell", "fused"),
-    "device": ("auto", "cpu", "cuda", "mps"),
-    "model.cell": ("lstm", "gru", "rnn"),
-    "model.gru_reset": ("after", "before"),
-    "model.init": ("d2l", "default"),
-    "data.vocab": ("char", "byte"),
-    "data.normalize": ("none", "nfc"),
-    "data.preprocess": ("raw", "d2l_classic", "d2l", "ptb"),
-    "data.sampling": ("sequential", "random"),
-    "train.optimizer": ("sgd", "adamw"),
-    "train.schedule": ("constant", "cosine", "linear"),
-    "train.precision": ("float32", "bf16"),
-}
-
-# key: (smallest, largest, are the ends allowed?); null passes where the type allows it
-BOUNDS = {
-    "seed": (0, 2**63 - 1, True),
-    "threads": (1, 1024, True),
-    "model.num_hiddens": (1, 2**20, True),
-    "model.num_layers": (1, 64, True),
-    "model.embedding_dim": (1, 2**20, True),
-    "model.dropout": (0, 0.999, True),
-    "model.locked_input": (0, 0.999, True),
-    "model.locked_between": (0, 0.999, True),
-    "model.locked_output": (0, 0.999, True),
-    "model.weight_drop": (0, 0.999, True),
-    "data.min_freq": (1, math.inf, True),
-    "data.max_tokens": (2, math.inf, True),
-    "data.batch_size": (1, 2**20, True),
-    "data.num_steps": (1, 2**20, True),
-    "train.max_epochs": (1, math.inf, True),
-    "train.max_steps": (1, math.inf, True),
-    "train.max_seconds": (0, math.inf, False),
-    "train.patience": (1, math.inf, True),
-    "train.lr": (0, math.inf, False),
-    "train.warmup": (0, 0.999, True),
-    "train.weight_decay": (0, math.inf, True),
-    "train.grad_clip": (0, math.inf, False),
-    "train.ema": (0, 0.999999, True),
-    "train.micro_batches": (1, 2**20, True),
-    "train.log_every": (1, math.inf, True),
-    "train.eval_every": (1, math.inf, True),
-    "train.eval_chars": (1, math.inf, True),
-    "train.save_every": (1, math.inf, True),
-    "train.save_minutes": (0, math.inf, False),
-    "sample.length": (0, math.inf, True),
-    "sample.temperature": (0, math.inf, True),
-}
-
-# What was done before there was such a setting: for files from then
-BEFORE = {"data.val_path": None, "data.test_path": None, "data.vocab": "char", "data.encoding": "utf-8"}
-BEFORE |= {"data.normalize": "none", "data.min_freq": 1, "train.baselines": True}
-BEFORE |= dict.fromkeys(("model.locked_input", "model.locked_between", "model.locked_output", "model.weight_drop"), 0.0)
-BEFORE |= {"train.patience": None, "train.ema": None, "train.micro_batches": 1, "train.precision": "float32"}
-
-# What a setting was called before: files from then are read
-RENAMED = {"train.floors": "train.baselines"}
-
-# The settings that bytes do not need, as they must then stand
-AS_BYTES = {"data.encoding": "utf-8", "data.normalize": "none", "data.min_freq": 1, "data.preprocess": "raw"}
+def list_settings(node: type = Config, prefix: str = "") -> dict[str, Setting]:
+    """The facts of every setting, by its dotted name, in the order of this file."""
+    found: dict[str, Setting] = {}
+    for declared in fields(node):
+        inner = declared.type
+        if isinstance(inner, type) and is_dataclass(inner):
+            found |= list_settings(inner, f"{prefix}{declared.name}.")
+        else:
+            found[prefix + declared.name] = facts_of(declared)
+    return found
 
 
-def check_config(config: Config) -> Config:
-    """The config, or BadInput that names the setting and what it may be."""
-    values = flatten(config)
-    for key, choices in CHOICES.items():
-        if values[key] not in choices:
-            raise BadInput(f"{key}: no such option {values[key]!r}: choose one of {', '.join(choices)}")
-    if isinstance(config.threads, str) and config.threads != "auto":
-        raise BadInput(f"threads: no such option {config.threads!r}: choose auto or a number from 1 to 1024")
-    for key, (smallest, largest, closed) in BOUNDS.items():
-        value = values[key]
-        if value is None or (key, value) == ("threads", "auto"):
-            continue
-        inside = smallest <= value <= largest if closed else smallest < value
-        if not inside or not math.isfinite(value):
-            span = f"{smallest} or more" if closed else f"more than {smallest}"
-            if closed and largest != math.inf:
-                span = f"{smallest} to {largest}"
-            raise BadInput(f"{key}: must be finite and {span}, got {value}")
-    if all(values[f"train.{limit}"] is None for limit in ("max_epochs", "max_steps", "max_seconds")):
-        raise BadInput("train.max_epochs: no limit is set: set train.max_epochs, train.max_steps or train.max_seconds")
-    if config.model.gru_reset != "after" and config.model.cell != "gru":
-        raise BadInput(f"model.gru_reset: has no effect with model.cell={config.model.cell}: leave it, or use gru")
-    if config.model.locked_between > 0 and config.model.num_layers == 1:
-        raise BadInput(
-            "model.locked_between: has no effect with model.num_layers=1: use model.locked_output, or more layers"
-        )
-    for key, neutral in AS_BYTES.items():
-        if config.data.vocab == "byte" and values[key] != neutral:
-            raise BadInput(f"{key}: has no effect with data.vocab=byte, which takes every byte as it is: leave it out")
-    if config.data.test_path is not None and config.data.val_path is None:
-        raise BadInput("data.test_path: needs a validation text beside it: add data.val_path=FILE")
-    if config.data.val_path is not None and config.data.max_tokens is not None:
-        raise BadInput("data.max_tokens: has no effect with data.val_path: leave it out, or give a shorter data.path")
-    return config
+SETTINGS = list_settings()
+
+
+def matters(name: str) -> bool:
+    """Do runs that differ in this setting differ in their weights? True for a setting that is not known."""
+    facts = SETTINGS.get(name)
+    return facts is None or facts.matters
+
+
+def settings_before() -> dict[str, Any]:
+    """What stands for each setting in files that were written before it existed."""
+    return {name: facts.before for name, facts in SETTINGS.items() if facts.before is not ALWAYS}
 
 
 def use_present_names(flat: dict[str, Any]) -> dict[str, Any]:
     """Settings from a file under the names that they have today."""
-    return {RENAMED.get(key, key): value for key, value in flat.items()}
+    renamed = {facts.former_name: name for name, facts in SETTINGS.items() if facts.former_name}
+    return {renamed.get(key, key): value for key, value in flat.items()}
 
 
-def option_names(node: type = Config, prefix: str = "") -> list[str]:
-    """The dotted names of all settings."""
-    names = []
-    for field in fields(node):
-        inner = is_dataclass(field.type)
-        names += option_names(field.type, f"{prefix}{field.name}.") if inner else [prefix + field.name]
-    return names
+def check_type(declared: "Field[Any]", value: Any) -> Any:
+    """The value, if it is of the field's type (an int will do for a float, a bool not for an int)."""
+    if declared.type is Any:
+        return value
+    kinds = get_args(declared.type) or (declared.type,)
+    if type(value) in kinds or (float in kinds and type(value) is int):
+        return value
+    raise BadInput(f"{declared.name}: {ascii(value)[:40]} is not of the type of this setting")
 
 
 def unknown_key(key: str) -> BadInput:
     """The error for a setting that does not exist, with the nearest that do."""
-    if key in RENAMED:
-        return BadInput(f"{key}: is now called {RENAMED[key]}: type {RENAMED[key]}=...")
-    names = option_names()
-    near = difflib.get_close_matches(key, names, n=1)
+    for name, facts in SETTINGS.items():
+        if key == facts.former_name:
+            return BadInput(f"{key}: is now called {name}: type {name}=...")
+    near = difflib.get_close_matches(key, SETTINGS, n=1)
     guess = f"did you mean {near[0]}? " if near else ""
-    group = [name for name in names if name.startswith(key.rpartition(".")[0] + ".")] or names
+    group = [name for name in SETTINGS if name.startswith(key.rpartition(".")[0] + ".")] or list(SETTINGS)
     return BadInput(f"{key}: no such setting: {guess}there are {', '.join(group)}")

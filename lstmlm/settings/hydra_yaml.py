@@ -1,11 +1,12 @@
-"""Settings as Hydra and YAML write them: composed, as a file, as words of a command line. config.py checks them."""
+"""Settings as Hydra and YAML write them: composed, in a file, as words of a command line."""
 
 import json
 import re
 from dataclasses import asdict
 from typing import Any
 
-from lstmlm.settings.config import BEFORE, Config, check_config, option_names, unknown_key, use_present_names
+from lstmlm.settings.check import check_config
+from lstmlm.settings.config import SETTINGS, Config, settings_before, unknown_key, use_present_names
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.paths import find_shipped
@@ -18,7 +19,7 @@ def register_schema() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
 
 
-def parse_composed(composed) -> Config:
+def parse_composed(composed: Any) -> Config:
     """Hydra's composition as checked dataclasses. BadInput names what is wrong."""
     from omegaconf import OmegaConf
     from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
@@ -32,9 +33,11 @@ def parse_composed(composed) -> Config:
     except OmegaConfBaseException as error:
         raise BadInput(f"{error.full_key or 'config'}: {_first_line(error)}") from None
     for key in flatten(plain):
-        if key not in option_names():  # Hydra lets `+train.lrr=1` in
+        if key not in SETTINGS:  # Hydra lets `+train.lrr=1` in
             raise unknown_key(key)
-    return check_config(OmegaConf.to_object(composed))
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, Config)
+    return check_config(config)
 
 
 def to_yaml(config: Config) -> str:
@@ -55,14 +58,14 @@ def from_yaml(text: str) -> dict[str, Any]:
         raise BadInput(f"config.yaml: {_first_line(error)}") from None
     if not isinstance(plain, dict) or "seed" not in plain:
         raise BadInput("config.yaml: has no settings of a run")
-    return BEFORE | use_present_names(flatten(plain))
+    return settings_before() | use_present_names(flatten(plain))
 
 
 def to_words(config: Config) -> list[str]:
     """The overrides that give these settings to `python train.py`: what differs from conf/config.yaml."""
     from omegaconf import OmegaConf
 
-    plain = OmegaConf.to_container(OmegaConf.load(find_shipped("conf") / "config.yaml"))
+    plain: Any = OmegaConf.to_container(OmegaConf.load(find_shipped("conf") / "config.yaml"))
     default = flatten(plain)
     for choice in plain["defaults"]:
         default |= choice if isinstance(choice, dict) else {}

@@ -3,8 +3,9 @@
 import argparse
 import os
 import re
+from typing import Any
 
-from lstmlm.settings.config import Config, unknown_key
+from lstmlm.settings.config import SETTINGS, Config, unknown_key
 from lstmlm.settings.hydra_yaml import hydra_value, is_hydra_value, parse_composed, register_schema
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
@@ -41,17 +42,33 @@ def find_typed_settings(config, task_overrides: list[str]) -> dict[str, object]:
 def compose_settings(words: list[str]) -> Config:
     """The settings that `python train.py` with these overrides would have, for a command that makes no run.
 
-    BadInput, in one line, where train.py would end with it, and for what concerns runs alone.
+    BadInput, in one line, where train.py would end with it, and for settings that only a run has.
     """
-    import hydra
-
-    register_schema()
     for word in words:
         if re.match(r"\+*(resume|hydra\.[^=]*)=", word):
             raise BadInput(f"{word.partition('=')[0]}: has no effect here, where no run is made: leave it out")
+    return parse_composed(compose(words))
+
+
+def compose_values(words: list[str]) -> dict[str, Any]:
+    """The value of every setting under its dotted name, as `compose_settings`, unchecked; null for what is missing."""
+    from omegaconf import OmegaConf
+
+    composed = compose(words)
+    plain = OmegaConf.to_container(composed, resolve=False, throw_on_missing=False)
+    assert isinstance(plain, dict)
+    flat = flatten(plain)
+    return {name: None if flat.get(name) == "???" else flat.get(name) for name in SETTINGS}
+
+
+def compose(words: list[str]) -> Any:
+    """Hydra's composition of conf/ and these overrides. BadInput, in one line, where Hydra cannot."""
+    import hydra
+
+    register_schema()
     try:
         with hydra.initialize_config_dir(str(find_shipped("conf")), version_base="1.3"):
-            return parse_composed(hydra.compose("config", quote_free_text(words, sweep=False)))
+            return hydra.compose("config", quote_free_text(words, sweep=False))
     except Exception as error:
         raise explain_hydra_error(error) from error
 

@@ -1,40 +1,43 @@
-"""How characters are drawn: the settings, their defaults and what they may be. Nothing here imports torch."""
+"""The settings of a draw, their defaults and their bounds. No torch."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from lstmlm.system.errors import BadInput
 
 
 @dataclass(frozen=True)
 class SamplingSettings:
+    """How characters are drawn from the model's probabilities; generation/sampling.py says what each setting does."""
+
     temperature: float = 0.8
-    top_k: int | None = None  # None, 1 and 0: off
+    top_k: int | None = None  # None, like top_p=1 and min_p=0, keeps every character
     top_p: float = 1.0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     penalty_window: int = 64
 
-    def check(self, spelled: Callable[[str], str] = str) -> "SamplingSettings":
-        """Itself, or BadInput that names, as `spelled`, the first setting that means nothing."""
-        for name, (means_something, what) in MAY_BE.items():
-            if not means_something(value := getattr(self, name)):
-                raise BadInput(f"{spelled(name)}: must be {what}, got {value}")
+    def check(self, spell: Callable[[str], str] = str) -> "SamplingSettings":
+        """Itself, or BadInput that names the first setting out of its bounds, as `spell` writes its name."""
+        for name, (admits, bounds) in BOUNDS.items():
+            if not admits(value := getattr(self, name)):
+                raise BadInput(f"{spell(name)}: must be {bounds}, got {value}")
         return self
 
     def without_effect(self) -> list[str]:
-        """The settings that were given a value and yet change nothing."""
+        """The settings that were given a value and change nothing beside the others."""
         idle = [name for name in ("top_k", "top_p", "min_p") if self.temperature == 0 and not self.is_default(name)]
         if self.repetition_penalty == 1 and not self.is_default("penalty_window"):
             idle.append("penalty_window")
         return idle
 
     def is_default(self, name: str) -> bool:
-        return getattr(self, name) == getattr(SamplingSettings, name)
+        return bool(getattr(self, name) == getattr(SamplingSettings, name))
 
 
-MAY_BE = {
+BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "temperature": (lambda T: 0 <= T < math.inf, "0 (always the most probable character) or more"),
     "top_k": (lambda k: k is None or k >= 1, "1 or more"),
     "top_p": (lambda p: 0 < p <= 1, "more than 0 and at most 1"),

@@ -12,9 +12,10 @@ def under(prefix: str, named: Mapping[str, Value]) -> dict[str, Value]:
     return {name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)}
 
 
-def flatten(config, prefix: str = "") -> dict[str, Any]:
-    """{'train.lr': 0.01, ...}: the settings under their dotted names."""
-    flat = {}
-    for key, value in (asdict(config) if is_dataclass(config) else config).items():
+def flatten(nested: Any, prefix: str = "") -> dict[str, Any]:
+    """{'train.lr': 0.01, ...}: the values of a dataclass, or of nested dicts, under their dotted names."""
+    flat: dict[str, Any] = {}
+    inner = asdict(nested) if is_dataclass(nested) and not isinstance(nested, type) else nested
+    for key, value in inner.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
     return flat

@@ -7,8 +7,12 @@ import torch
 from catalogue import damage, disk, strikes
 from catalogue.row import Expectation, asked, ends, goes_on, refused, resuming, row, running, typed
 
-CHECKPOINT, GATE, RESUME = "test_checkpoint.py::test_", "test_gate.py::test_", "test_resume.py::test_"
-ERRORS, SAMPLING = "test_errors.py::test_", "test_sampling.py::test_"
+CHECKPOINT, GATE, RESUME = (
+    "checkpoints/test_checkpoint.py::test_",
+    "checkpoints/test_validation.py::test_",
+    "runs/test_resume.py::test_",
+)
+ERRORS, SAMPLING = "system/test_errors.py::test_", "generation/test_sampling.py::test_"
 OPENED = (GATE + "hostile_files_are_refused_and_do_nothing",)
 
 falls_back = goes_on(r"warning: checkpoint: run/last\.safetensors .*: trying the one before\ngoing on from step 2,")

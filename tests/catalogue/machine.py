@@ -10,8 +10,12 @@ from catalogue import damage, disk, strikes
 from catalogue.row import Expectation, ends, goes_on, refused, resuming, row, running, typed
 from catalogue.scene import SMALL, SWEEP
 
-ERRORS, RESUME, TRAINING = "test_errors.py::test_", "test_resume.py::test_", "test_training.py::test_"
-SWEEPS = "test_sweep.py::test_"
+ERRORS, RESUME, TRAINING = (
+    "system/test_errors.py::test_",
+    "runs/test_resume.py::test_",
+    "training/test_trainer.py::test_",
+)
+SWEEPS = "runs/test_sweep.py::test_"
 SWEPT = (SWEEPS + "a_job_that_fails_is_named_and_stops_no_other_and_the_worst_code_is_kept",)
 KILLED = (RESUME + "a_kill_at_every_point_of_a_save_changes_nothing", RESUME + "fifty_random_kills_change_nothing")
 TERMINAL = ("test_faults.py::test_a_run_outlives_a_stop_and_its_terminal",)
@@ -90,7 +94,9 @@ MACHINE = [
     row(
         "G10",
         "a power cut",
-        tests=("test_power.py::test_a_power_cut_leaves_a_good_checkpoint_at_least_as_new_as_the_last_acknowledged",),
+        tests=(
+            "system/test_power.py::test_a_power_cut_leaves_a_good_checkpoint_at_least_as_new_as_the_last_acknowledged",
+        ),
     ),
     # H. Signals and processes
     row("H1", "kill -9", tests=KILLED),
@@ -156,7 +162,9 @@ MACHINE = [
             ends(3, r"error: training diverged at step \d: ", recovers=False),
         ),
     ),
-    row("I4", "a perplexity past all numbers", tests=("test_evaluation.py::test_perplexity_is_one_exp_of_sums",)),
+    row(
+        "I4", "a perplexity past all numbers", tests=("evaluation/test_scoring.py::test_perplexity_is_one_exp_of_sums",)
+    ),
     row(
         "I5",
         "a validation loss that is not finite: never the best",
@@ -172,7 +180,7 @@ MACHINE = [
     row(
         "I6",
         "an id outside the vocabulary",
-        tests=("test_vocab.py::test_unknown_characters_become_unk_and_are_named",),
+        tests=("text/test_vocab.py::test_unknown_characters_become_unk_and_are_named",),
     ),
     row("I7", "denormal numbers", because="nothing sets how they are treated"),
     # J. Several processes

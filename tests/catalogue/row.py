@@ -78,8 +78,8 @@ def goes_on(out: str = "", recovers: bool = True, **more) -> Expectation:
 class Row:
     """A fault, and what holds it: cases, which test_faults.py runs; tests elsewhere; or a reason.
 
-    `tests` are file::test, `files` are those of hostile.py, which a test in test_gate.py opens; `because` says why
-    this program cannot meet the fault.
+    `tests` are file::test, `files` are those of helpers/hostile.py, which checkpoints/test_validation.py opens;
+    `because` says why this program cannot meet the fault.
     """
 
     id: str

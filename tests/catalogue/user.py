@@ -3,7 +3,7 @@
 from catalogue import damage, strikes
 from catalogue.row import ends, goes_on, reading, refused, row, typed
 
-ERRORS, CORPUS, DOWNLOAD = "test_errors.py::test_", "test_corpus.py::test_", "test_download.py::test_"
+ERRORS, CORPUS, DOWNLOAD = "system/test_errors.py::test_", "text/test_corpus.py::test_", "text/test_download.py::test_"
 LINE_ENDS = CORPUS + "line_ends_become_line_feeds_and_a_byte_order_mark_is_dropped_and_both_are_said"
 
 USER = [
@@ -43,7 +43,7 @@ USER = [
         "A6",
         "dropout with one layer: has its effect here, on the last layer too; between layers it has none",
         (typed("model.locked_between=0.1"), refused(r"model\.locked_between: has no effect with model\.num_layers=1")),
-        tests=("test_model.py::test_dropout_thins_the_output_of_every_layer_and_keeps_its_mean",),
+        tests=("model/test_rnn_model.py::test_dropout_thins_the_output_of_every_layer_and_keeps_its_mean",),
     ),
     row(
         "A7",
@@ -109,7 +109,7 @@ USER = [
         "too short for the batch, and for one lane",
         (typed("data.max_tokens=64"), refused(r"data\.num_steps: the training text has 64 characters.*at least 65")),
         tests=(
-            "test_streams.py::test_a_short_text_shrinks_the_batch_or_says_what_is_too_small",
+            "text/test_batches.py::test_a_short_text_shrinks_the_batch_or_says_what_is_too_small",
             ERRORS + "a_short_text_shrinks_the_batch_and_says_so",
         ),
     ),
@@ -120,7 +120,7 @@ USER = [
             typed("data.split=[[0,90],[90,91],[91,100]]"),
             refused(r"data\.split: the val part has 1 characters of 164017: it needs at least 2"),
         ),
-        tests=("test_split.py::test_a_split_that_cannot_be_is_refused",),
+        tests=("text/test_split.py::test_a_split_that_cannot_be_is_refused",),
     ),
     row(
         "B5",
@@ -134,7 +134,7 @@ USER = [
     row(
         "B7",
         "line ends of other systems: read as line feeds",
-        tests=(LINE_ENDS, "test_sources.py::test_a_text_cut_anywhere_reads_as_the_whole"),
+        tests=(LINE_ENDS, "text/test_files.py::test_a_text_cut_anywhere_reads_as_the_whole"),
     ),
     row(
         "B8",
@@ -148,7 +148,7 @@ USER = [
             reading("the\u2028tide\u2029comes\x85in\x0band\x0cout\x1c".encode() * 40, "sample.length=200"),
             goes_on(recovers=False, check=lambda scene: [row["step"] for row in scene.rows()] == [2, 4, 6, 6]),
         ),
-        tests=("test_vocab.py::test_a_covered_text_comes_back",),
+        tests=("text/test_vocab.py::test_a_covered_text_comes_back",),
     ),
     row(
         "B10",
@@ -179,7 +179,7 @@ USER = [
         "B13",
         "the text changes between two commands",
         tests=(
-            "test_resume.py::test_the_text_is_known_by_its_hash",
+            "runs/test_resume.py::test_the_text_is_known_by_its_hash",
             ERRORS + "a_text_that_changed_since_the_run_is_not_scored_in_silence",
         ),
     ),
@@ -192,7 +192,7 @@ USER = [
         ),
         tests=(
             ERRORS + "held_out_characters_that_train_lacks_are_counted",
-            "test_checkpoint.py::test_characters_the_vocabulary_lacks_are_scored_and_counted",
+            "checkpoints/test_checkpoint.py::test_characters_the_vocabulary_lacks_are_scored_and_counted",
         ),
     ),
     row("B15", "a terminal of ASCII", tests=(ERRORS + "text_on_an_ascii_terminal_is_escaped",)),

@@ -313,7 +313,7 @@ def test_the_payload_would_have_run(crafted, tmp_path, monkeypatch):
 
 @posix
 def test_hostile_files_do_nothing_and_take_no_memory(tmp_path):
-    done = shell("tests/hostile_torch.py", str(tmp_path), "300", timeout=240)
+    done = shell("-m", "helpers.hostile_torch", str(tmp_path), "300", timeout=240)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     assert len(results) > 340

@@ -6,16 +6,17 @@ import sys
 import pytest
 from helpers.command_line import shell
 
-from lstmlm.checkpoints import validation
 from lstmlm.layers.registry import BACKENDS
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
+from lstmlm.model.shapes import compute_shapes
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs rlimits and pipes")
 
 
 def opened(run_directory, tmp_path, count: int, timeout: int = 240) -> dict:
     good = run_directory / "best.safetensors"
-    done = shell("tests/hostile.py", str(good), str(tmp_path / "files"), str(count), timeout=timeout)
+    done = shell("-m", "helpers.hostile", str(good), str(tmp_path / "files"), str(count), timeout=timeout)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -43,8 +44,7 @@ def test_a_hundred_thousand_mutations_are_refused(run_directory, tmp_path):
 @pytest.mark.parametrize("embedding_dim", [None, 3])
 @pytest.mark.parametrize("num_layers", [1, 3])
 @pytest.mark.parametrize("cell", BACKENDS)
-def test_the_gate_expects_the_weights_that_the_model_has(cell, num_layers, embedding_dim):
-    model = RNNModel(7, 5, num_layers, cell=cell, embedding_dim=embedding_dim)
-    arguments = {"vocab_size": 7, "num_hiddens": 5, "num_layers": num_layers, "embedding_dim": embedding_dim}
-    shapes = {name: list(tensor.shape) for name, tensor in model.book_weights().items()}
-    assert validation.expected_shapes({**arguments, "cell": cell}) == shapes
+def test_validation_expects_the_weights_that_the_model_has(cell, num_layers, embedding_dim):
+    config = ModelConfig(7, 5, num_layers, cell=cell, embedding_dim=embedding_dim)
+    shapes = {name: list(tensor.shape) for name, tensor in RNNModel(config).book_weights().items()}
+    assert compute_shapes(config) == shapes

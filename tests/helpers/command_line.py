@@ -27,7 +27,9 @@ def shared_text(name: str) -> Path:
 def shell(*words: str, cwd: Path = ROOT, **options) -> subprocess.CompletedProcess:
     """Run python with these words as a user would, in a process of its own."""
     options = {"timeout": 240} | options
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)} | options.pop("env", {})
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])} | options.pop(
+        "env", {}
+    )
     return subprocess.run([sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, **options)
 
 

@@ -7,6 +7,7 @@ import torch
 
 from lstmlm.layers.registry import BACKENDS
 from lstmlm.model.initialization import initialize
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 
 # Every cell on every backend that has it: what is added to BACKENDS is tested
@@ -18,7 +19,7 @@ every_form = pytest.mark.parametrize(("cell", "backend"), FORMS, ids=" ".join)
 def make_model(backend: str, dtype=torch.float64, init: str = "default", seed: int = 0, **arguments) -> RNNModel:
     """A model whose weights, biases too, depend on the seed, not on the backend."""
     settings = {"vocab_size": 7, "num_hiddens": 5, "cell": "lstm"} | arguments
-    model = RNNModel(**settings, backend=backend)
+    model = RNNModel(ModelConfig(**settings), backend)
     generator = torch.Generator().manual_seed(seed)
     initialize(model, init, generator)
     if init == "default":  # biases that are not zero, so that one in the wrong place is found

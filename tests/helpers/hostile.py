@@ -1,4 +1,4 @@
-"""Files from strangers, opened in a process that watches itself: python tests/hostile.py GOOD_FILE FOLDER MUTATIONS
+"""Files from strangers, opened in a process that watches itself: python -m helpers.hostile GOOD_FILE FOLDER MUTATIONS
 
 Makes hostile variants of a good checkpoint in the folder, limits its own memory and time, and loads each under an audit
 hook. Prints a JSON object: for each file how it ended, how long it took, and what it did that loading must not do.

@@ -1,4 +1,4 @@
-"""Torch files from strangers, opened in a process that watches itself: python tests/hostile_torch.py FOLDER MUTATIONS
+"""Torch files from strangers, opened in a process that watches itself: python -m helpers.hostile_torch FOLDER MUTATIONS
 
 As hostile.py, for `convert --from-torch`. Prints for each file how it ended, how long it took, and what it did.
 """

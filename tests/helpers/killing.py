@@ -1,6 +1,6 @@
 """Runs that are killed and go on, in forked children of one process that has torch and one thread.
 
-Used by test_resume.py as a process of its own: OPENBLAS_NUM_THREADS=1 python tests/killing.py MODE DIRECTORY [COUNT]
+Used by test_resume.py as a process of its own: OPENBLAS_NUM_THREADS=1 python -m helpers.killing MODE DIRECTORY [COUNT]
 The run is small and has everything that could be forgotten: two layers, dropout, warm-up and cosine, carried state, a
 random offset in each of several epochs, an average of the weights, a validation loss that gets worse, evaluations off
 the grid of saves.
@@ -19,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from helpers.command_line import composed_config
 from lstmlm.checkpoints import checkpoint
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.runs import assemble, launch
 from lstmlm.system import durable
@@ -59,7 +60,7 @@ def child(directory: Path, before=lambda: None) -> int:
 
 def warm_up() -> None:
     """What torch imports at the first step, before the first fork; no backward, which would start threads."""
-    model = RNNModel(5, 4, backend="nn")
+    model = RNNModel(ModelConfig(5, 4), "nn")
     optimizer = build_optimizer(model, "adamw", 0.1, 0.0)
     model(torch.zeros(1, 2, dtype=torch.int64))
     for param in model.trained().values():

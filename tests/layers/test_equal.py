@@ -8,6 +8,7 @@ from helpers.forms import FORMS, PAIRS, every_form, make_model
 from lstmlm.inspection.equality import relative_difference
 from lstmlm.layers.registry import BACKENDS
 from lstmlm.model.initialization import INITS, initialize
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.scratch.gru import gru, init_gru_state
 from lstmlm.scratch.lstm import get_lstm_params, init_lstm_state, lstm
@@ -171,7 +172,7 @@ def test_weights_that_do_not_fit_are_named(backend):
 @pytest.mark.parametrize("cell", BACKENDS)
 @pytest.mark.parametrize("init", INITS)
 def test_a_seed_gives_every_backend_the_same_weights(init, cell):
-    models = (RNNModel(7, 5, 2, cell=cell, backend=backend) for backend in BACKENDS[cell])
+    models = (RNNModel(ModelConfig(7, 5, 2, cell=cell), backend) for backend in BACKENDS[cell])
     first, *others = (initialized(model, init).book_weights() for model in models)
     for other in others:
         assert all(torch.equal(first[name], other[name]) for name in first)
@@ -183,7 +184,7 @@ def initialized(model: RNNModel, init: str) -> RNNModel:
 
 
 def test_the_books_start_is_get_lstm_params_draw_for_draw():
-    model = initialized(RNNModel(7, 5, backend="nn"), "d2l")
+    model = initialized(RNNModel(ModelConfig(7, 5), "nn"), "d2l")
     params = get_lstm_params(7, 5, "cpu", torch.Generator().manual_seed(0))
     assert all(torch.equal(a, b) for a, b in zip(model.book_weights().values(), params, strict=True))
 
@@ -201,4 +202,4 @@ def test_a_form_that_does_not_exist_is_refused_with_those_that_do():
     with pytest.raises(
         BadInput, match=r"no gru on cell: there are lstm on scratch, nn, cell, fused; gru on scratch, nn;"
     ):
-        RNNModel(7, 5, cell="gru", backend="cell")
+        RNNModel(ModelConfig(7, 5, cell="gru"), "cell")

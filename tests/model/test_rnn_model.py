@@ -6,6 +6,7 @@ from helpers.forms import every_form, make_model
 
 from lstmlm.model.gates import collect_gate_openings
 from lstmlm.model.initialization import initialize
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 
 
@@ -76,7 +77,7 @@ def test_gate_openings_are_the_gates_of_the_equations(cell, backend):
 
 
 def test_the_default_start_is_orthogonal_with_forget_bias_one():
-    model = RNNModel(7, 32, num_layers=2, backend="nn")
+    model = RNNModel(ModelConfig(7, 32, num_layers=2), "nn")
     initialize(model, "default", torch.Generator().manual_seed(0))
     weights = model.book_weights()
     for k in range(2):

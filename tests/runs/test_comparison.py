@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from helpers.command_line import TINY, composed_config
 
+from lstmlm.runs.comparison import find_differing_settings, find_runs, format_label, group_seeds, rank_runs, read_run
 from lstmlm.settings.hydra_yaml import to_yaml
-from lstmlm.runs.comparison import find_differing_settings, find_runs, group_seeds, format_label, rank_runs, read_run
 
 HASH, OTHER = "a" * 64, "b" * 64
 
@@ -190,7 +190,11 @@ def test_settings_that_older_runs_did_not_have_are_known(standing):
     (old / "config.yaml").write_text(text.replace("  vocab: char\n", ""))
     made(standing / "new", [2.0])
     runs = rank_runs(map(read_run, find_runs([standing])))
-    assert (old / "config.yaml").read_text() != text and find_differing_settings(runs) == [] and len(group_seeds(runs)) == 1
+    assert (
+        (old / "config.yaml").read_text() != text
+        and find_differing_settings(runs) == []
+        and len(group_seeds(runs)) == 1
+    )
 
 
 def test_a_setting_goes_by_its_last_part_where_that_is_enough(standing):

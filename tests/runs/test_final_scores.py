@@ -8,9 +8,9 @@ import pytest
 from helpers.command_line import ROOT, SMALL_RUN
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.runs import final_scores, assemble
-from lstmlm.training import trainer
 from lstmlm.evaluation.scoring import Score
+from lstmlm.runs import assemble, final_scores
+from lstmlm.training import trainer
 
 OFTEN = (*SMALL_RUN, "train.eval_every=4", "train.baselines=false")
 

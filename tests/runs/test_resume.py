@@ -9,12 +9,12 @@ import sys
 
 import pytest
 import torch
-from helpers.forms import PAIRS
 from helpers.command_line import ROOT, SMALL_RUN, shell
+from helpers.forms import PAIRS
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.training import trainer
 from lstmlm.system.durable import lock_directory
+from lstmlm.training import trainer
 
 # Torch and its fork server want one thread
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -22,7 +22,9 @@ AUTO = ("resume=auto", "hydra.run.dir=run")
 
 
 def killing(tmp_path, *words: str, timeout: int = 240) -> dict:
-    done = shell("tests/killing.py", words[0], str(tmp_path / words[0]), *words[1:], env=ONE_THREAD, timeout=timeout)
+    done = shell(
+        "-m", "helpers.killing", words[0], str(tmp_path / words[0]), *words[1:], env=ONE_THREAD, timeout=timeout
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -11,8 +11,8 @@ import warnings
 
 import numpy as np
 import pytest
-from helpers.command_line import TINY
 import torch
+from helpers.command_line import TINY
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.runs.sweep import Outcome, Sweep, format_outcomes
@@ -27,6 +27,7 @@ def test_a_sweep_that_was_stopped_says_how_to_go_on(code):
         "go on with the same command and resume=auto hydra.sweep.dir='my sweep'"
     )
     assert second == "next:  python -m lstmlm compare 'my sweep'"
+
 
 DIVERGES = "train.optimizer=sgd", "train.grad_clip=null"
 
@@ -49,7 +50,10 @@ def state_of_the_process() -> dict:
 
 
 def bits(directory) -> dict:
-    return {name: t.numpy().tobytes() for name, t in checkpoint.load_checkpoint(directory / "last.safetensors").tensors.items()}
+    return {
+        name: t.numpy().tobytes()
+        for name, t in checkpoint.load_checkpoint(directory / "last.safetensors").tensors.items()
+    }
 
 
 def test_a_job_that_fails_is_named_and_stops_no_other_and_the_worst_code_is_kept(train, tmp_path):
@@ -118,7 +122,10 @@ def test_the_jobs_of_a_sweep_do_not_share_the_directory_of_a_run_that_they_go_on
     assert code == 2 and err.startswith("error: job 0 (train.max_steps=6): resume: run: the jobs of a sweep have ")
     assert bits(tmp_path / "run") == before
     assert train("resume=run/last.safetensors", *further)[0] == 0
-    steps = [checkpoint.load_checkpoint(path).record["step"] for path in sorted((tmp_path / "sweep").glob("*/last.safetensors"))]
+    steps = [
+        checkpoint.load_checkpoint(path).record["step"]
+        for path in sorted((tmp_path / "sweep").glob("*/last.safetensors"))
+    ]
     assert steps == [6, 8] and bits(tmp_path / "run") == before
 
 
@@ -143,5 +150,3 @@ def test_the_outcome_of_a_job_in_another_process_is_counted(tmp_path, capsys):
     assert sweep.run(lambda: None, 12, [], tmp_path) == 0
     assert sweep.close() == [1, 0]
     assert "sweep: 1 finished; 1 failed: job 3 (seed=4) with exit code 1\n" in capsys.readouterr().err
-
-

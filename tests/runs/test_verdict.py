@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from helpers.command_line import SMALL_RUN, composed_config
 
+from lstmlm.runs.verdict import NEXT, judge_run, read_evaluations
 from lstmlm.system.dotted import flatten
-from lstmlm.runs.verdict import NEXT, read_evaluations, judge_run
 
 UNIGRAM = 2.9
 EVALUATIONS = range(1, 21)

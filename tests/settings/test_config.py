@@ -1,4 +1,4 @@
-"""Every file in conf/ composes and passes the checks; choices are those that the rooms know; help needs no torch."""
+"""Every file in conf/ composes and passes the checks; choices are those that the modules have; help needs no torch."""
 
 import re
 import sys
@@ -9,46 +9,73 @@ from helpers.command_line import ROOT, shell
 from helpers.command_line import composed_config as composed
 
 from lstmlm.layers.registry import BACKENDS
+from lstmlm.layers.weight_names import WEIGHT_NAMES
 from lstmlm.model import initialization
-from lstmlm.settings.config import BEFORE, BOUNDS, CHOICES, Config, option_names
+from lstmlm.settings.check import config_from_flat
+from lstmlm.settings.config import SETTINGS, settings_before
 from lstmlm.settings.hydra_yaml import to_words, to_yaml
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
-from lstmlm.text import batches, corpus
+from lstmlm.text import batches, preprocess
 from lstmlm.training import backprop, optim
 
 CONF = ROOT / "conf"
+IN_GROUPS = {"backend", "data.name", "data.path"}  # their values are in the files of a group
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*/*.yaml")), ids=lambda path: f"{path.parent.name}={path.stem}")
 def test_every_file_composes_and_passes_the_checks(path):
     config = composed(f"{path.parent.name}={path.stem}")
-    assert set(flatten(config)) == set(option_names())
+    assert set(flatten(config)) == set(SETTINGS)
 
 
-def test_choices_are_what_the_rooms_know():
+def choices(name: str) -> set[str]:
+    return set(SETTINGS[name].choices)
+
+
+def test_choices_are_what_the_modules_have():
     groups = {name: {path.stem for path in (CONF / name).glob("*.yaml")} for name in ("backend", "data")}
-    assert set(CHOICES["backend"]) == {b for backends in BACKENDS.values() for b in backends} == groups["backend"]
-    assert set(CHOICES["model.cell"]) | {"gru_before"} == set(BACKENDS)
-    assert set(CHOICES["model.init"]) == set(initialization.INITS)
-    assert set(CHOICES["data.preprocess"]) == set(corpus.PREPROCESS)
-    assert set(CHOICES["data.sampling"]) == set(batches.STREAMS)
-    assert set(CHOICES["train.optimizer"]) == set(optim.OPTIMIZERS)
-    assert set(CHOICES["train.schedule"]) == set(optim.SCHEDULES)
-    assert set(CHOICES["train.precision"]) == set(backprop.PRECISIONS)
+    assert choices("backend") == {b for backends in BACKENDS.values() for b in backends} == groups["backend"]
+    assert choices("model.cell") | {"gru_before"} == set(BACKENDS) == set(WEIGHT_NAMES)
+    assert choices("model.init") == set(initialization.INITS)
+    assert choices("data.preprocess") == set(preprocess.PREPROCESS)
+    assert choices("data.sampling") == set(batches.STREAMS)
+    assert choices("train.optimizer") == set(optim.OPTIMIZERS)
+    assert choices("train.schedule") == set(optim.SCHEDULES)
+    assert choices("train.precision") == set(backprop.PRECISIONS)
 
 
 def test_every_setting_is_checked_by_choice_bound_or_type():
     by_type = {"resume", "data.name", "data.path", "data.val_path", "data.test_path", "data.split", "data.encoding"}
     by_type |= {"sample.prompt", "train.book_report", "train.baselines"}
-    assert set(option_names()) == set(CHOICES) | set(BOUNDS) | by_type
+    assert {name for name, facts in SETTINGS.items() if not facts.choices and not facts.is_bounded} == by_type
+
+
+def test_a_number_that_no_float_holds_is_refused_as_any_other_out_of_bounds():
+    with pytest.raises(BadInput, match=r"^train.max_steps: must be finite and 1 or more, got 1"):
+        SETTINGS["train.max_steps"].check("train.max_steps", 10**400)
+
+
+def test_the_comments_of_the_configuration_file_are_the_help_texts():
+    """In conf/config.yaml the comment behind a setting, continued on lines of comment alone, is its help."""
+    found, group, name = {}, "", ""
+    for line in (CONF / "config.yaml").read_text(encoding="utf-8").split("\nhydra:")[0].splitlines():
+        if match := re.fullmatch(r"(\w+):(?: +#.*)?", line):
+            group = match[1] + "."
+        elif match := re.fullmatch(r"( *)(\w+): .*?  # (.*)", line):
+            name = (group if match[1] else "") + match[2]
+            found[name] = match[3].strip()
+    told = {name: facts.help for name, facts in SETTINGS.items() if name not in IN_GROUPS}
+    assert {name: text for name, text in found.items() if name in SETTINGS} == told
 
 
 def test_what_a_file_from_before_a_setting_lacks_is_as_it_then_was():
     flat = flatten(composed())
-    old = {key: value for key, value in flat.items() if key not in BEFORE}
-    assert Config.from_flat(old) == Config.from_flat(flat)
-    assert all(flat[key] == value for key, value in BEFORE.items())  # the settings that were there before still rule
+    old = {key: value for key, value in flat.items() if key not in settings_before()}
+    assert config_from_flat(old) == config_from_flat(flat)
+    assert all(
+        flat[key] == value for key, value in settings_before().items()
+    )  # the settings that were there before still rule
 
 
 @pytest.mark.parametrize("setting", ["encoding=latin-1", "normalize=nfc", "min_freq=2", "preprocess=d2l"])
@@ -126,7 +153,7 @@ def test_yaml_gives_back_the_settings():
 
 def test_help_and_import_do_not_import_torch():
     probe = "import sys; {}; assert 'torch' not in sys.modules, 'torch was imported'"
-    assert shell("-c", probe.format("import lstmlm, lstmlm.config, lstmlm.cli")).returncode == 0
+    assert shell("-c", probe.format("import lstmlm, lstmlm.settings.config, lstmlm.cli")).returncode == 0
     for words in (["train.py", "--help"], ["train.py", "-sc", "query=bash"], ["-m", "lstmlm", "--help"]):
         done = shell("-X", "importtime", *words, env={"COMP_LINE": "train.py backend=", "COMP_POINT": "17"})
         assert done.returncode == 0 and " torch\n" not in done.stderr
@@ -134,7 +161,9 @@ def test_help_and_import_do_not_import_torch():
 
 def test_completion_offers_the_backends():
     done = shell("train.py", "-sc", "query=bash", env={"COMP_LINE": "python train.py backend=", "COMP_POINT": "24"})
-    assert done.returncode == 0 and set(done.stdout.split()) == {f"backend={name}" for name in CHOICES["backend"]}
+    assert done.returncode == 0 and set(done.stdout.split()) == {
+        f"backend={name}" for name in SETTINGS["backend"].choices
+    }
 
 
 def test_the_python_of_this_test_is_one_that_the_project_names():
