@@ -6,7 +6,6 @@ the vocabulary, the model's arguments, the settings, the step, metrics, hashes o
 and the format. One file is the whole run: enough to generate, and to resume. Nothing here unpickles.
 """
 
-import json
 import math
 import sys
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 from lstmlm.system.durable import write_durably
 from lstmlm.system.errors import BadInput
+from lstmlm.system.json_text import encode_json
 from lstmlm.system.version import __version__
 from lstmlm.text.vocab import Vocab, restore_vocab
 
@@ -70,8 +70,8 @@ def save_checkpoint(path: Path, tensors: Tensors, record: Record, keep: Path | N
     Raises EnvironmentFault if the file cannot be written; an existing file is then unchanged.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    record = finite({**record, "format": FORMAT, "versions": collect_versions(), "sha256": "0" * 64})
-    data = safetensors.torch.save(tensors, {KEY: json.dumps(record, allow_nan=False)})
+    record = {**record, "format": FORMAT, "versions": collect_versions(), "sha256": "0" * 64}
+    data = safetensors.torch.save(tensors, {KEY: encode_json(record)})
     # The digest covers the layout of the finished file, so it replaces a placeholder of the same length. The quotes are
     # escaped, because the record is a string in the JSON of the header
     blank, filled = (
@@ -125,12 +125,3 @@ def collect_versions() -> dict[str, str]:
         "python": ".".join(map(str, sys.version_info[:3])),
         "cpu": torch.backends.cpu.get_cpu_capability(),
     }
-
-
-def finite(value):
-    """The value with infinities and NaN, which JSON lacks, as strings."""
-    if isinstance(value, dict):
-        return {key: finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(inner) for inner in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

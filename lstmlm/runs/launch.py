@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,38 +66,48 @@ def shorten_path(path: Path) -> Path:
 
 
 def run_job(composed: "DictConfig") -> None:
-    """One run, in the directory that Hydra made for it or in the one that it goes on in."""
+    """Start a run from composed settings, or resume the one that they name.
+
+    Nothing stays of the directory that Hydra made if the run does not use it.
+    """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
     settings = HydraConfig.get()
     chosen = shorten_path(Path(settings.runtime.output_dir))
-    typed = {override.partition("=")[0] for override in settings.overrides.hydra}
     try:
         config = parse_composed(composed)
-        # The jobs of a sweep are numbered: when it is started again, each looks for its own directory
         swept = settings.mode == RunMode.MULTIRUN
-        again = swept and config.resume == "auto"
-        if swept and not again and config.resume is not None and Path(config.resume).is_dir():
-            raise BadInput(
-                f"resume: {config.resume}: the jobs of a sweep have directories of their own: leave out -m, or give a "
-                f"file, resume={Path(config.resume) / 'last.safetensors'}"
-            )
-        named = ("hydra.sweep.dir" if again else "hydra.run.dir") in typed
-        # Torch is imported here, after all that needs no torch was checked
+        if swept:
+            check_resume_in_sweep(config)
+        # With resume=auto, the jobs of a sweep that is started again find their directories by their numbers
+        key = "hydra.sweep.dir" if swept and config.resume == "auto" else "hydra.run.dir"
+        named = key in {override.partition("=")[0] for override in settings.overrides.hydra}
         if config.resume is None:
             start_run(config, chosen, named)
         else:
             resume_run(config, find_typed_settings(config, settings.overrides.task), chosen, named)
     finally:
         with contextlib.suppress(OSError):
-            chosen.rmdir()  # only if it is empty: nothing came of it, or the run is elsewhere
+            chosen.rmdir()  # only if it is empty
+
+
+def check_resume_in_sweep(config: Config) -> None:
+    """BadInput if every job of a sweep would resume in one directory."""
+    if config.resume not in (None, "auto") and Path(config.resume).is_dir():
+        raise BadInput(
+            f"resume: {config.resume}: the jobs of a sweep have directories of their own: leave out -m, or give a "
+            f"file, resume={Path(config.resume) / 'last.safetensors'}"
+        )
+
+
+# Torch is imported in these two, so that a mistake in the settings is found before
 
 
 @advise_on_memory(MEMORY_ADVICE)
 def start_run(config: Config, chosen: Path, named: bool) -> None:
-    """A new run."""
-    from lstmlm.runs.assemble import execute
+    """A new run in the directory `chosen`, or, if the user has not `named` it, in one beside it that is free."""
+    from lstmlm.runs.execute import execute
     from lstmlm.runs.prepare import prepare
     from lstmlm.runs.run_directory import claim_directory
 
@@ -107,22 +118,26 @@ def start_run(config: Config, chosen: Path, named: bool) -> None:
 
 @advise_on_memory(MEMORY_ADVICE)
 def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bool) -> None:
-    """A run that was begun: in its own directory (resume=RUN_DIR), or from a file in a new one."""
+    """Resume as `config.resume` says: `auto`, the newest checkpoint in `chosen`, or a new run if there is none; a run
+    directory, in place; or a checkpoint file, as a new run in `chosen`.
+
+    `typed` are the settings that the user gave a value. `chosen` and `named` are as in `start_run`.
+    """
     from lstmlm.checkpoints import checkpoint
     from lstmlm.runs.resume import load_newest_good, resume
     from lstmlm.runs.run_directory import claim_directory, has_checkpoint
 
-    source = chosen if config.resume == "auto" else Path(config.resume)
-    if config.resume == "auto" and not named:
-        raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
-    if config.resume == "auto" and not has_checkpoint(chosen):
-        config.resume = None
-        return start_run(config, chosen, named)
+    if config.resume == "auto":
+        if not named:
+            raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
+        if not has_checkpoint(chosen):
+            start_run(replace(config, resume=None), chosen, named)
+            return
+    source = chosen if config.resume == "auto" else Path(str(config.resume))
     if source.is_dir():
         with claim_directory(source, named, resuming=True) as directory:
             resume(load_newest_good(directory), typed, directory, in_place=True)
-        return None
-    loaded = checkpoint.load_checkpoint(source)
-    with claim_directory(chosen, named) as directory:
-        resume(loaded, typed, directory, in_place=False)
-    return None
+    else:
+        loaded = checkpoint.load_checkpoint(source)
+        with claim_directory(chosen, named) as directory:
+            resume(loaded, typed, directory, in_place=False)

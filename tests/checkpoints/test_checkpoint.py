@@ -132,7 +132,7 @@ def test_a_file_of_format_1_still_scores_writes_and_goes_on(train, command):
     assert row["split_hash"].startswith("6894861b9f5e")
     assert command("generate", old, "--length", "5", "--prompt", "The")[1].startswith("The")
     code, out, err = train(f"resume={old}", "train.max_steps=5", "hydra.run.dir=next")
-    assert (code, err) == (0, "") and "going on from step 3" in out
+    assert (code, err) == (0, "") and "resuming from step 3" in out
 
 
 def test_last_becomes_previous_and_one_of_them_is_always_good(run_directory, tmp_path, monkeypatch):

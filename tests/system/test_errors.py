@@ -155,7 +155,7 @@ def test_a_text_that_changed_since_the_run_is_not_scored_in_silence(train, comma
 
 
 def test_a_bug_is_one_line_and_the_traceback_is_in_the_log(train, tmp_path, monkeypatch):
-    monkeypatch.setattr("lstmlm.training.trainer.collect_gate_openings", lambda *_: 1 / 0)
+    monkeypatch.setattr("lstmlm.training.evaluator.collect_gate_openings", lambda *_: 1 / 0)
     code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
     assert code == 1 and err.startswith("error: a bug in lstmlm: ZeroDivisionError") and err.count("\n") == 1
     assert "Traceback" in (tmp_path / "run" / "train.log").read_text()
