@@ -44,7 +44,7 @@ def log_report(
         log.info("%s, step %d: val %s", weights, figures["step"], units)
     log.info("sample: %s", shorten_to_line(sample))
     if corpus.split.size("train") <= INDEXED:
-        for line in build_index(corpus.vocab.decode(corpus.ids["train"])).novelty(sample).account():
+        for line in build_index(corpus.vocab.decode(corpus.ids["train"])).measure(sample).format_lines():
             log.info("%s", line)
     else:
         log.info("whether it is copied from the training text: lstmlm generate --novelty takes the time to look")

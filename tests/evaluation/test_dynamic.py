@@ -43,7 +43,7 @@ def test_without_a_rate_it_is_the_frozen_score(cell, backend):
 
 
 def test_a_step_is_the_papers():
-    """The equations at the head of adaptive.py, written out: two segments, and a third scored after them."""
+    """The equations at the head of dynamic.py, written out: two segments, and a third scored after them."""
     decay = 0.5  # so that D reaches 1 / lambda for some weights
     model, ids, known = make_model("scratch"), torch.randint(7, (T + 3,)), torch.randint(7, (3 * T + 1,))
     theta = list(model.trained().values())
