@@ -1,11 +1,11 @@
-"""Several models as one: the mean of their probabilities.
+"""An ensemble: several models that predict the mean of their probabilities.
 
 B = batch_size, T = num_steps, V = vocab_size, K = number of models.
 
     P(x | before) = (P_1(x | before) + ... + P_K(x | before)) / K
 
-The mean of probabilities costs a text at most the mean of what it costs the models (Jensen's inequality); the mean of
-their logits or of their losses is something else.
+The cost of a text under the mean of probabilities is at most the mean of its costs under the models (Jensen's
+inequality). It is neither the mean of their losses nor the cost under the mean of their logits.
 """
 
 import math
@@ -17,9 +17,9 @@ from lstmlm.model.rnn_model import RNNModel, State
 
 
 class Ensemble(nn.Module):
-    """K models of one vocabulary, on any backends and of any sizes, for whoever scores a text with a model.
+    """K models of one vocabulary, on any backends and of any sizes; evaluation/ scores it like an RNNModel.
 
-    The state is those of the models, in their order.
+    The state is the tuple of the models' states.
     """
 
     def __init__(self, models: list[RNNModel]) -> None:
@@ -28,7 +28,7 @@ class Ensemble(nn.Module):
 
     @property
     def W_hq(self) -> Tensor:
-        """For its device."""
+        """The head of the first model; callers use its device."""
         return self.models[0].W_hq
 
     def forward(self, ids: Tensor, state: tuple[State, ...] | None = None) -> tuple[Tensor, tuple[State, ...]]:

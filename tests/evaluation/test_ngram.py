@@ -56,7 +56,7 @@ def test_the_probabilities_after_any_context_sum_to_one(train, context):
     assert np.sum(after, axis=0) == pytest.approx(np.ones(LONGEST), rel=1e-12)
 
 
-def test_nothing_is_scored_of_the_first_character_and_chunks_do_not_matter(monkeypatch):
+def test_the_first_character_is_not_scored_and_chunks_do_not_matter(monkeypatch):
     draw = np.random.default_rng(0)
     ngrams, piece = NGrams([draw.integers(0, 3, 500)], 3, LONGEST), draw.integers(0, 3, 100)
     whole = [-np.log(p[1:]).sum() for p in ngrams.compute_probabilities(piece)]

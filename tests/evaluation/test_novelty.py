@@ -1,4 +1,4 @@
-"""What is copied is found, whole and where it stands, and what is not copied is new; the index is built once."""
+"""Copied runs are found whole and in their place, and all other runs are new; the index is built once."""
 
 import json
 import random
@@ -32,7 +32,7 @@ def test_the_suffix_array_of_a_text_that_repeats_itself(text, times, end):
 
 
 @given(few_symbols, st.text("abc\n", max_size=100))
-def test_the_longest_copied_run_is_the_longest_and_stands_where_it_is_said_to(text, other):
+def test_the_longest_copied_run_is_found_with_its_place(text, other):
     found = indexed(text).measure(other)
     runs = {other[a:b] for a in range(len(other)) for b in range(a, len(other) + 1)}
     assert found.longest == len(found.run) == max((len(run) for run in runs if run in text), default=0)
@@ -48,13 +48,13 @@ def test_a_run_is_new_if_the_text_lacks_it(text, other):
 
 
 @pytest.mark.parametrize("length", [63, 64, 65, 200])
-def test_a_long_copy_is_seen_whole(length):
+def test_a_long_copy_is_found_whole(length):
     text = "".join(random.Random(0).choices("abcd \n", k=3000))
     found = indexed(text).measure("#" + text[1000 : 1000 + length] + "#")
     assert (found.longest, found.source) == (length, 1000)
 
 
-def test_the_account_of_what_is_all_copied_and_of_what_is_all_new():
+def test_the_lines_for_a_text_all_copied_and_for_a_text_all_new():
     text = "the tide\ncomes in and the tide goes out"
     copied, new = indexed(text).measure(text[9:29]), indexed(text).measure("z" * 50)
     assert copied.format_lines() == [
@@ -95,7 +95,7 @@ def test_a_damaged_cache_is_built_again(built, tmp_path, damage):
     assert len(built) == 2 and file.read_bytes() == whole
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(built, tmp_path):
+def test_an_index_is_built_where_the_cache_cannot_be_written(built, tmp_path):
     (tmp_path / "cache").write_text("in the way")
     assert build_index("the tide").measure("tide").longest == 4
 
@@ -103,7 +103,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(built, tmp_path):
 # Through the doors
 
 
-def test_a_finished_run_says_how_new_its_sample_is(run_directory):
+def test_a_finished_run_reports_how_new_its_sample_is(run_directory):
     screen = (run_directory / "screen.txt").read_text()
     assert re.search(r"sample: .*\nlongest copied run: \d+ of 200 characters", screen)
 

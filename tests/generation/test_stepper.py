@@ -39,7 +39,7 @@ def test_steps_are_the_full_forward(cell, backend, num_layers, embedding_dim, dt
         assert relative_difference(torch.from_numpy(ours), whole.detach()) <= TOLERANCE[dtype]
 
 
-def test_a_state_that_was_kept_is_not_changed_by_what_comes_after():
+def test_a_kept_state_is_not_changed_by_later_steps():
     model = make_model("nn")
     stepper = make_stepper(model)
     _, kept = read_prompt(model, np.array([1, 2]), None)
