@@ -3,7 +3,7 @@
 The tensors are the weights under the book's names (`layers.0.W_xi`, ..., `W_hq`, `b_q`), their average, if one is kept,
 under `ema.`, the optimizer's state under `optimizer.`, and under `run.` what else the loop holds (snapshot.py). The
 record holds the rest: vocabulary, model arguments, configuration, step, metrics, the text's and its splits' hashes,
-versions, format. One file is the whole run: enough to generate, and to go on. Nothing here unpickles.
+versions, format. One file is the whole run: enough to generate, and to resume. Nothing here unpickles.
 """
 
 import math

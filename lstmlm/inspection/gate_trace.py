@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lstmlm.layers.contract import Tensors, to_dense
+from lstmlm.layers.contract import RecurrentLayer, Tensors, to_dense
 from lstmlm.layers.registry import layer_class
 from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.gates import compute_gates
@@ -23,7 +23,7 @@ COLUMNS = ("F", "I", "C~", "O", "C", "H")
 
 
 @torch.no_grad()
-def follow_gates(layer: torch.nn.Module, weights: Tensors, inputs: Tensor) -> dict[str, Tensor]:
+def follow_gates(layer: RecurrentLayer, weights: Tensors, inputs: Tensor) -> dict[str, Tensor]:
     """The columns, each (T, H), of one layer that reads inputs (T, D) from the zero state, one step at a time.
 
     H and C are the layer's own, so they are of its backend; the gates and the candidate are computed from `weights`,

@@ -1,11 +1,11 @@
-"""An ensemble: several models that predict the mean of their probabilities.
+"""Several models as one: the mean of their probabilities.
 
 B = batch_size, T = num_steps, V = vocab_size, K = number of models.
 
     P(x | before) = (P_1(x | before) + ... + P_K(x | before)) / K
 
-The cost of a text under the mean of probabilities is at most the mean of its costs under the models (Jensen's
-inequality). It is neither the mean of their losses nor the cost under the mean of their logits.
+By Jensen's inequality the loss of the mean probability is at most the mean of the models' losses. It is neither the
+mean of their logits nor of their losses.
 """
 
 import math
@@ -17,9 +17,9 @@ from lstmlm.model.rnn_model import RNNModel, State
 
 
 class Ensemble(nn.Module):
-    """K models of one vocabulary, on any backends and of any sizes; evaluation/ scores it like an RNNModel.
+    """K models with one vocabulary, on any backends and of any sizes, with the interface of one model for scoring.
 
-    The state is the tuple of the models' states.
+    The state is the tuple of the models' states, in their order.
     """
 
     def __init__(self, models: list[RNNModel]) -> None:
@@ -28,11 +28,11 @@ class Ensemble(nn.Module):
 
     @property
     def W_hq(self) -> Tensor:
-        """The head of the first model; callers use its device."""
+        """The output layer of the first model, whose device is that of the ensemble."""
         return self.models[0].W_hq
 
     def forward(self, ids: Tensor, state: tuple[State, ...] | None = None) -> tuple[Tensor, tuple[State, ...]]:
-        """Ids (B, T) and a state -> the logs of the mean probabilities (T*B, V), float64, and the next state."""
+        """Ids (B, T) and a state -> the logarithms of the mean probabilities (T*B, V), float64, and the next state."""
         states = [None] * len(self.models) if state is None else state
         outcomes = [model(ids, own) for model, own in zip(self.models, states, strict=True)]
         log_probs = torch.stack([torch.log_softmax(logits.double(), -1) for logits, _ in outcomes])
