@@ -31,9 +31,10 @@ RECIPE = Recipe(0.01, "constant", warmup=0.0, grad_clip=1.0, ema=None, micro_bat
 COLUMNS = ("values", "state", "gradients", "chunked", "20 steps")
 
 
-def relative_difference(a: Tensor, b: Tensor) -> float:
-    """The largest difference, relative to the largest element of b."""
-    return ((a - b).abs().max() / b.abs().max().clamp_min(1e-300 if b.dtype == torch.float64 else 1e-30)).item()
+def measure_difference(a: Tensor, b: Tensor) -> float:
+    """The largest absolute difference, relative to the largest absolute element of b."""
+    smallest = 1e-300 if b.dtype == torch.float64 else 1e-30  # instead of a division by zero
+    return ((a - b).abs().max() / b.abs().max().clamp_min(smallest)).item()
 
 
 def check_backends(device: torch.device) -> Iterator[Row]:
@@ -60,10 +61,10 @@ def check_form(cell: str, backend: str, dtype: torch.dtype, device: torch.device
     if backend != "scratch":
         book = build(cell, "scratch", dtype, device)
         a, b = compute_all(ours, ids), compute_all(book, ids)
-        differences |= {column: max(map(relative_difference, a[column], b[column])) for column in a}
-        differences["20 steps"] = relative_difference(train_twenty_steps(ours, ids), train_twenty_steps(book, ids))
+        differences |= {column: max(map(measure_difference, a[column], b[column])) for column in a}
+        differences["20 steps"] = measure_difference(train_twenty_steps(ours, ids), train_twenty_steps(book, ids))
     with evaluation_mode(ours), torch.no_grad():
-        differences["chunked"] = relative_difference(run_in_chunks(ours, ids), ours(ids)[0])
+        differences["chunked"] = measure_difference(run_in_chunks(ours, ids), ours(ids)[0])
     allowed = {column: TOLERANCE[dtype] for column in COLUMNS} | {"20 steps": STEPS_TOLERANCE[dtype]}
     # A NaN is not smaller than anything, so it does not pass
     passed = all(value is None or value <= allowed[column] for column, value in differences.items())

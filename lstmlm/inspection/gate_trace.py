@@ -6,6 +6,7 @@ D = width of a layer's inputs, H = num_hiddens, T = characters of the text.
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -136,7 +137,8 @@ def trace_gates(model: RNNModel, ids: Tensor, text: str, layer: int) -> Trace:
         outputs, _ = model.hidden_states(ids[None])
         X = outputs[layer - 1] if layer else model.inputs(ids[None])
     X = to_dense(X, model.config.vocab_size, model.W_hq.dtype)[:, 0]  # (T, D)
-    return Trace(text, layer, follow_gates(model.layers[layer], under(f"layers.{layer}.", model.book_weights()), X))
+    own, weights = cast(RecurrentLayer, model.layers[layer]), under(f"layers.{layer}.", model.book_weights())
+    return Trace(text, layer, follow_gates(own, weights, X))
 
 
 def format_trace(trace: Trace, count: int = 3) -> str:

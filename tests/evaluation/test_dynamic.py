@@ -18,7 +18,7 @@ from lstmlm.evaluation.dynamic import (
     try_rates,
 )
 from lstmlm.evaluation.scoring import Score, evaluate, evaluate_pieces
-from lstmlm.inspection.equality import relative_difference
+from lstmlm.inspection.equality import measure_difference
 from lstmlm.layers.registry import BACKENDS
 
 LR, DECAY, T = 0.01, 0.1, 5
@@ -120,14 +120,14 @@ def test_every_backend_adapts_alike(cell, embedding_dim):
         if one == cell
     ]
     for curve in curves[1:]:
-        assert relative_difference(curve, curves[0]) < 1e-9
+        assert measure_difference(curve, curves[0]) < 1e-9
 
 
 @every_form
 def test_float32_adapts_as_float64_does(cell, backend):
     ids = torch.randint(7, (50,))
     single, double = (adapted(make_model(backend, dtype, cell=cell), [ids]) for dtype in (torch.float32, torch.float64))
-    assert single.dtype == torch.float64 and relative_difference(single, double) < 1e-4
+    assert single.dtype == torch.float64 and measure_difference(single, double) < 1e-4
 
 
 def test_the_cost_of_a_repeated_text_falls():

@@ -64,5 +64,5 @@ def test_a_difference_ends_the_command_with_exit_code_4(monkeypatch, command):
 
 
 def test_not_a_number_does_not_pass(monkeypatch):
-    monkeypatch.setattr(equality, "relative_difference", lambda a, b: float("nan"))
+    monkeypatch.setattr(equality, "measure_difference", lambda a, b: float("nan"))
     assert not equality.check_form("lstm", "nn", torch.float64, CPU)["passed"]
