@@ -16,7 +16,7 @@ from torch import nn
 from lstmlm.checkpoints import checkpoint, torch_file
 from lstmlm.checkpoints.from_torch import convert_torch_file
 from lstmlm.evaluation.scoring import evaluate
-from lstmlm.inspection.equality import relative_difference
+from lstmlm.inspection.equality import measure_difference
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.torch_weights import to_torch
 from lstmlm.system.errors import BadInput
@@ -74,7 +74,7 @@ def same_function(model, path, ids) -> bool:
     ours, vocab = checkpoint.load_checkpoint(path).build()
     assert vocab.idx_to_token == ["<unk>", *CHARS]
     logits = ours(torch.from_numpy(vocab.encode("".join(CHARS[k] for k in ids.flatten()))).view(ids.shape))[0]
-    return relative_difference(logits[:, 1:], model(ids)) < 1e-5
+    return measure_difference(logits[:, 1:], model(ids)) < 1e-5
 
 
 KINDS = [{"cell": cell, "num_layers": L, "embedding_dim": E} for cell in MODULES for L in (1, 2) for E in (None, 3)]

@@ -1,4 +1,4 @@
-"""Steps and draws in C are those in numpy, whatever the sizes, the settings, the compiler, and where a text is cut."""
+"""Steps and draws in C are those in numpy for all sizes, settings and compilers, and wherever a text is cut."""
 
 import itertools
 import logging
@@ -52,9 +52,7 @@ def some_state(num_layers: int, N: int, H: int) -> np.ndarray:
 @pytest.mark.parametrize("N", [1, 2, 3, 16])
 @pytest.mark.parametrize("num_hiddens", [1, 5, 24, 65, 100, 128])
 @pytest.mark.parametrize(("num_layers", "embedding_dim"), [(1, None), (2, None), (3, 4)])
-def test_a_stretch_of_steps_is_the_forward_and_the_steps_in_numpy(
-    num_layers, embedding_dim, num_hiddens, N, vocab_size
-):
+def test_steps_in_c_are_the_forward_and_the_steps_in_numpy(num_layers, embedding_dim, num_hiddens, N, vocab_size):
     model = model_of(num_layers, num_hiddens, vocab_size, embedding_dim=embedding_dim)
     ids, first = np.random.default_rng(0).integers(vocab_size, size=(6, N)), some_state(num_layers, N, num_hiddens)
     stepper = make_stepper(model)
@@ -139,7 +137,7 @@ def test_thousands_of_characters_are_those_of_numpy(settings):
 @needs_a_compiler
 @every_setting
 @pytest.mark.parametrize("asked", [1, 2, 30, 100])
-def test_characters_that_nobody_asked_for_leave_no_trace(asked, settings):
+def test_characters_drawn_beyond_those_read_leave_no_trace(asked, settings):
     """Neither on the writer, nor on its copies, at whatever character its reader stops."""
     model = model_of(2, 24)
     whole = text(start_writer(model, VOCAB, "ab", settings, [5, 6]), 150)
@@ -165,7 +163,7 @@ def test_reading_and_writing_in_turns_is_as_in_numpy(settings):
 
 
 @needs_a_compiler
-def test_a_copy_of_a_writer_holds_one_state_and_not_those_of_a_stretch():
+def test_a_copy_of_a_writer_holds_one_state_and_not_those_of_a_block():
     writer = start_writer(model_of(2, 24), VOCAB, "ab", SamplingSettings(), [5])
     text(writer, 100)
     place = writer.copy()
@@ -185,7 +183,7 @@ def test_the_portable_build_steps_and_draws_like_the_one_for_this_processor(tmp_
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
 
-def test_without_a_compiler_it_is_the_same_text_and_nothing_is_said(monkeypatch, caplog):
+def test_without_a_compiler_the_text_is_the_same_and_nothing_is_logged(monkeypatch, caplog):
     expected = text(start_writer(model_of(2, 24), VOCAB, "ab", SETTINGS["all"], [5]), 100)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
