@@ -6,7 +6,6 @@ record holds the rest: vocabulary, model arguments, configuration, step, metrics
 versions, format. One file is the whole run: enough to generate, and to resume. Nothing here unpickles.
 """
 
-import json
 import math
 import sys
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 from lstmlm.system.durable import write_durably
 from lstmlm.system.errors import BadInput
-from lstmlm.system.json_values import spell_nonfinite
+from lstmlm.system.json_text import encode_json
 from lstmlm.system.version import __version__
 from lstmlm.text.vocab import Vocab, restore_vocab
 
@@ -67,8 +66,8 @@ def save_checkpoint(path: Path, tensors: Tensors, record: dict, keep: Path | Non
     EnvironmentFault where the disk refuses, and then what was there is there still.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    record = spell_nonfinite({**record, "format": FORMAT, "versions": collect_versions(), "sha256": "0" * 64})
-    data = safetensors.torch.save(tensors, {KEY: json.dumps(record, allow_nan=False)})
+    record = {**record, "format": FORMAT, "versions": collect_versions(), "sha256": "0" * 64}
+    data = safetensors.torch.save(tensors, {KEY: encode_json(record)})
     # The digest is of the file's own layout, so it takes its place, quoted twice over, when the rest is there
     blank, filled = (
         rb"\"sha256\": \"%b\"" % value for value in (b"0" * 64, compute_digest(data, *open_header(data)).encode())

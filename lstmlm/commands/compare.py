@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from lstmlm.commands import options
+from lstmlm.evaluation.units import compute_perplexity, convert_to_bits
 from lstmlm.system.errors import BadInput
 from lstmlm.system.escape import escape_controls
 
@@ -54,7 +55,7 @@ def convert_units(nats: float | None) -> dict[str, float | None]:
     """Bits and perplexity of nats."""
     if nats is None:
         return {"bits_per_char": None, "perplexity": None}
-    return {"bits_per_char": nats / math.log(2), "perplexity": math.exp(min(nats, 700.0))}
+    return {"bits_per_char": convert_to_bits(nats), "perplexity": compute_perplexity(nats)}
 
 
 def as_group(group) -> dict:

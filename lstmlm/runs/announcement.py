@@ -36,7 +36,7 @@ def log_warnings(prepared: Prepared) -> None:
     """Unknown characters, many symbols without an embedding, and a batch size that the text does not fill."""
     config, corpus = prepared.config, prepared.corpus
     for which in ("val", "test"):
-        if unknown := corpus.unknown(which):
+        if unknown := corpus.count_unknown(which):
             log.info("warning: %s has %d characters that train lacks; they are scored as <unk>", which, unknown)
     if len(corpus.vocab) > 1000 and config.model.embedding_dim is None:
         log.info("warning: %s symbols as one-hot inputs: consider model.embedding_dim=64", f"{len(corpus.vocab):,}")

@@ -24,7 +24,7 @@ def log_book_report(trainer: Trainer, corpus: Corpus) -> dict[str, float]:
     log.info("")
     log.info("perplexity %.1f, %.1f tokens/sec on %s", book, trainer.chars_per_second, model.W_hq.device.type)
     for prefix in PREFIXES:
-        if not corpus.vocab.unknown(prefix):
+        if not corpus.vocab.find_unknown(prefix):
             log.info("%s", generate(model, corpus.vocab, prefix, NUM_PREDS, temperature=0, seed=0))
     there = [which for which, part in corpus.ids.items() if len(part) > 1]
     scores = {which: evaluate_pieces(model, corpus.pieces(which)).perplexity for which in there}

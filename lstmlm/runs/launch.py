@@ -1,8 +1,6 @@
 """`python train.py`: the settings from conf/ and the command line, through Hydra, and a run for each of them."""
 
-import argparse
 import contextlib
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,45 +8,34 @@ from typing import TYPE_CHECKING
 
 from lstmlm.runs.sweep import STOPPED, Sweep
 from lstmlm.settings.config import Config
+from lstmlm.settings.hydra_main import call_hydra_main
 from lstmlm.settings.hydra_yaml import parse_composed, register_schema
-from lstmlm.settings.overrides import (
-    explain_hydra_error,
-    find_swept_keys,
-    find_typed_settings,
-    quote_free_text,
-    raise_bad_option,
-)
-from lstmlm.system.errors import BadInput, make_streams_safe, run_to_exit_code
-from lstmlm.system.paths import find_shipped
+from lstmlm.settings.overrides import explain_hydra_error, find_swept_keys, find_typed_settings, quote_free_text
+from lstmlm.system.errors import BadInput, advise_on_memory, make_streams_safe, run_to_exit_code
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+MEMORY_ADVICE = "lower data.batch_size or model.num_hiddens"
 
 
 def train(argv: list[str]) -> int:
     """Compose the settings from conf/ and the overrides in `argv`, train, return the exit code.
 
-    In a sweep every job runs, whatever becomes of the others, and the worst code is returned.
+    In a sweep every job runs, even after one that failed, and the highest exit code is returned.
     """
-    import hydra
     from hydra.core.hydra_config import HydraConfig
 
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the line is ours
-    if sys.version_info >= (3, 14):  # Hydra 1.3 gives argparse a help that is not a str (hydra#3121)
-        argparse.ArgumentParser._check_help = lambda self, action: None
-    argparse.ArgumentParser.error = raise_bad_option  # Hydra's parser too complains in one line, without its usage
     register_schema()
     make_streams_safe()
-    # Argparse takes overrides in one stretch, so the one flag that people put among them goes first
+    # argparse takes the overrides as one stretch of words, so -m, which users type among them, is moved to the front
     flags = [word for word in argv if word in ("-m", "--multirun")][:1]
     sweeps = bool(flags) or "hydra.mode=MULTIRUN" in argv
     words = quote_free_text([word for word in argv if word not in flags], sweeps)
-    sys.argv[1:] = flags + words
     codes = [0]
     sweep = Sweep() if sweeps else None
 
-    @hydra.main(version_base="1.3", config_path=str(find_shipped("conf")), config_name="config")
-    def job(composed) -> None:
+    def job(composed: "DictConfig") -> None:
         if sweep is None:
             codes.append(run_to_exit_code(lambda: run_job(composed)))
             return
@@ -57,12 +44,12 @@ def train(argv: list[str]) -> int:
         own = [word for word in settings.overrides.task if word.partition("=")[0] in find_swept_keys(words)]
         code = sweep.run(lambda: run_job(composed), settings.job.num, own, directory)
         if code in STOPPED and not sweep.is_elsewhere():
-            sys.exit(code)  # a signal ends a sweep; anything else lets it go on
+            sys.exit(code)  # a signal ends the sweep; after any other failure the next job runs
 
     def compose_and_run() -> None:
         try:
-            job()
-        except SystemExit as end:  # our own, above, or argparse's after --help
+            call_hydra_main(flags + words, job)
+        except SystemExit as end:  # the one above, or argparse's after --help
             codes.append(end.code if isinstance(end.code, int) else 0)
         except Exception as error:
             raise explain_hydra_error(error) from error
@@ -117,6 +104,7 @@ def check_resume_in_sweep(config: Config) -> None:
 # Torch is imported in these two, so that a mistake in the settings is found before
 
 
+@advise_on_memory(MEMORY_ADVICE)
 def start_run(config: Config, chosen: Path, named: bool) -> None:
     """A new run in the directory `chosen`, or, if the user has not `named` it, in one beside it that is free."""
     from lstmlm.runs.execute import execute
@@ -128,6 +116,7 @@ def start_run(config: Config, chosen: Path, named: bool) -> None:
         execute(prepared, directory)
 
 
+@advise_on_memory(MEMORY_ADVICE)
 def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bool) -> None:
     """Resume as `config.resume` says: `auto`, the newest checkpoint in `chosen`, or a new run if there is none; a run
     directory, in place; or a checkpoint file, as a new run in `chosen`.

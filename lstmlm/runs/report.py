@@ -7,6 +7,7 @@ from typing import Any
 
 from lstmlm.evaluation.novelty import build_index
 from lstmlm.evaluation.scoring import Score
+from lstmlm.evaluation.units import collect_units, format_units
 from lstmlm.runs.prepare import Prepared
 from lstmlm.runs.verdict import Verdict
 from lstmlm.text.corpus import Corpus
@@ -51,24 +52,18 @@ def log_scores(scores: dict[str, Score], figures: dict[str, Any], corpus: Corpus
     log.info("best weights: step %d, epoch %.1f%s", figures["best_step"], figures["best_epoch"], remark)
     for which in ("val", "test"):
         if score := scores.get(f"{which}_best"):
+            units = format_units(collect_units(score.nats_per_char, corpus.bytes_per_char(which)))
             log.info(
                 "%-4s %s, over %s characters (split %s, hash %s)",
-                *(which, format_units(score, corpus.bytes_per_char(which)), f"{score.num_chars:,}"),
+                *(which, units, f"{score.num_chars:,}"),
                 *(corpus.split.name, corpus.hashes[which][:12]),
             )
     others = [] if last_is_best else [("last weights", "val_last")]
     if "val_ema" in scores:
         others.append((f"average of the weights (train.ema={ema:g})", "val_ema"))
     for weights, name in others:
-        words = format_units(scores[name], corpus.bytes_per_char("val"))
-        log.info("%s, step %d: val %s", weights, figures["step"], words)
-
-
-def format_units(score: Score, bytes_per_char: float) -> str:
-    return (
-        f"perplexity {score.perplexity:.3f}, {score.bits_per_char:.3f} bits per character, "
-        f"{score.bits_per_char / bytes_per_char:.3f} per byte, {score.nats_per_char:.4f} nats"
-    )
+        units = format_units(collect_units(scores[name].nats_per_char, corpus.bytes_per_char("val")))
+        log.info("%s, step %d: val %s", weights, figures["step"], units)
 
 
 def log_novelty(sample: str, corpus: Corpus) -> None:

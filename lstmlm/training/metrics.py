@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lstmlm.system.durable import name_refusals, write_durably
-from lstmlm.system.json_values import spell_nonfinite
+from lstmlm.system.json_text import encode_json
 
 Row = dict[str, Any]
 # "running": no end is recorded, so the run is running or was killed. "out of time": it ended at train.max_seconds
@@ -40,7 +40,7 @@ def append_state(path: Path, state: RunState, step: int) -> None:
 def append_row(path: Path, row: Row) -> None:
     """EnvironmentFault where the disk refuses; a part of the row may then be in the file."""
     with name_refusals(path), open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(spell_nonfinite(row)) + "\n")
+        file.write(encode_json(row) + "\n")
 
 
 def drop_rows_after(path: Path, step: int) -> None:

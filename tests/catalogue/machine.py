@@ -24,7 +24,8 @@ ONE_PROCESS = "a run is one process"
 
 
 def cannot_save(why: str) -> Expectation:
-    return ends(4, rf"error: cannot write run/\S+: {why}: free the disk or choose another run directory")
+    space = "free space there, or " if why in (NO_SPACE, "Disk quota exceeded") else ""
+    return ends(4, rf"error: cannot write run/\S+: {why}: {space}write to another folder")
 
 
 def without_curves(why: str) -> Expectation:

@@ -23,6 +23,7 @@ from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.runs import launch
 from lstmlm.system import durable
+from lstmlm.system.errors import BadInput
 from lstmlm.training.optim import build_optimizer, grad_clipping
 from lstmlm.training.trainer import Trainer
 
@@ -191,7 +192,7 @@ def state_problems(directory: Path) -> list[str]:
     for path in directory.glob("*.safetensors"):
         try:
             checkpoint.load_checkpoint(path)
-        except ValueError as error:
+        except BadInput as error:
             problems.append(str(error))
     if len(list(directory.glob(".*.tmp"))) > 1:
         problems.append("more than one unfinished file")

@@ -44,7 +44,7 @@ def state_of_the_process() -> dict:
         "attention": (torch.backends.cuda.flash_sdp_enabled(), torch.backends.cuda.math_sdp_enabled()),
         "anomalies": (torch.is_anomaly_enabled(), torch.is_inference_mode_enabled(), sys.getrecursionlimit()),
         "warnings": list(warnings.filters),
-        "place": (os.getcwd(), {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}),
+        "place": (os.getcwd(), dict(os.environ), list(sys.argv)),
         "hooks": (sys.gettrace(), sys.excepthook, list(sys.path)),
     }
 

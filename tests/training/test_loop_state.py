@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
-from lstmlm.system.json_values import spell_nonfinite
+from lstmlm.system.json_text import encode_json
 from lstmlm.training.clock import Clock
 from lstmlm.training.loop_state import LoopState
 from lstmlm.training.meter import Meter, Reading
@@ -35,7 +35,7 @@ def make_used() -> LoopState:
 
 def save(state: LoopState) -> Checkpoint:
     """As it comes back from a file."""
-    record = json.loads(json.dumps(spell_nonfinite(state.to_record(steps_per_epoch=4))))
+    record = json.loads(encode_json(state.to_record(steps_per_epoch=4)))
     return Checkpoint(state.to_tensors(), record)
 
 
