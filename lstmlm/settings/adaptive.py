@@ -17,7 +17,7 @@ class AdaptiveSettings:
     decay: float = 1e-3  # lambda
     steps: int = 32  # T
 
-    def check(self, spelled: Callable[[str], str] = str) -> "AdaptiveSettings":
+    def check(self, spell: Callable[[str], str] = str) -> "AdaptiveSettings":
         """Itself, or BadInput that names, as `spelled`, the first setting that means nothing."""
         for name, (means_something, what) in MAY_BE.items():
             if not means_something(value := getattr(self, name)):
