@@ -14,7 +14,7 @@ Train a character-level LSTM language model.
   python train.py backend=scratch                  the embedded text, offline
   python train.py data=file data.path=my.txt       your own text
   python train.py -m backend=scratch,nn seed=1,2   four runs, one after another
-  python train.py --cfg job ...                    show the settings, train nothing
+  python train.py --cfg job ...                    show its settings
 """
 WIDTH, COLUMN = 80, 30  # of a line; where the texts begin
 
