@@ -1,7 +1,7 @@
 """The settings of dynamic evaluation, their defaults and their bounds. No torch.
 
-The defaults lower the loss on the validation parts of both Tiny Shakespeare, which favours a larger lr, and the embedded
-text, which favours a smaller one.
+The defaults lower the loss on the validation parts of both Tiny Shakespeare, which favours a larger lr, and the
+embedded text, which favours a smaller one.
 """
 
 import math
