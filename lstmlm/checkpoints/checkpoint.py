@@ -3,10 +3,9 @@
 The tensors are the weights under the book's names (`layers.0.W_xi`, ..., `W_hq`, `b_q`), their average, if one is kept,
 under `ema.`, the optimizer's state under `optimizer.`, and under `run.` what else the loop holds (snapshot.py). The
 record holds the rest: vocabulary, model arguments, configuration, step, metrics, the text's and its splits' hashes,
-versions, format. One file is the whole run: enough to generate, and to go on. Nothing here unpickles.
+versions, format. One file is the whole run: enough to generate, and to resume. Nothing here unpickles.
 """
 
-import json
 import math
 import sys
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 from lstmlm.system.durable import write_durably
 from lstmlm.system.errors import BadInput
+from lstmlm.system.json_text import encode_json
 from lstmlm.system.version import __version__
 from lstmlm.text.vocab import Vocab, restore_vocab
 
@@ -66,8 +66,8 @@ def save_checkpoint(path: Path, tensors: Tensors, record: dict, keep: Path | Non
     EnvironmentFault where the disk refuses, and then what was there is there still.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    record = finite({**record, "format": FORMAT, "versions": collect_versions(), "sha256": "0" * 64})
-    data = safetensors.torch.save(tensors, {KEY: json.dumps(record, allow_nan=False)})
+    record = {**record, "format": FORMAT, "versions": collect_versions(), "sha256": "0" * 64}
+    data = safetensors.torch.save(tensors, {KEY: encode_json(record)})
     # The digest is of the file's own layout, so it takes its place, quoted twice over, when the rest is there
     blank, filled = (
         rb"\"sha256\": \"%b\"" % value for value in (b"0" * 64, compute_digest(data, *open_header(data)).encode())
@@ -120,12 +120,3 @@ def collect_versions() -> dict[str, str]:
         "python": ".".join(map(str, sys.version_info[:3])),
         "cpu": torch.backends.cpu.get_cpu_capability(),
     }
-
-
-def finite(value):
-    """The value with infinities and NaN, which JSON lacks, as strings."""
-    if isinstance(value, dict):
-        return {key: finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(inner) for inner in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

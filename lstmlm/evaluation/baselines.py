@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lstmlm.evaluation.ngram import NGrams
+from lstmlm.evaluation.units import compute_perplexity, convert_to_bits
 from lstmlm.system.durable import write_durably
 from lstmlm.system.errors import EnvironmentFault
 from lstmlm.system.paths import find_cache
@@ -33,11 +34,11 @@ class Baseline:
 
     @property
     def bits_per_char(self) -> float:
-        return self.nats_per_char / math.log(2)
+        return convert_to_bits(self.nats_per_char)
 
     @property
     def perplexity(self) -> float:
-        return math.exp(self.nats_per_char)
+        return compute_perplexity(self.nats_per_char)
 
 
 def compute_ngram_baselines(train: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -> list[Baseline]:

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from lstmlm.evaluation.scoring import Score
 from lstmlm.layers.contract import Tensors
+from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.rnn_model import RNNModel
 
 # Times the mean of sqrt(MS): a character that the training text lacks then does not throw its weights far away
@@ -116,16 +117,12 @@ def iterate_segments(
     is carried along a piece, without its history. A shorter last segment weighs as much less.
     """
     theta = list(model.trained().values())
-    was_training = model.training
-    model.eval()
-    try:
-        for piece in pieces:
-            state = None
-            for start in range(0, len(piece) - 1, num_steps):
-                X = piece[start : start + num_steps + 1].to(theta[0].device, torch.int64)
+    for piece in pieces:
+        state = None
+        for start in range(0, len(piece) - 1, num_steps):
+            X = piece[start : start + num_steps + 1].to(theta[0].device, torch.int64)
+            with evaluation_mode(model):
                 logits, state = model(X[None, :-1], state)
-                state = tuple(part.detach() for part in state)
-                nats = functional.cross_entropy(logits, X[1:], reduction="none")
-                yield nats.detach(), torch.autograd.grad(nats.sum() / num_steps, theta)
-    finally:
-        model.train(was_training)
+            state = tuple(part.detach() for part in state)
+            nats = functional.cross_entropy(logits, X[1:], reduction="none")
+            yield nats.detach(), torch.autograd.grad(nats.sum() / num_steps, theta)

@@ -13,13 +13,17 @@ from lstmlm.layers.registry import BACKENDS
 from lstmlm.model.initialization import initialize
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
-from lstmlm.training.optim import build_optimizer, grad_clipping
+from lstmlm.training.learner import Learner
+from lstmlm.training.optim import build_optimizer
+from lstmlm.training.plan import Recipe
+from lstmlm.training.step import train_step
 
 # The largest differences allowed, relative to the largest element
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 # Twenty updates of AdamW, which divides by what may be tiny, let rounding grow
 STEPS_TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 SHAPE = {"vocab_size": 63, "num_hiddens": 64, "num_layers": 2, "dropout": 0.2}
+RECIPE = Recipe(0.01, "constant", warmup=0.0, grad_clip=1.0, ema=None, micro_batches=1, precision="float32")
 COLUMNS = ("values", "state", "gradients", "chunked", "20 steps")
 
 
@@ -98,18 +102,10 @@ def run_in_chunks(model: RNNModel, ids: Tensor) -> Tensor:
 
 
 def train_twenty_steps(model: RNNModel, ids: Tensor) -> Tensor:
-    """The losses of twenty steps of AdamW with clipping, on one batch."""
-    model.train()
-    optimizer, losses = build_optimizer(model, "adamw", 0.01, 0.01), []
-    for _ in range(20):
-        logits, _ = model(ids[:, :-1])
-        loss = functional.cross_entropy(logits, ids[:, 1:].T.flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        grad_clipping(list(model.trained().values()), 1.0)
-        optimizer.step()
-        losses.append(loss.detach())
-    return torch.stack(losses)
+    """The losses of twenty steps of AdamW with clipping, on one batch from the zero state: (20,)."""
+    learner = Learner(model, build_optimizer(model, "adamw", RECIPE.lr, weight_decay=0.01))
+    X, Y, zero_state = ids[:, :-1], ids[:, 1:], model.begin_state(len(ids), ids.device)
+    return torch.stack([train_step(learner, X, Y, zero_state, RECIPE).loss for _ in range(20)])
 
 
 def format_table(rows: list[dict]) -> str:

@@ -1,6 +1,5 @@
 """The words of a command line as settings, through Hydra, and what Hydra says of mistakes in one line."""
 
-import argparse
 import os
 import re
 from typing import Any
@@ -116,8 +115,3 @@ def explain_hydra_error(error: Exception) -> Exception:
         return BadInput(f"{match[2]}: {match[1][0].lower()}{match[1][1:]}")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return BadInput(f"settings: {' '.join(lines[:2])}: python train.py --help lists them")
-
-
-def raise_bad_option(parser: argparse.ArgumentParser, message: str):
-    """What argparse calls on a mistake."""
-    raise BadInput(f"{parser.prog}: {message}: {parser.prog} --help lists the options")

@@ -21,7 +21,10 @@ from lstmlm.system.errors import BadInput
 
 MODULES = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 CHARS = "\n abcde"
+TOO_OLD = tuple(int(part) for part in torch.__version__.split(".")[:2]) < torch_file.OLDEST_TORCH
+WHY_NOT = "lstmlm convert asks for torch 2.10 or later"
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs rlimits and pipes")
+needs_safe_torch = pytest.mark.skipif(TOO_OLD, reason=WHY_NOT)
 
 
 class Foreign(nn.Module):
@@ -42,7 +45,15 @@ class Foreign(nn.Module):
 
 
 @pytest.fixture
-def convert(command, tmp_path):
+def convert(convert_with_any_torch):
+    """As `convert_with_any_torch`; the test is skipped where torch is too old for `convert`."""
+    if TOO_OLD:
+        pytest.skip(WHY_NOT)
+    return convert_with_any_torch
+
+
+@pytest.fixture
+def convert_with_any_torch(command, tmp_path):
     """Save a value with torch, convert the file -> (exit code, stdout, stderr, the checkpoint's path)."""
     (tmp_path / "vocab.txt").write_text(CHARS)
 
@@ -167,7 +178,7 @@ def test_what_a_converted_checkpoint_has_not_is_said(convert, command, train):
     )
     assert train(f"resume={path}")[::2] == (
         2,
-        "error: resume: the checkpoint was converted: it has no text and no optimizer to go on with\n",
+        "error: resume: the checkpoint was converted: it has no text and no optimizer to resume with\n",
     )
 
 
@@ -295,6 +306,7 @@ REASONS = {
 }
 
 
+@needs_safe_torch
 @pytest.mark.parametrize("name", REASONS)
 def test_the_gate_gives_its_reason(crafted, tmp_path, name):
     """Not torch, which comes after it, or a reader that stumbles."""
@@ -312,6 +324,7 @@ def test_the_payload_would_have_run(crafted, tmp_path, monkeypatch):
 
 
 @posix
+@needs_safe_torch
 def test_hostile_files_do_nothing_and_take_no_memory(tmp_path):
     done = shell("-m", "helpers.hostile_torch", str(tmp_path), "300", timeout=240)
     assert done.returncode == 0, done.stderr
@@ -336,7 +349,7 @@ def test_attributes_that_a_file_gives_a_dict_do_not_matter():
     assert torch_file.take_plain_tensors(state).keys() == {"w"}
 
 
-def test_a_torch_with_a_known_hole_in_its_reader_is_refused(convert, monkeypatch):
+def test_a_torch_with_a_known_hole_in_its_reader_is_refused(convert_with_any_torch, monkeypatch):
     monkeypatch.setattr(torch, "__version__", "2.9.1+cpu")
-    code, _, err, _ = convert(good())
+    code, _, err, _ = convert_with_any_torch(good())
     assert code == 4 and err == "error: --from-torch: torch 2.9.1+cpu is not safe here: install torch 2.10 or later\n"

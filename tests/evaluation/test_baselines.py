@@ -14,10 +14,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lstmlm.evaluation import baselines
 from lstmlm.evaluation.baselines import Baseline, compute_compressor_baselines, compute_ngram_baselines, find_best_ngram
 from lstmlm.evaluation.scoring import Score
-from lstmlm.runs import assemble
+from lstmlm.runs import execute
 from lstmlm.text.corpus import read_corpus
 from lstmlm.text.vocab import Vocab
-from lstmlm.training import trainer
+from lstmlm.training import evaluator
 
 TEXT = "the tide comes in, the tide goes out, and the clock tells of it. " * 30
 RUN = (*SMALL_RUN, "backend=nn")
@@ -197,8 +197,8 @@ def test_a_run_says_the_baseline_of_what_it_is_judged_on(train, tmp_path):
 def test_a_run_marks_once_that_the_model_passes_the_baseline(train, tmp_path, monkeypatch):
     """Whether it has is a matter of the best loss so far, so a run that goes on knows it."""
     losses = iter([1.8, 1.6, 1.9, 1.5])
-    monkeypatch.setattr(trainer, "evaluate_pieces", lambda model, pieces: Score(next(losses), 1))
-    monkeypatch.setattr(assemble, "best_ngram", lambda baselines: Baseline("9-gram", 1.7))
+    monkeypatch.setattr(evaluator, "evaluate_pieces", lambda model, pieces: Score(next(losses), 1))
+    monkeypatch.setattr(execute, "find_best_ngram", lambda baselines: Baseline("9-gram", 1.7))
     code, out, _ = train(*RUN, "train.max_steps=30", "train.eval_every=10", "hydra.run.dir=run")
     assert code == 0 and out.count("passes the best n-gram (9-gram, 1.7000 nats)") == 1
     assert out.index("step 20,") < out.index("passes the best") < out.index("step 30,")

@@ -128,7 +128,7 @@ def held(*lines: str, seed: int = 0) -> tuple[list[str], Conversation]:
     settings = SamplingSettings(temperature=1)
     writer = Writer(make_model("nn", num_layers=2), settings, [seed], VOCAB.unk)
     conversation = Conversation(writer, VOCAB, 60, (), str)
-    return ["".join(piece for piece, _ in conversation.turn(line)) for line in lines], conversation
+    return ["".join(piece for piece, _ in conversation.take_turn(line)) for line in lines], conversation
 
 
 def test_a_look_at_the_next_characters_before_the_first_turn_reads_nothing():

@@ -11,8 +11,8 @@ from helpers.forms import make_model
 
 from lstmlm.generation import native_stepper
 from lstmlm.generation.native_stepper import NativeStepper
+from lstmlm.generation.prompt import make_stepper
 from lstmlm.generation.sampling import compute_distribution, draw
-from lstmlm.generation.stepper import Stepper
 from lstmlm.generation.writer import Writer, start_writer, write_pieces
 from lstmlm.kernels.build import build_library
 from lstmlm.settings.sampling import SamplingSettings
@@ -57,8 +57,8 @@ def test_a_stretch_of_steps_is_the_forward_and_the_steps_in_numpy(
 ):
     model = model_of(num_layers, num_hiddens, vocab_size, embedding_dim=embedding_dim)
     ids, first = np.random.default_rng(0).integers(vocab_size, size=(6, N)), some_state(num_layers, N, num_hiddens)
-    stepper = Stepper(model)
-    logits, states = stepper.native.steps(first, ids)
+    stepper = make_stepper(model)
+    logits, states = stepper.native.read(first, ids)
     with torch.no_grad():
         whole, end = model(torch.from_numpy(ids.T.copy()), tuple(torch.from_numpy(first[:, k]) for k in (0, 1)))
     tolerance = {"rtol": 0, "atol": 1e-5 * np.abs(logits).max()}
@@ -74,15 +74,15 @@ def test_a_stretch_of_steps_is_the_forward_and_the_steps_in_numpy(
 @needs_a_compiler
 @pytest.mark.parametrize("num_hiddens", [5, 64, 100])
 def test_a_step_is_the_same_to_the_last_bit_alone_or_beside_others_and_however_the_text_is_cut(num_hiddens):
-    native = Stepper(model_of(2, num_hiddens, 66)).native
+    native = make_stepper(model_of(2, num_hiddens, 66)).native
     ids, first = np.random.default_rng(0).integers(66, size=(9, 7)), some_state(2, 7, num_hiddens)
-    logits, states = native.steps(first, ids)
+    logits, states = native.read(first, ids)
     for cut in (1, 4):
-        start, between = native.steps(first, ids[:cut])
-        rest, _ = native.steps(between[-1], ids[cut:])
+        start, between = native.read(first, ids[:cut])
+        rest, _ = native.read(between[-1], ids[cut:])
         assert np.array_equal(np.concatenate([start, rest]), logits)
     for k in range(7):
-        alone, its_states = native.steps(first[:, :, k : k + 1], ids[:, k : k + 1])
+        alone, its_states = native.read(first[:, :, k : k + 1], ids[:, k : k + 1])
         assert np.array_equal(alone[:, 0], logits[:, k]) and np.array_equal(its_states[:, :, :, 0], states[:, :, :, k])
 
 
@@ -118,8 +118,8 @@ def test_a_draw_in_c_is_the_draw_in_numpy(settings, unk):
     N, V = before.shape
     seen, numbers = generator.integers(V, size=(6, N)), generator.random((1, N))
     numbers[0, ::50] = 0
-    native = Stepper(model_of(1, 1, V)).native
-    ids, logits, _ = native.draws(np.zeros((1, 2, N, 1)), before, seen, numbers, unk, settings)
+    native = make_stepper(model_of(1, 1, V)).native
+    ids, logits, _ = native.draw(np.zeros((1, 2, N, 1)), before, seen, numbers, unk, settings)
     masked = before.astype(np.float64)
     if unk is not None:
         masked[:, unk] = -np.inf
@@ -181,7 +181,7 @@ def test_the_portable_build_steps_and_draws_like_the_one_for_this_processor(tmp_
     )
     first, numbers = some_state(2, 3, 65), np.random.default_rng(0).random((40, 3))
     arguments = (first, np.zeros((3, 66)), np.zeros((0, 3), int), numbers, 0, SETTINGS["all"])
-    for ours, theirs in zip(portable.draws(*arguments), Stepper(model).native.draws(*arguments), strict=True):
+    for ours, theirs in zip(portable.draw(*arguments), make_stepper(model).native.draw(*arguments), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
 
@@ -201,4 +201,4 @@ def test_without_a_compiler_it_is_the_same_text_and_nothing_is_said(monkeypatch,
 
 def test_other_cells_and_doubles_are_stepped_in_numpy():
     for model in (make_model("nn"), make_model("nn", torch.float32, cell="gru")):
-        assert Stepper(model).native is None
+        assert make_stepper(model).native is None

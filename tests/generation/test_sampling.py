@@ -240,7 +240,7 @@ def test_the_surprisals_of_a_text_are_the_cross_entropy_of_the_model_alone():
         ids = torch.from_numpy(np.concatenate([VOCAB.encode("ab"), [one.ids[k] for one in drawn]]))
         logits, _ = model(ids[None, :-1])
         expected = torch.nn.functional.cross_entropy(logits[1:], ids[2:], reduction="none").detach().numpy()
-        np.testing.assert_allclose([one.surprisals()[k] for one in drawn], expected, rtol=1e-10)
+        np.testing.assert_allclose([one.surprisals[k] for one in drawn], expected, rtol=1e-10)
 
 
 # (settings, what the line says)

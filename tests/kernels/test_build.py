@@ -65,10 +65,10 @@ def source(compiler, tmp_path):
 def test_two_processes_that_build_at_once_leave_one_library_and_both_work(source, tmp_path):
     words = f"""
 import ctypes, pathlib, sys
-from lstmlm.compiler import build
+from lstmlm.kernels.build import build_library
 print("ready", flush=True)
 sys.stdin.readline()
-print(ctypes.CDLL(build(pathlib.Path({str(source)!r}), pathlib.Path({str(tmp_path / "cache")!r}))).answer())
+print(ctypes.CDLL(build_library(pathlib.Path({str(source)!r}), pathlib.Path({str(tmp_path / "cache")!r}))).answer())
 """
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

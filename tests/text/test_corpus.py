@@ -15,7 +15,7 @@ from lstmlm.system.errors import BadInput
 from lstmlm.text import corpus as corpus_module
 from lstmlm.text.batches import SequentialStreams
 from lstmlm.text.corpus import Corpus, read_corpus
-from lstmlm.text.preprocess import d2l, d2l_classic
+from lstmlm.text.preprocess import clean_d2l, clean_d2l_classic
 from lstmlm.text.vocab import Vocab
 
 TIDE_CLOCK = "40143c06f38bd5afd9957441b70e875945144ee3b54e2e4aee7080a5960528e3"
@@ -47,12 +47,12 @@ def test_the_embedded_text_is_the_one_on_the_card():
     assert TIDE_CLOCK in (ROOT / "data" / "README.md").read_text()
     assert corpus.num_chars == 164_017 and len(corpus.vocab) == 63
     assert corpus.split.pieces == {"train": [(0, 147_615)], "val": [(147_615, 155_816)], "test": [(155_816, 164_017)]}
-    assert corpus.num_bytes["val"] == corpus.split.size("val") == 8201 and corpus.unknown("val") == 0
+    assert corpus.num_bytes["val"] == corpus.split.size("val") == 8201 and corpus.count_unknown("val") == 0
 
 
 def test_the_books_clean_ups_give_the_books_counts():
     text = shared_text("time_machine.txt").read_text()
-    classic, newer = d2l_classic(text), d2l(text)
+    classic, newer = clean_d2l_classic(text), clean_d2l(text)
     assert len(classic) == 170_580 and len(newer) == 173_428
     assert "the time machine by h g wells" in classic and "andtwinkled" not in newer
     vocab = Vocab(classic)
@@ -111,7 +111,7 @@ def test_nothing_left_after_the_clean_up_is_said(tmp_path):
 def test_rare_characters_become_unknown_and_the_model_sees_some(tmp_path):
     corpus = read(write(tmp_path, b"abababab#ababab#$abababababababababab"), "data.min_freq=2", HALVES)
     assert corpus.vocab.idx_to_token == ["<unk>", "a", "b", "#"]
-    assert corpus.unknown("train") == 1 and "<unk>" in corpus.vocab.decode(corpus.ids["train"])
+    assert corpus.count_unknown("train") == 1 and "<unk>" in corpus.vocab.decode(corpus.ids["train"])
 
 
 @given(st.binary(min_size=40).filter(lambda data: len(set(data[:20])) > 1 and data.strip()))
@@ -130,7 +130,7 @@ def test_texts_come_back_whatever_their_script(tmp_path_factory, text):
     corpus = read(write(tmp_path_factory.mktemp("text"), text.encode()), "data.split=[0.5,0.5,0]")
     assert corpus.num_chars == len(text) and corpus.num_bytes["train"] == len(text[: len(text) // 2].encode())
     assert corpus.vocab.decode(corpus.ids["train"]) == text[: len(text) // 2]
-    assert corpus.unknown("val") == sum(char not in text[: len(text) // 2] for char in text[len(text) // 2 :])
+    assert corpus.count_unknown("val") == sum(char not in text[: len(text) // 2] for char in text[len(text) // 2 :])
 
 
 # Texts of their own
@@ -153,6 +153,14 @@ def test_the_penn_treebank_is_three_files_of_symbols_with_spaces_between(tmp_pat
         write(tmp_path, text.encode(), f"ptb.char.{part}.txt")
     data = composed_config("data=ptb_char", f"data.path={tmp_path / 'ptb.char.train.txt'}").data
     assert whole(read_corpus(data)) == "aer bank\n" * 9 + "be \n" * 5 + "k a\n" * 5
+
+
+def test_a_text_of_its_own_that_cannot_be_read_is_named_by_its_setting(tmp_path):
+    write(tmp_path, b"abc" * 10, "a.txt")
+    for content, complaint in ((b"caf\xe9", r"is not UTF-8 at byte 3 .*data\.encoding=latin-1"), (b"", "is empty")):
+        own = write(tmp_path, content, "v.txt")
+        with pytest.raises(BadInput, match=rf"^data\.val_path: {own} {complaint}"):
+            read(tmp_path / "a.txt", f"data.val_path={own}")
 
 
 # Large texts
