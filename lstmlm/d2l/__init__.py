@@ -1,7 +1,7 @@
-"""The functions of "Dive into Deep Learning" for its recurrent chapters, by the book's own names: `from lstmlm import d2l`.
+"""The functions of the recurrent chapters of "Dive into Deep Learning", by their own names: `from lstmlm import d2l`.
 
-Names, arguments and results are those of the package d2l 0.17 (sections 8.2 to 9.2, PyTorch); the code is lstmlm's. The
-names of d2l 1.0, and the differences from the book: docs/d2l.md. A program of the book:
+Names, arguments and results are those of the package d2l 0.17 (sections 8.2 to 9.2, PyTorch); the code is lstmlm's.
+docs/d2l.md has the names of d2l 1.0 and the differences from the book. A program of the book:
 
     train_iter, vocab = d2l.load_data_time_machine(batch_size=32, num_steps=35)
     vocab_size, num_hiddens, device = len(vocab), 256, d2l.try_gpu()

@@ -1,7 +1,7 @@
 """The text as minibatches of ids, by the book's names: d2l 0.17, sections 8.2 and 8.3.
 
-n = characters, B = batch_size, T = num_steps, V = vocab_size. A corpus is a list of n ids. X and Y are (B, T) ids; Y is X
-one character later. Offsets and order are drawn from torch's global generator: `torch.manual_seed` fixes them.
+n = characters, B = batch_size, T = num_steps. A corpus is a list of n ids. X and Y are (B, T) ids; Y is X one character
+later. Offsets and order are drawn from torch's global generator: `torch.manual_seed` fixes them.
 """
 
 import functools

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as functional
 
-from lstmlm.d2l.models import Device, Net
-from lstmlm.d2l.training import compute_perplexity
+from lstmlm.d2l.models import Device, Net, evaluating
+from lstmlm.evaluation.units import compute_perplexity
 
 
 @torch.no_grad()
@@ -20,8 +20,9 @@ def evaluate_perplexity(net: Net, corpus: Sequence[int], device: Device, num_ste
     """
     ids, nats = torch.tensor(corpus, device=device), 0.0
     state = net.begin_state(batch_size=1, device=device)
-    for start in range(0, len(ids) - 1, num_steps):
-        window = ids[start : start + num_steps + 1]
-        logits, state = net(window[None, :-1], state)
-        nats += functional.cross_entropy(logits, window[1:], reduction="sum").item()
+    with evaluating(net):
+        for start in range(0, len(ids) - 1, num_steps):
+            window = ids[start : start + num_steps + 1]
+            logits, state = net(window[None, :-1], state)
+            nats += functional.cross_entropy(logits, window[1:], reduction="sum").item()
     return compute_perplexity(nats / (len(ids) - 1))

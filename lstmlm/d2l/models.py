@@ -1,25 +1,28 @@
 """A language model around a recurrent function or layer, by the book's names: d2l 0.17, sections 8.5 and 8.6.
 
-T = num_steps, B = batch_size, V = vocab_size, H = num_hiddens, L = layers times directions of an nn.RNN, nn.GRU, nn.LSTM.
+T = num_steps, B = batch_size, V = vocab_size, H = num_hiddens, L = num_layers times directions.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from lstmlm.model.evaluation_mode import evaluation_mode
+
 Device = torch.device | str
-ScratchState = tuple[Tensor, ...]  # (H,), for an LSTM (H, C), each (B, H)
-LayerState = Tensor | tuple[Tensor, Tensor]  # H, for an nn.LSTM (H, C), each (L, B, H)
+State = Any  # of RNNModelScratch a tuple of (B, H); of RNNModel a tensor (L, B, H), for an nn.LSTM two in a tuple
 
 
 class RNNModelScratch:
-    """The model of `get_params`, `init_state` and `forward_fn`: those of the RNN, the GRU or the LSTM, or your own.
+    """The model of three functions: those of the RNN, of the GRU, of the LSTM, or your own.
 
-    `get_params(vocab_size, num_hiddens, device)` gives a list of tensors, `init_state(batch_size, num_hiddens, device)`
-    a tuple of (B, H), `forward_fn(inputs, state, params)` from one-hot rows (T, B, V) logits (T*B, V) and the next state.
+    `get_params(vocab_size, num_hiddens, device)` returns a list of tensors; `init_state(batch_size, num_hiddens,
+    device)` a tuple of (B, H); `forward_fn(inputs, state, params)`, for one-hot rows (T, B, V), logits (T*B, V) and the
+    next state.
     """
 
     def __init__(
@@ -28,19 +31,19 @@ class RNNModelScratch:
         num_hiddens: int,
         device: Device,
         get_params: Callable[[int, int, Device], list[Tensor]],
-        init_state: Callable[[int, int, Device], Any],
-        forward_fn: Callable[[Tensor, Any, list[Tensor]], tuple[Tensor, Any]],
+        init_state: Callable[[int, int, Device], State],
+        forward_fn: Callable[[Tensor, State, list[Tensor]], tuple[Tensor, State]],
     ) -> None:
         self.vocab_size, self.num_hiddens = vocab_size, num_hiddens
         self.params = get_params(vocab_size, num_hiddens, device)
         self.init_state, self.forward_fn = init_state, forward_fn
 
-    def __call__(self, X: Tensor, state: ScratchState) -> tuple[Tensor, ScratchState]:
+    def __call__(self, X: Tensor, state: State) -> tuple[Tensor, State]:
         """Ids (B, T) and a state -> logits (T*B, V), time-major, and the next state."""
         inputs = functional.one_hot(X.T, self.vocab_size).to(self.params[0].dtype)
         return self.forward_fn(inputs, state, self.params)
 
-    def begin_state(self, batch_size: int, device: Device) -> ScratchState:
+    def begin_state(self, batch_size: int, device: Device) -> State:
         """The zero state, each part (B, H), in the dtype of the parameters."""
         zeros = self.init_state(batch_size, self.num_hiddens, device)
         return tuple(part.to(self.params[0].dtype) for part in zeros)
@@ -55,13 +58,13 @@ class RNNModel(nn.Module):
         self.num_hiddens, self.num_directions = rnn_layer.hidden_size, 2 if rnn_layer.bidirectional else 1
         self.linear = nn.Linear(self.num_hiddens * self.num_directions, vocab_size)
 
-    def forward(self, inputs: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         """Ids (B, T) and a state -> logits (T*B, V), time-major, and the next state."""
         X = functional.one_hot(inputs.T, self.vocab_size).to(self.linear.weight.dtype)
         Y, state = self.rnn(X, state)
         return self.linear(Y.flatten(0, 1)), state
 
-    def begin_state(self, device: Device, batch_size: int = 1) -> LayerState:
+    def begin_state(self, device: Device, batch_size: int = 1) -> State:
         """The zero state: a tensor (L, B, H), for an nn.LSTM two. The book has the arguments in this order here."""
         shape = (self.num_directions * self.rnn.num_layers, batch_size, self.num_hiddens)
         H = torch.zeros(shape, dtype=self.linear.weight.dtype, device=device)
@@ -71,7 +74,12 @@ class RNNModel(nn.Module):
 Net = RNNModelScratch | RNNModel
 
 
-def detach_state(state: Any) -> Any:
+def evaluating(net: Net) -> AbstractContextManager[None]:
+    """A block in which the net drops nothing; a scratch net never does."""
+    return evaluation_mode(net) if isinstance(net, nn.Module) else nullcontext()
+
+
+def detach_state(state: State) -> State:
     """The same state without the graph that led to it: gradients end there, and the old graph is freed."""
     return state.detach() if isinstance(state, Tensor) else tuple(part.detach() for part in state)
 

@@ -34,7 +34,8 @@ def measure_reach(net: Net, corpus: Sequence[int], device: Device, num_steps: in
     loss = functional.cross_entropy(logits, windows[:, length], reduction="sum")
     norms = torch.stack([norm_of_each(gradient) for gradient in torch.autograd.grad(loss, states)])  # (T*P, B)
     norms = norms.view(num_steps, len(parts), places).flip(0).clamp_min(1e-30)
-    return (norms / norms[0]).log().mean(2).exp().T.cpu()
+    reach: Tensor = (norms / norms[0]).log().mean(2).exp()
+    return reach.transpose(0, 1).cpu()
 
 
 def norm_of_each(gradient: Tensor) -> Tensor:

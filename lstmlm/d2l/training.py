@@ -3,7 +3,6 @@
 B = batch_size, T = num_steps, V = vocab_size.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -12,7 +11,8 @@ from torch import Tensor, nn
 
 from lstmlm.d2l.animator import Animator
 from lstmlm.d2l.data import SeqDataLoader, Vocab
-from lstmlm.d2l.models import Device, Net, detach_state
+from lstmlm.d2l.models import Device, Net, detach_state, evaluating
+from lstmlm.evaluation.units import compute_perplexity
 from lstmlm.system.errors import BadInput
 
 PREFIXES = ("time traveller", "traveller")
@@ -28,11 +28,12 @@ def predict_ch8(prefix: str, num_preds: int, net: Net, vocab: Vocab, device: Dev
         raise BadInput("prefix: is empty: give at least one character")
     state = net.begin_state(batch_size=1, device=device)
     outputs = [vocab[char] for char in prefix]
-    for idx in outputs[:-1]:  # warm-up: only the state is of use
-        _, state = net(torch.tensor([[idx]], device=device), state)
-    for _ in range(num_preds):
-        logits, state = net(torch.tensor([[outputs[-1]]], device=device), state)
-        outputs.append(int(logits.argmax(dim=1)))
+    with evaluating(net):
+        for idx in outputs[:-1]:  # warm-up: only the state is of use
+            _, state = net(torch.tensor([[idx]], device=device), state)
+        for _ in range(num_preds):
+            logits, state = net(torch.tensor([[outputs[-1]]], device=device), state)
+            outputs.append(int(logits.argmax(dim=1)))
     return "".join(vocab.idx_to_token[idx] for idx in outputs)
 
 
@@ -46,7 +47,7 @@ def get_trained(net: Net) -> list[Tensor]:
 def grad_clipping(net: Net, theta: float) -> None:
     """Scale the gradients by min(1, theta / norm); norm is the Euclidean norm of all of them together."""
     grads = [param.grad for param in get_trained(net) if param.grad is not None]
-    norm = torch.sqrt(sum((grad**2).sum() for grad in grads))
+    norm = torch.stack([(grad**2).sum() for grad in grads]).sum().sqrt()
     if norm > theta:
         for grad in grads:
             grad *= theta / norm
@@ -86,22 +87,17 @@ def train_epoch_ch8(
         l = loss(logits, Y.T.flatten()).mean()  # Y time-major, as the logits
         if isinstance(updater, torch.optim.Optimizer):
             updater.zero_grad()
-            l.backward()
-            grad_clipping(net, 1)
+        l.backward()
+        grad_clipping(net, 1)
+        if isinstance(updater, torch.optim.Optimizer):
             updater.step()
         else:
-            l.backward()
-            grad_clipping(net, 1)
-            updater(1)
+            updater(1)  # the batch size: the loss is a mean already
         losses.append(l.detach())
         sizes.append(Y.numel())
     # Read at the end, so that no step waits for the device
     nats = sum(l * size for l, size in zip(torch.stack(losses).tolist(), sizes, strict=True))
     return compute_perplexity(nats / sum(sizes)), sum(sizes) / (time.perf_counter() - started)
-
-
-def compute_perplexity(nats_per_char: float) -> float:
-    return math.exp(nats_per_char) if nats_per_char < 709 else math.inf
 
 
 def train_ch8(

@@ -1,4 +1,4 @@
-"""From the same tensors and batches, 20 steps of SGD give the losses of the book's formulas, which are written out here.
+"""From the same tensors and batches, 20 steps of SGD give the losses of the book's formulas, written out here.
 
 The formulas are those of the book for one character and one layer; gradients come from automatic differentiation of
 them, clipping and SGD are written out too: g <- min(1, 1 / |g|) g, param <- param - g.
@@ -129,7 +129,10 @@ def test_the_scratch_models_follow_the_books_formulas(cell):
     get_params, init_state = getattr(d2l, f"get_{cell}_params"), getattr(d2l, f"init_{cell}_state")
 
     def get_large_params(*sizes):
-        return [(torch.randn(param.shape, dtype=torch.float64) * SCALE[cell]).requires_grad_() for param in get_params(*sizes)]
+        return [
+            (torch.randn(param.shape, dtype=torch.float64) * SCALE[cell]).requires_grad_()
+            for param in get_params(*sizes)
+        ]
 
     net = d2l.RNNModelScratch(V, H, "cpu", get_large_params, init_state, getattr(d2l, cell))
     assert len(net.params) == {"rnn": 5, "gru": 11, "lstm": 14}[cell]

@@ -32,13 +32,12 @@ def test_a_prediction_is_the_argmax_of_the_whole_text_so_far(text):
     for net in make_nets(vocab):
         for param in training.get_trained(net):
             nn.init.normal_(param, std=3.0 * (param.dim() > 1))
-        predicted = d2l.predict_ch8("time traveller", 12, net, vocab, CPU)
-        assert predicted.startswith("time traveller")
-        ids = torch.tensor([vocab[list(predicted)]])
-        assert ids.shape == (1, 26)
-        logits, _ = net(ids[:, :-1], net.begin_state(batch_size=1, device=CPU))
-        assert logits.argmax(1)[13:].tolist() == ids[0, 14:].tolist()
-        assert len(set(predicted[14:])) > 2
+        ids = vocab[list("time traveller")]
+        for _ in range(12):
+            logits, _ = net(torch.tensor([ids]), net.begin_state(batch_size=1, device=CPU))
+            ids.append(int(logits[-1].argmax()))
+        assert d2l.predict_ch8("time traveller", 12, net, vocab, CPU) == "".join(vocab.to_tokens(ids))
+        assert len(set(ids[14:])) > 1
 
 
 def test_a_prediction_reads_unknown_characters_as_unk_and_needs_a_prefix(text):
@@ -127,10 +126,6 @@ def test_an_epoch_returns_perplexity_and_speed_and_takes_a_loss_of_each_characte
     )
     assert mean[0] == pytest.approx(each[0], rel=1e-6) and mean[0] == pytest.approx(len(vocab), rel=0.01)
     assert mean[1] > 0
-
-
-def test_a_loss_beyond_all_numbers_is_infinite_perplexity():
-    assert training.compute_perplexity(800.0) == float("inf") and training.compute_perplexity(0.0) == 1.0
 
 
 # train_ch8
