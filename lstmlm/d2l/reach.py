@@ -34,10 +34,9 @@ def measure_reach(net: Net, corpus: Sequence[int], device: Device, num_steps: in
     loss = functional.cross_entropy(logits, windows[:, length], reduction="sum")
     norms = torch.stack([norm_of_each(gradient) for gradient in torch.autograd.grad(loss, states)])  # (T*P, B)
     norms = norms.view(num_steps, len(parts), places).flip(0).clamp_min(1e-30)
-    reach: Tensor = (norms / norms[0]).log().mean(2).exp()
-    return reach.transpose(0, 1).cpu()
+    return (norms / norms[0]).log().mean(2).exp().transpose(0, 1).cpu()
 
 
 def norm_of_each(gradient: Tensor) -> Tensor:
     """The norm for each place: (B, H) or (L, B, H) -> (B,)."""
-    return gradient.movedim(-2, 0).flatten(1).norm(dim=1)
+    return gradient.movedim(-2, 0).flatten(1).square().sum(1).sqrt()
