@@ -3,7 +3,6 @@
 Left, perplexity of the training text on the way and of the validation text; right, how far the gates stand open.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -13,12 +12,14 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import yaml
 
+from lstmlm.training import metrics
+
 
 def main(out: str, directories: list[str]) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
     for k, directory in enumerate(map(Path, directories)):
         backend = yaml.safe_load((directory / "config.yaml").read_text())["backend"]
-        rows = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()][:-1]
+        rows = metrics.read_evaluations(directory / metrics.NAME)
         epochs = [row["progress/epoch"] for row in rows]
         # Backends lie on each other: the first is a line, the next are marks on it
         style = {"lw": 2} if k == 0 else {"ls": "none", "marker": "ox+"[k - 1], "ms": 7, "mfc": "none"}

@@ -12,6 +12,8 @@ from statistics import mean
 import yaml
 from machine import machine
 
+from lstmlm.training import metrics
+
 COLUMNS = {
     "ppl/book": "the book's line",
     "ppl/val_best": "val ppl, best weights",
@@ -27,8 +29,8 @@ COLUMNS = {
 def read_run(directory: Path) -> tuple[str, dict]:
     """(its settings but the seed, its final figures)."""
     settings = yaml.safe_load((directory / "config.yaml").read_text())
-    final = json.loads((directory / "metrics.jsonl").read_text().splitlines()[-1])
-    if not final.get("final"):
+    final = metrics.read_final(directory / metrics.NAME)
+    if final is None:
         raise SystemExit(f"error: {directory}: the run has not finished")
     settings.pop("seed")
     return json.dumps(settings), final

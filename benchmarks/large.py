@@ -21,9 +21,9 @@ from machine import machine
 
 USE = """
 import sys, torch
-from lstmlm.config import Data
-from lstmlm.corpus import read_corpus
-from lstmlm.streams import SequentialStreams
+from lstmlm.settings.config import Data
+from lstmlm.text.corpus import read_corpus
+from lstmlm.text.batches import SequentialStreams
 how = ("char", "utf-8", "none", 1, "raw", [0.9, 0.05, 0.05], None, "sequential", 16, 64)
 data = Data("file", sys.argv[1], None, None, *how)
 corpus = read_corpus(data)

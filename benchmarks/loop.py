@@ -31,10 +31,10 @@ from machine import machine
 
 from lstmlm.layers.registry import BACKENDS
 from lstmlm.model.rnn_model import RNNModel
-from lstmlm.runs import assemble
+from lstmlm.runs.execute import execute
 from lstmlm.runs.prepare import prepare
 from lstmlm.settings.overrides import compose_settings
-from lstmlm.training import backprop, trainer
+from lstmlm.training import backprop, step, trainer
 
 ARITHMETIC = ("forward", "backward", "update")
 SHARES = (*ARITHMETIC, "step", "logging", "between")
@@ -44,9 +44,9 @@ PLACES = [
     ("forward", backprop.functional, "cross_entropy"),
     ("backward", torch.Tensor, "backward"),
     ("update", torch.optim.Optimizer, "zero_grad"),
-    ("update", trainer, "grad_clipping"),
+    ("update", step, "grad_clipping"),
     ("update", torch.optim.AdamW, "step"),
-    ("step", trainer.Trainer, "train_step"),
+    ("step", trainer.Trainer, "train_on_batch"),
     ("logging", trainer.Trainer, "log_step"),
     ("evaluation", trainer.Trainer, "evaluate"),
     ("saving", trainer.Trainer, "save_last"),
@@ -103,7 +103,7 @@ def shares(backend: str, steps: int) -> dict:
     words += ["train.baselines=false", "train.eval_chars=1000"]
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder, measured(clock):
-        assemble.execute(prepare(compose_settings(words)), Path(folder))
+        execute(prepare(compose_settings(words)), Path(folder))
     total = sum(clock.seconds[part] for part in SHARES)
     row = {"backend": backend, "ms_per_step": 1000 * total / steps}
     row |= {part: clock.seconds[part] / total for part in SHARES}

@@ -25,15 +25,12 @@ from machine import machine
 
 from lstmlm.runs.comparison import (
     Group,
-    Run,
     find_differing_settings,
-    find_runs,
     format_label,
     group_seeds,
     rank_runs,
-    read_header,
-    read_run,
 )
+from lstmlm.runs.summary import Run, find_runs, read_header, read_run
 from lstmlm.settings.check import config_from_flat
 from lstmlm.settings.config import SETTINGS, matters
 from lstmlm.settings.hydra_yaml import to_words
@@ -59,7 +56,7 @@ KINDS = {
 def finished(given: list[Path]) -> list[Run]:
     runs = rank_runs(map(read_run, find_runs(given)))
     for run in runs:
-        if run.state != "finished":
+        if not run.is_finished:
             raise SystemExit(f"error: {run.name}: {run.state}: give finished runs alone")
     return runs
 

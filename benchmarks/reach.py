@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as functional
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.text.corpus import read_corpus
+from lstmlm.evaluation.held_out import load_held_out
 
 REACH, PLACES, WARM_UP = 100, 200, 100
 
@@ -24,11 +24,8 @@ REACH, PLACES, WARM_UP = 100, 200, 100
 def reach(run: str) -> dict[str, list[float]]:
     """For each part of the state, the mean relative norm of its gradient 1 .. REACH characters before."""
     loaded = checkpoint.load_checkpoint(checkpoint.find_checkpoint(run))
-    model, vocab = loaded.build("scratch")
-    data = loaded.record["data"]
-    start, end = data["ranges"]["val"]
-    path = None if data["name"] == "tide_clock" else data["path"]
-    ids = torch.from_numpy(vocab.encode(read_corpus(data["name"], path, data["preprocess"]).text[start:end]))
+    model, _ = loaded.build("scratch")
+    ids = load_held_out(loaded, "val", None).pieces[0].long()
     length = WARM_UP + REACH
     firsts = torch.linspace(0, len(ids) - length - 1, PLACES).long()
     windows = torch.stack([ids[first : first + length + 1] for first in firsts])  # (PLACES, length + 1)

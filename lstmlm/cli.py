@@ -5,7 +5,7 @@ import sys
 
 from lstmlm.commands import baselines, check, compare, convert, evaluate, generate, lr_find, page, score, trace
 from lstmlm.runs.launch import train
-from lstmlm.settings.overrides import raise_bad_option
+from lstmlm.system.command_parser import CommandParser
 from lstmlm.system.errors import make_streams_safe, run_to_exit_code
 from lstmlm.system.version import __version__
 
@@ -25,8 +25,7 @@ COMMANDS = {
 
 
 def parser() -> argparse.ArgumentParser:
-    argparse.ArgumentParser.error = raise_bad_option
-    root = argparse.ArgumentParser(prog="lstmlm", description="A character-level LSTM language model.")
+    root = CommandParser(prog="lstmlm", description="A character-level LSTM language model.")
     root.add_argument("--version", action="version", version=f"lstmlm {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("train", help="train a model: the same as python train.py; takes its overrides", add_help=False)

@@ -45,13 +45,13 @@ def train(monkeypatch, capsys, tmp_path):
     """Call `python train.py` in this process, standing in an empty folder -> (exit code, stdout, stderr)."""
 
     def call(*overrides: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["train.py"])
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
         capsys.readouterr()
         code = train_door(list(overrides))
         return code, *capsys.readouterr()
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     return call
 
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from lstmlm.commands import options
+from lstmlm.evaluation.units import compute_perplexity, convert_to_bits
 from lstmlm.system.errors import BadInput
 from lstmlm.system.escape import escape_controls
 
@@ -19,11 +20,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from lstmlm.runs import comparison
+    from lstmlm.runs.summary import find_runs, read_run
     from lstmlm.system.plotting import import_pyplot
 
     if args.png:
         import_pyplot()  # if it is missing, now and not after the tables
-    runs = comparison.rank_runs(map(comparison.read_run, comparison.find_runs(args.runs)))
+    runs = comparison.rank_runs(map(read_run, find_runs(args.runs)))
     tables = comparison.group_by_split(runs)
     if not args.by_split:
         comparison.refuse_to_mix(tables)
@@ -53,7 +55,7 @@ def convert_units(nats: float | None) -> dict[str, float | None]:
     """Bits and perplexity of nats."""
     if nats is None:
         return {"bits_per_char": None, "perplexity": None}
-    return {"bits_per_char": nats / math.log(2), "perplexity": math.exp(min(nats, 700.0))}
+    return {"bits_per_char": convert_to_bits(nats), "perplexity": compute_perplexity(nats)}
 
 
 def as_group(group) -> dict:
@@ -72,8 +74,8 @@ def format_comparison(runs: list) -> str:
     """The table of runs that can be compared, a line for each group that differs in the seed alone, and the broken."""
     from lstmlm.runs.comparison import find_differing_settings, format_label, group_seeds
 
-    whole = [run for run in runs if not run.state.startswith("broken")]
-    broken = [f"{run.name}: {run.state}" for run in runs if run.state.startswith("broken")]
+    whole = [run for run in runs if not run.is_broken]
+    broken = [f"{run.name}: {run.state}" for run in runs if run.is_broken]
     keys = [key for key in find_differing_settings(whole) if key != "seed"]
     judged = next((run for run in whole if run.val is not None), None)
     lines = []

@@ -1,10 +1,12 @@
 """`evaluate`: score a checkpoint, or the mean of several, on held-out text."""
 
 import argparse
-import json
 
 from lstmlm.commands import adaptive_options, options
+from lstmlm.evaluation.units import collect_units, format_units
+from lstmlm.system.dotted import under
 from lstmlm.system.errors import BadInput
+from lstmlm.system.json_text import encode_json
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -31,7 +33,6 @@ def run(args: argparse.Namespace) -> None:
     settings = adaptive_options.check_options(args)
     import torch
 
-    from lstmlm.checkpoints import checkpoint
     from lstmlm.evaluation.held_out import load_held_out
     from lstmlm.evaluation.scoring import evaluate_pieces, evaluate_windows
     from lstmlm.model.ensemble import Ensemble
@@ -46,17 +47,18 @@ def run(args: argparse.Namespace) -> None:
     score = evaluate_pieces(model, part.pieces)
     if score.num_chars == 0:
         raise BadInput(f"--split: {part.name} has {part.num_chars} characters: scoring needs at least 2")
-    row = {"split": part.name, **collect_figures(score, part.bytes_per_char), "num_chars": score.num_chars}
+    row = {"split": part.name, **collect_units(score.nats_per_char, part.bytes_per_char), "num_chars": score.num_chars}
     if args.windows is not None:
-        windowed = collect_figures(evaluate_windows(model, part.pieces, args.windows), part.bytes_per_char)
-        row |= {"windows": args.windows} | {f"windowed_{key}": value for key, value in windowed.items()}
+        windowed = evaluate_windows(model, part.pieces, args.windows)
+        units = collect_units(windowed.nats_per_char, part.bytes_per_char)
+        row |= {"windows": args.windows} | {f"windowed_{key}": value for key, value in units.items()}
     row |= {"num_unknown": part.num_unknown, "split_name": part.split_name, "split_hash": part.split_hash}
     steps, backends = [loaded.record["step"] for loaded in runs], [one.backend for one in models]
     row |= {"models": len(models), "step": one_or_all(steps), "ema": args.ema, "backend": one_or_all(backends)}
     if args.adaptive:
         score, how = adaptive_options.evaluate_adapted(model, runs[0], part, settings, args)
-        row |= {"adaptive": collect_figures(score, part.bytes_per_char) | {"settings": how}}
-    print(json.dumps(checkpoint.finite(row)) if args.json else format_report(row))
+        row |= {"adaptive": collect_units(score.nats_per_char, part.bytes_per_char) | {"settings": how}}
+    print(encode_json(row) if args.json else format_report(row))
 
 
 def check_alike(runs: list[str], what: str, values: list) -> None:
@@ -66,25 +68,9 @@ def check_alike(runs: list[str], what: str, values: list) -> None:
             raise BadInput(f"checkpoint: {runs[0]} and {run} have different {what}: score them one by one")
 
 
-def collect_figures(score, bytes_per_char: float) -> dict[str, float]:
-    return {
-        "nats_per_char": score.nats_per_char,
-        "bits_per_char": score.bits_per_char,
-        "bits_per_byte": score.bits_per_char / bytes_per_char,
-        "perplexity": score.perplexity,
-    }
-
-
 def one_or_all(values: list):
     """Of one model its value, of several the list of theirs."""
     return values[0] if len(values) == 1 else values
-
-
-def format_units(row: dict, prefix: str = "") -> str:
-    return (
-        f"perplexity {row[prefix + 'perplexity']:.3f}, {row[prefix + 'bits_per_char']:.3f} bits per character, "
-        f"{row[prefix + 'bits_per_byte']:.3f} per byte, {row[prefix + 'nats_per_char']:.4f} nats"
-    )
 
 
 def format_report(row: dict) -> str:
@@ -97,9 +83,8 @@ def format_report(row: dict) -> str:
         f"(split {row['split_name']}, hash {row['split_hash'][:12]}), {weights}"
     ]
     if "windows" in row:
-        lines.append(
-            f"in windows of {row['windows']} characters, each from an empty state: {format_units(row, 'windowed_')}"
-        )
+        units = format_units(under("windowed_", row))
+        lines.append(f"in windows of {row['windows']} characters, each from an empty state: {units}")
     if "adaptive" in row:
         lines += adaptive_options.format_adaptive(row["adaptive"]["settings"], format_units(row["adaptive"]))
     if row["num_unknown"]:

@@ -2,7 +2,6 @@
 
 import argparse
 import itertools
-import json
 import math
 import os
 import sys
@@ -14,6 +13,7 @@ from lstmlm.commands import options
 from lstmlm.commands.display import Piece, Say, converse, make_printer, open_output, print_note, read_typed_lines
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.errors import BadInput
+from lstmlm.system.json_text import encode_json
 
 LENGTH, LENGTH_OF_A_TURN = 500, 200
 DRAW = {
@@ -97,7 +97,6 @@ def run(args: argparse.Namespace) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import torch
 
-    from lstmlm.checkpoints import checkpoint
     from lstmlm.evaluation.novelty import build_index, read_training_text
     from lstmlm.generation.conversation import Conversation
     from lstmlm.generation.writer import Writer, choose_first_character, group_by_sample, write_pieces
@@ -112,7 +111,7 @@ def run(args: argparse.Namespace) -> None:
         print_note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
 
     def known(text: str, what: str = "prompt") -> str:
-        if args.oov != "error" and (unknown := vocab.unknown(text)):
+        if args.oov != "error" and (unknown := vocab.find_unknown(text)):
             print_note(f"{'left out' if args.oov == 'skip' else 'read as <unk>'}: {name_characters(vocab, unknown)}")
         return make_readable(vocab, text, args.oov, what)
 
@@ -120,10 +119,9 @@ def run(args: argparse.Namespace) -> None:
     writer, stop = Writer(model, settings, seeds, vocab.unk), tuple(args.stop)
     if args.interactive:
         conversation = Conversation(writer, vocab, args.length, stop, known)
-        opening = [] if prompt is None else [conversation.tell(prompt)]
-        converse(
-            itertools.chain(opening, map(conversation.turn, read_typed_lines())), make_printer(sys.stdout, args.color)
-        )
+        opening = [] if prompt is None else [conversation.continue_text(prompt)]
+        turns = itertools.chain(opening, map(conversation.take_turn, read_typed_lines()))
+        converse(turns, make_printer(sys.stdout, args.color))
         return
 
     prompt = known(prompt or "", source)
@@ -134,10 +132,10 @@ def run(args: argparse.Namespace) -> None:
     with open_output(args.out) as out:
         if args.json or args.jsonl:
             told = {**asdict(settings), "length": args.length, "stop": stop, "backend": model.backend}
-            rows = [checkpoint.finite(make_row(prompt, *sample, index) | told) for sample in samples]
+            rows = [make_row(prompt, *sample, index) | told for sample in samples]
             if args.json:
                 rows = [rows[0] | ({"samples": rows} if len(rows) > 1 else {})]
-            out.writelines(json.dumps(one) + "\n" for one in rows)
+            out.writelines(encode_json(row) + "\n" for row in rows)
         else:
             write_samples(prompt, samples, out, make_printer(out, args.color), index)
 
@@ -147,7 +145,7 @@ def make_row(prompt: str, seed: int, sample: Iterable[Piece], index) -> dict:
     sample = list(sample)
     text, nats = "".join(piece for piece, _ in sample), math.fsum(surprisal for _, surprisal in sample)
     own = {"text": prompt + text, "prompt": prompt, "seed": seed, "log_probability": -nats}
-    return own if index is None else own | {"novelty": asdict(index.novelty(text))}
+    return own if index is None else own | {"novelty": asdict(index.measure(text))}
 
 
 def write_samples(prompt: str, samples: list[tuple[int, Iterable[Piece]]], out: TextIO, say: Say, index) -> None:
@@ -163,4 +161,4 @@ def write_samples(prompt: str, samples: list[tuple[int, Iterable[Piece]]], out: 
         if out.isatty() or seed != samples[-1][0] or (index and out is sys.stdout):
             say("\n")
         if index:
-            print("\n".join(index.novelty(text).account()), flush=True)
+            print("\n".join(index.measure(text).format_lines()), flush=True)

@@ -1,18 +1,19 @@
 """`score`: how probable a model finds a text."""
 
 import argparse
-import itertools
-import json
 import math
 import sys
 
 from lstmlm.commands import options
 from lstmlm.commands.shading import shade_text
+from lstmlm.evaluation.units import collect_units
 from lstmlm.system.errors import BadInput
 from lstmlm.system.escape import escape_controls
-from lstmlm.text.files import list_files, read_pieces
+from lstmlm.system.json_text import encode_json
+from lstmlm.text.files import list_files, read_files
 
 LINE_END = "\n"
+WHAT = "FILE"  # the name of the argument in messages
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -28,25 +29,21 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     import torch
 
-    from lstmlm.checkpoints import checkpoint
-    from lstmlm.evaluation.held_out import clean_text
+    from lstmlm.evaluation.held_out import read_like_own_text
     from lstmlm.evaluation.scoring import Score, iterate_char_nats
 
     torch.set_num_threads(1)  # one stream: products with a vector, for which threads would wait for each other
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build(args.backend)
-    text = clean_text(loaded, *read_given(args.file))
+    text = read_like_own_text(loaded, *read_given(args.file), WHAT)
     ids = torch.from_numpy(vocab.encode(text))
     if len(ids) < 2:
         raise BadInput(f"{args.file}: has {len(ids)} characters: scoring needs at least 2")
     nats = torch.cat(list(iterate_char_nats(model, ids)))
-    score, bytes_per_char = Score(nats.sum().item(), len(nats)), vocab.num_bytes(text) / len(ids)
+    score, bytes_per_char = Score(nats.sum().item(), len(nats)), vocab.count_bytes(text) / len(ids)
     row = {
         "nats": score.nats,
-        "nats_per_char": score.nats_per_char,
-        "bits_per_char": score.bits_per_char,
-        "bits_per_byte": score.bits_per_char / bytes_per_char,
-        "perplexity": score.perplexity,
+        **collect_units(score.nats_per_char, bytes_per_char),
         "num_chars": score.num_chars,
         "num_unknown": 0 if vocab.unk is None else int((ids[1:] == vocab.unk).sum()),
         "step": loaded.record["step"],
@@ -55,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     }
     chars = [[vocab.to_tokens(idx), cost] for idx, cost in zip(ids[1:].tolist(), nats.tolist(), strict=True)]
     if args.json:
-        print(json.dumps(checkpoint.finite(row | ({"chars": chars} if args.per_char else {}))))
+        print(encode_json(row | ({"chars": chars} if args.per_char else {})))
         return
     if args.color and sys.stdout.isatty():
         print(shade_text(*zip(*chars, strict=True)))
@@ -72,8 +69,8 @@ def run(args: argparse.Namespace) -> None:
         print(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")
 
 
-def read_given(file: str) -> tuple[str, bytes]:
-    """(name, bytes) of the text to score."""
+def read_given(file: str) -> tuple[bytes, str]:
+    """(bytes, name) of the text to score."""
     if file == "-":
-        return "standard input", sys.stdin.buffer.read()
-    return file, b"".join(itertools.chain.from_iterable(map(read_pieces, list_files(file, "FILE"))))
+        return sys.stdin.buffer.read(), "standard input"
+    return b"".join(read_files(list_files(file, WHAT), WHAT)), file

@@ -1,4 +1,7 @@
-"""The text that a checkpoint is to be scored on: a part of the run's own, known by its hash, or another file."""
+"""The text that a checkpoint is scored on: a part of the run's own text, checked by its hash, or another file.
+
+n = characters of a piece.
+"""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,16 +15,18 @@ from lstmlm.settings.config import Data
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.hashing import hash_text
-from lstmlm.text.corpus import Corpus, find_origin, read_corpus, read_texts
+from lstmlm.text.corpus import Corpus, read_corpus, read_texts
 from lstmlm.text.decoding import Decoder
-from lstmlm.text.ids_on_disk import Text
-from lstmlm.text.preprocess import PREPROCESS
-from lstmlm.text.vocab import Vocab, restore_vocab
+from lstmlm.text.origin import find_origin
+from lstmlm.text.preprocess import clean_text
+from lstmlm.text.vocab import Text, Vocab, restore_vocab
+
+FILE_OPTION = "--file"  # the option by which the user names another text
 
 
 @dataclass(frozen=True)
 class Part:
-    """A text as ids of a checkpoint's vocabulary, each piece by itself, (n,), and what it is."""
+    """A text as ids of a checkpoint's vocabulary, in pieces (n,), and its origin."""
 
     name: str
     pieces: list[Tensor]
@@ -40,83 +45,82 @@ class Part:
 
 
 def load_held_out(loaded: Checkpoint, split: str | None, file: str | None) -> Part:
-    """The part of the run's own text (val, if none is named), or `file`: whole, or the part that is named."""
+    """The part `split` of the run's own text (val by default), or `file`: whole, or its part `split`."""
     if file is None:
         split = split or "val"
         try:
             return make_part(read_own_corpus(loaded), split)
         except BadInput as error:
             raise BadInput(f"{error}: give it with --file FILE --split {split}, or any text with --file FILE") from None
-    if split is None:
-        return read_whole_file(file, settings_for_file(loaded, file), restore_vocab(loaded.record["vocab"]))
-    return make_part(read_corpus_in(loaded, file), split)
+    return read_whole_file(loaded, file) if split is None else make_part(read_other_corpus(loaded, file), split)
 
 
-def settings_for_file(loaded: Checkpoint, file: str) -> Data:
-    """How the run read its own text, for another file."""
-    return replace(stored_data_settings(loaded), name="file", path=file, val_path=None, test_path=None)
-
-
-def read_corpus_in(loaded: Checkpoint, file: str) -> Corpus:
-    return read_corpus(settings_for_file(loaded, file), restore_vocab(loaded.record["vocab"]))
-
-
-def find_training_corpus(loaded: Checkpoint, file: str | None) -> Corpus:
-    """The text that the weights were trained on: in `file`, if its training part is the same, or else the run's own."""
-    if file is not None:
-        corpus = read_corpus_in(loaded, file)
-        if corpus.hashes["train"] == loaded.record["data"]["hashes"]["train"]:
-            return corpus
-    return read_own_corpus(loaded)
-
-
-def stored_data_settings(loaded: Checkpoint) -> Data:
+def get_data_settings(loaded: Checkpoint) -> Data:
+    """The settings by which the run read its own text."""
     return config_from_flat(flatten(loaded.record["config"])).data
 
 
-def clean_text(loaded: Checkpoint, name: str, data: bytes) -> Text:
-    """A text that is not in a file, as the run's own text was read."""
-    how = stored_data_settings(loaded)
-    if how.vocab == "byte":
-        return data
-    return PREPROCESS[how.preprocess]("".join(Decoder(how.encoding, how.normalize).text(name, [data])))
+def make_data_settings(loaded: Checkpoint, file: str) -> Data:
+    """The settings by which the run read its own text, for another file."""
+    return replace(get_data_settings(loaded), name="file", path=file, val_path=None, test_path=None)
 
 
 def read_own_corpus(loaded: Checkpoint) -> Corpus:
-    """The text that the run was made of; BadInput if it is not there any more as it was."""
+    """The text that the run was trained on; BadInput where it is missing or has changed."""
     if loaded.record["data"]["name"] == CONVERTED:
         raise BadInput("the checkpoint was converted, and has no text of its own")
-    data = stored_data_settings(loaded)
+    data = get_data_settings(loaded)
     try:
         origin = find_origin(data)
     except BadInput as error:
         raise BadInput(f"the run's own text: {error}") from None
     if origin.sha256 != loaded.record["data"]["sha256"]:
         raise BadInput(f"the run's own text: {origin.path} has changed since the run")
-    corpus = read_corpus(data, origin=origin)  # numbered as for the run, so that a large text is found in the cache
+    corpus = read_corpus(data, origin=origin)  # with a vocabulary built anew, so that a large text is in the cache
     if corpus.vocab.idx_to_token != loaded.record["vocab"]:
         raise BadInput("the run's own text: the vocabulary in the checkpoint is not that of its text")
     return corpus
 
 
+def read_other_corpus(loaded: Checkpoint, file: str) -> Corpus:
+    """Another file, cleaned and split as the run's own text, in ids of the checkpoint's vocabulary."""
+    data = make_data_settings(loaded, file)
+    return read_corpus(data, restore_vocab(loaded.record["vocab"]), find_origin(data, FILE_OPTION))
+
+
+def find_training_corpus(loaded: Checkpoint, file: str | None) -> Corpus:
+    """The text that the weights were trained on: `file` if its training part has the same hash, else the run's own."""
+    if file is not None:
+        corpus = read_other_corpus(loaded, file)
+        if corpus.hashes["train"] == loaded.record["data"]["hashes"]["train"]:
+            return corpus
+    return read_own_corpus(loaded)
+
+
 def make_part(corpus: Corpus, which: str) -> Part:
+    """A part of a corpus."""
     pieces = corpus.pieces(which)
-    return Part(
-        which,
-        pieces,
-        corpus.num_bytes[which],
-        count_unknown(pieces, corpus.vocab),
-        corpus.split.name,
-        corpus.hashes[which],
-    )
+    num_unknown = count_unknown(pieces, corpus.vocab)
+    return Part(which, pieces, corpus.num_bytes[which], num_unknown, corpus.split.name, corpus.hashes[which])
 
 
-def read_whole_file(file: str, data: Data, vocab: Vocab) -> Part:
-    """A file as one piece, cleaned as the run's text was."""
-    text = read_texts(find_origin(data), data)[0]["train"]
+def read_whole_file(loaded: Checkpoint, file: str) -> Part:
+    """A file as one piece, cleaned as the run's own text."""
+    data, vocab = make_data_settings(loaded, file), restore_vocab(loaded.record["vocab"])
+    text = read_texts(find_origin(data, FILE_OPTION), data)[0]["train"]
     pieces = [torch.from_numpy(vocab.encode(text))]
-    return Part("file", pieces, vocab.num_bytes(text), count_unknown(pieces, vocab), Path(file).name, hash_text(text))
+    return Part("file", pieces, vocab.count_bytes(text), count_unknown(pieces, vocab), Path(file).name, hash_text(text))
+
+
+def read_like_own_text(loaded: Checkpoint, data: bytes, name: str, what: str) -> Text:
+    """The bytes of a text, decoded and cleaned as the run's own text; `name` and `what` are for messages (Decoder)."""
+    settings = get_data_settings(loaded)
+    if settings.vocab == "byte":
+        return data
+    text = "".join(Decoder(settings.encoding, settings.normalize).decode([data], name, what))
+    return clean_text(text, settings.preprocess)
 
 
 def count_unknown(pieces: list[Tensor], vocab: Vocab) -> int:
+    """The number of scored characters that the vocabulary lacks."""
     return 0 if vocab.unk is None else sum(int((piece[1:] == vocab.unk).sum()) for piece in pieces)

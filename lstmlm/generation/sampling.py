@@ -1,76 +1,88 @@
-"""From logits to a character, in small pure functions. N = samples drawn together, V = vocab_size, W = window.
+"""From logits to a character, in small pure functions.
 
-One draw: sample k of a call has a generator of its own, seeded seed + k; each character takes one float64
-uniform number from it and inverts the cumulative distribution of the float64 probabilities. So a text depends
-on the weights, the prompt, the settings and the seed, not on the backend or on what is drawn beside it.
+N = samples drawn together, V = vocab_size, W = penalty_window.
+
+One draw: sample k of a call has its own generator, seeded seed + k; each character takes one float64 uniform number
+from it and inverts the cumulative distribution of the float64 probabilities. So a text depends on the weights, the
+prompt, the settings and the seed, not on the backend or on the samples drawn beside it.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from numpy import ndarray as Array
 
 from lstmlm.settings.sampling import SamplingSettings
+from lstmlm.system.arrays import Floats, Ids
 
-TINY = 1e-200  # a temperature that is as good as 0, and by which one can divide
+SMALLEST_TEMPERATURE = 1e-200  # gives what 0 gives, and can be divided by
 
 
-def penalize(logits: Array, seen: Array, penalty: float) -> Array:
+def penalize(logits: Floats, seen: Ids, penalty: float) -> Floats:
     """Divide the odds of each character in seen (W, N) by the penalty: logits (N, V) -> (N, V).
 
-    After Keskar et al. 2019, who divide the logits themselves, and so depend on where their zero lies.
+    After Keskar et al. 2019, who divide the logits themselves; their result changes when a constant is added to all
+    logits, which means the same distribution.
     """
     mask = np.zeros(logits.shape, dtype=bool)
     mask[np.arange(len(logits)), seen] = True
-    return logits - np.log(penalty) * mask
+    penalized: Floats = logits - np.log(penalty) * mask
+    return penalized
 
 
-def exponentiate(logits: Array, temperature: float) -> Array:
-    """exp(logits / temperature), (N, V), up to a factor; temperature 0 is all on the largest."""
+def exponentiate(logits: Floats, temperature: float) -> Floats:
+    """exp(logits / temperature), (N, V), up to a factor; at temperature 0 the largest gets 1 and the others 0."""
     if temperature == 0:
-        return np.eye(logits.shape[1])[logits.argmax(-1)]
-    shifted = logits - logits.max(-1, keepdims=True)
-    shifted /= max(temperature, TINY)
-    return np.exp(shifted, out=shifted)
+        coldest: Floats = np.eye(logits.shape[1])[logits.argmax(-1)]
+        return coldest
+    exps: Floats = logits - logits.max(-1, keepdims=True)
+    exps /= max(temperature, SMALLEST_TEMPERATURE)
+    return np.exp(exps, out=exps)
 
 
-def softmax(logits: Array) -> Array:
+def softmax(logits: Floats) -> Floats:
     """Softmax of logits (N, V)."""
     exps = exponentiate(logits, 1)
-    return exps / exps.sum(-1, keepdims=True)
+    probs: Floats = exps / exps.sum(-1, keepdims=True)
+    return probs
 
 
-def sort_descending(probs: Array) -> Array:
-    """The characters from the most probable one down, (N, V); of equal ones the first in the vocabulary first."""
+def sort_descending(probs: Floats) -> Ids:
+    """The ids by falling probability, (N, V); those of equal probability in the order of the vocabulary."""
     return np.argsort(-probs, axis=-1, kind="stable")
 
 
-def top_k(probs: Array, k: int) -> Array:
-    """The k most probable of probs (N, V); the others 0."""
+def top_k(probs: Floats, k: int) -> Floats:
+    """Keep the k most probable of probs (N, V); the others become 0."""
     kept = probs.copy()
     np.put_along_axis(kept, sort_descending(probs)[:, k:], 0, -1)
     return kept
 
 
-def top_p(probs: Array, p: float) -> Array:
-    """The fewest, most probable characters that together have the share p (Holtzman et al. 2020); the others 0."""
+def top_p(probs: Floats, p: float) -> Floats:
+    """Keep the fewest, most probable characters that together have the share p of probs (N, V); the others become 0.
+
+    Holtzman et al. 2020.
+    """
     order, kept = sort_descending(probs), np.empty_like(probs)
     ordered = np.take_along_axis(probs, order, -1)
-    rest = ordered[:, ::-1].cumsum(-1)[:, ::-1]  # the probability of each and of all that come after it
+    rest = ordered[:, ::-1].cumsum(-1)[:, ::-1]  # the probability of each character and all after it
     surplus = rest <= (1 - p) * rest[:, :1]
-    surplus[:, 0] = False  # the most probable one stays
+    surplus[:, 0] = False  # the most probable character stays
     np.put_along_axis(kept, order, np.where(surplus, 0, ordered), -1)
     return kept
 
 
-def min_p(probs: Array, p: float) -> Array:
-    """Those at least p times as probable as the most probable one (Nguyen et al. 2024); the others 0."""
+def min_p(probs: Floats, p: float) -> Floats:
+    """Keep those of probs (N, V) that are at least p times the largest; the others become 0. Nguyen et al. 2024."""
     return np.where(probs >= p * probs.max(-1, keepdims=True), probs, 0)
 
 
-def compute_distribution(logits: Array, seen: Sequence[Array], settings: SamplingSettings) -> Array:
-    """What the next character is drawn from: logits (N, V), W ids (N,) seen -> probabilities (N, V), up to a factor."""
+def compute_distribution(logits: Floats, seen: Sequence[Ids] | Ids, settings: SamplingSettings) -> Floats:
+    """The distribution that the next character is drawn from, (N, V), up to a factor.
+
+    From logits (N, V) and the characters that the repetition penalty is on, seen, (W, N).
+    """
     if settings.repetition_penalty != 1:
         logits = penalize(logits, np.array(seen), settings.repetition_penalty)
     probs = exponentiate(logits, settings.temperature)
@@ -83,16 +95,17 @@ def compute_distribution(logits: Array, seen: Sequence[Array], settings: Samplin
     return probs
 
 
-def draw(probs: Array, uniforms: Array) -> Array:
+def draw(probs: Floats, uniforms: Floats) -> Ids:
     """Invert the cumulative distribution: probs (N, V), up to a factor, and uniforms (N,) in [0, 1) -> ids (N,)."""
     cumulative = probs.cumsum(-1)
-    return (cumulative > uniforms[:, None] * cumulative[:, -1:]).argmax(-1)  # the first that exceeds it
+    ids: Ids = (cumulative > uniforms[:, None] * cumulative[:, -1:]).argmax(-1)  # the first that exceeds it
+    return ids
 
 
-def draw_uniforms(seeds: Sequence[int], start: int = 0) -> Iterator[Array]:
-    """Float64 uniform numbers in blocks (64, N), column k from sample k's own generator, from number `start` on.
+def draw_uniforms(seeds: Sequence[int], start: int = 0) -> Iterator[Floats]:
+    """Yield float64 uniform numbers in blocks (64, N), column k from the generator of sample k, from number `start` on.
 
-    They are the numbers that single calls would give.
+    They are the numbers that the generator would give one at a time.
     """
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     for generator in generators:

@@ -1,33 +1,28 @@
-"""One character at a time: the model's function on its weights alone, in numpy, without autograd.
+"""The model's function, one character at a time, on the weights alone: in numpy, without autograd and without torch.
 
-N = samples that go on together, V = vocab_size, H = num_hiddens, L = num_layers, D = width of a layer's input,
+N = samples drawn together, V = vocab_size, H = num_hiddens, L = num_layers, D = width of a layer's input,
 G = number of gates, which have an axis of their own: one product for all of them.
 
-A step of one character is a matrix-vector product for each layer, and what torch spends on it is mostly not arithmetic
-(benchmarks/sampling.py). So here are the cells once more, for all backends the same, an equation of the from-scratch
-pages a line. sigmoid(x) = (1 + tanh(x / 2)) / 2: with the weights of the sigmoid gates halved, one tanh does for all
-gates. Weights on another device are copied to the CPU, which is quicker for a few samples. For an LSTM in float32
-`native_step.py` has the same in C.
+A step of one character is a matrix-vector product for each layer, and most of the time that torch spends on it is not
+arithmetic (benchmarks/sampling.py). So the cells are written here once more, for all backends the same, one equation of
+the from-scratch pages a line. sigmoid(x) = (1 + tanh(x / 2)) / 2: with the weights of the sigmoid gates halved, one
+tanh serves all gates. For an LSTM in float32 `native_stepper.py` has the same in C.
 """
 
-import numpy as np
-import torch
-from numpy import ndarray as Array
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from lstmlm.generation.native_stepper import make_native_stepper
-from lstmlm.model.rnn_model import RNNModel
+import numpy as np
+
+from lstmlm.generation.native_stepper import LayerState, State, make_native_stepper
+from lstmlm.system.arrays import Floats, Integers
 from lstmlm.system.dotted import under
 
-Weights = dict[str, Array]
-LayerState = tuple[Array, ...]  # (H, C) or (H,), each (N, H)
-State = list[LayerState] | Array  # of L layers; an array is (L, parts, N, H)
-CHUNK = 1000  # characters of a prompt at once: bounds the memory
 
+def activate_gates(S: Floats, sigmoids: int) -> Floats:
+    """The gates of their sums S, (G, N, H): the first `sigmoids` are sigmoids, the others tanh.
 
-def activate_gates(S: Array, sigmoids: int) -> Array:
-    """The gates of their sums S, (G, N, H): the first few are sigmoids, the others tanh.
-
-    In place: with arrays so small, making them is much of the time.
+    In place: with arrays so small, allocating them takes much of the time.
     """
     np.tanh(S, out=S)
     first = S[:sigmoids]
@@ -36,10 +31,10 @@ def activate_gates(S: Array, sigmoids: int) -> Array:
     return S
 
 
-# A cell: what the input brings to the gates, A (G, N, H), and the state -> the next state
+# The cells: A (G, N, H), the input's share of the gates' sums, and the state -> the next state
 
 
-def lstm(A: Array, state: LayerState, W_h: Array) -> LayerState:
+def step_lstm(A: Floats, state: LayerState, W_h: Floats) -> LayerState:
     H, C = state
     S = H @ W_h
     S += A
@@ -48,7 +43,7 @@ def lstm(A: Array, state: LayerState, W_h: Array) -> LayerState:
     return O * np.tanh(C), C
 
 
-def gru(A: Array, state: LayerState, W_h: Array, b_hn: Array) -> LayerState:
+def step_gru(A: Floats, state: LayerState, W_h: Floats, b_hn: Floats) -> LayerState:
     (H,) = state
     B = H @ W_h
     Z, R = activate_gates(A[:2] + B[:2], sigmoids=2)
@@ -56,85 +51,74 @@ def gru(A: Array, state: LayerState, W_h: Array, b_hn: Array) -> LayerState:
     return (Z * H + (1 - Z) * H_tilda,)
 
 
-def gru_before(A: Array, state: LayerState, W_h: Array) -> LayerState:
+def step_gru_before(A: Floats, state: LayerState, W_h: Floats) -> LayerState:
     (H,) = state
     Z, R = activate_gates(A[:2] + H @ W_h[:2], sigmoids=2)
     H_tilda = np.tanh(A[2] + (R * H) @ W_h[2])
     return (Z * H + (1 - Z) * H_tilda,)
 
 
-def rnn(A: Array, state: LayerState, W_h: Array) -> LayerState:
+def step_rnn(A: Floats, state: LayerState, W_h: Floats) -> LayerState:
     (H,) = state
     return (np.tanh(A[0] + H @ W_h[0]),)
 
 
-# cell: (its step, its sigmoid gates, its other gate, what else its step takes)
+class Cell(NamedTuple):
+    """A cell: its step, the letters of its gates, and the weights that its step takes besides W_h."""
+
+    step: Callable[..., LayerState]
+    sigmoids: str
+    other: str  # the gate that is a tanh
+    more: tuple[str, ...] = ()
+
+
 CELLS = {
-    "lstm": (lstm, "ifo", "c", ()),
-    "gru": (gru, "zr", "h", ("b_hn",)),
-    "gru_before": (gru_before, "zr", "h", ()),
-    "rnn": (rnn, "", "h", ()),
+    "lstm": Cell(step_lstm, "ifo", "c"),
+    "gru": Cell(step_gru, "zr", "h", ("b_hn",)),
+    "gru_before": Cell(step_gru_before, "zr", "h"),
+    "rnn": Cell(step_rnn, "", "h"),
 }
 
 
 class Layer:
     """The weights of one layer, stacked: W_x (G, D, H), W_h (G, H, H), b (G, 1, H)."""
 
-    def __init__(self, cell: str, W: Weights) -> None:
-        self.cell, sigmoids, other, more = CELLS[cell]
+    def __init__(self, cell: Cell, W: Mapping[str, Floats]) -> None:
+        def stack_gates(name: str) -> Floats:
+            return np.stack([0.5 * W[name + gate] for gate in cell.sigmoids] + [W[name + cell.other]])
 
-        def stacked(name: str) -> Array:
-            return np.stack([0.5 * W[name + gate] for gate in sigmoids] + [W[name + other]])
+        self.W_x, self.W_h, self.b = stack_gates("W_x"), stack_gates("W_h"), stack_gates("b_")[:, None]
+        self.cell, self.more = cell, [W[name] for name in cell.more]
 
-        self.W_x, self.W_h, self.b = stacked("W_x"), stacked("W_h"), stacked("b_")[:, None]
-        self.more = [W[name] for name in more]
+    def step(self, A: Floats, state: LayerState) -> LayerState:
+        """The next state, given the input's share A (G, N, H) of the gates' sums."""
+        return self.cell.step(A, state, self.W_h, *self.more)
 
 
 class Stepper:
-    """`step(ids, state) -> (logits, state)` for one character of each sample, equal to `model(ids, state)`.
+    """One step of a model for one character of each sample: `step(ids, state) -> (logits, state)`.
 
-    The weights are copied: what trains on is not seen. A state is never changed, so one that was kept is a place to go
-    back to.
+    `weights` are under the book's names (`layers.0.W_xi`, ..., `W_hq`, `b_q`, and `W_e` where there is an embedding).
+    A state is never changed in place, so a caller may keep one and return to it.
     """
 
-    def __init__(self, model: RNNModel) -> None:
-        self.model = model
-        book = {name: tensor.cpu().numpy() for name, tensor in model.book_weights().items()}
-        self.native = make_native_stepper(
-            model.config.cell, book, model.config.num_layers
-        )  # None: the steps are those of this page
-        self.layers = [Layer(model.config.cell, under(f"layers.{k}.", book)) for k in range(model.config.num_layers)]
+    def __init__(self, cell: str, weights: Mapping[str, Floats], num_layers: int) -> None:
+        self.native = make_native_stepper(cell, weights, num_layers)  # None: the steps are those of this page
+        self.layers = [Layer(CELLS[cell], under(f"layers.{k}.", weights)) for k in range(num_layers)]
         first = self.layers[0]
-        # What each character brings to the gates of the first layer, (G, V, H): a one-hot row picks a row of W_x
-        self.table = (first.W_x if model.W_e is None else book["W_e"] @ first.W_x) + first.b
-        self.W_hq, self.b_q = book["W_hq"], book["b_q"]
+        # Each character's share of the gates' sums of the first layer, (G, V, H): a one-hot row picks a row of W_x
+        self.table = (weights["W_e"] @ first.W_x if "W_e" in weights else first.W_x) + first.b
+        self.W_hq, self.b_q = weights["W_hq"], weights["b_q"]
 
-    @torch.inference_mode()
-    def read(self, ids: Array, state: State | None) -> tuple[Array, State]:
-        """Ids (n,), n >= 1, into every sample -> logits (N, V) of what comes next, and the state (None: zero, N = 1).
-
-        They go through the model's own forward, on its backend and device: quick for long prompts.
-        """
-        device, was_training = self.model.W_hq.device, self.model.training
-        self.model.eval()
-        N, carried = 1, None
-        if state is not None:
-            N = len(state[0][0])
-            carried = tuple(torch.from_numpy(np.stack(part)).to(device) for part in zip(*state, strict=True))
-        for start in range(0, len(ids), CHUNK):
-            X = torch.from_numpy(ids[start : start + CHUNK]).to(device)
-            logits, carried = self.model(X.expand(N, -1), carried)
-        self.model.train(was_training)
-        return logits[-N:].cpu().numpy(), list(zip(*(part.cpu().numpy() for part in carried), strict=True))
-
-    def step(self, ids: Array, state: State) -> tuple[Array, State]:
-        """Ids (N,) -> logits (N, V), and the next state."""
+    def step(self, ids: Integers, state: State) -> tuple[Floats, State]:
+        """Read ids (N,) -> the logits of the next character, (N, V), and the next state."""
         if self.native:
-            logits, states = self.native.steps(state, ids[None])
+            logits, states = self.native.read(state, ids[None])
             return logits[0], states[0]
-        after, A = [], self.table.take(ids, axis=1)
+        after: list[LayerState] = []
+        A = self.table.take(ids, axis=1)
         for layer, layer_state in zip(self.layers, state, strict=True):
             if after:
                 A = after[-1][0] @ layer.W_x + layer.b
-            after.append(layer.cell(A, layer_state, layer.W_h, *layer.more))
+            after.append(layer.step(A, layer_state))
         return after[-1][0] @ self.W_hq + self.b_q, after

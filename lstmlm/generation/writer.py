@@ -1,171 +1,190 @@
-"""A text on its way: characters are read and drawn in turns, and the state is kept.
+"""Samples of text: characters are read and drawn in turns, and the state is kept.
 
-N = samples drawn together, V = vocab_size.
+N = samples drawn together, V = vocab_size, n = characters drawn in one call.
 """
 
 import copy
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy import ndarray as Array
 
+from lstmlm.generation.native_stepper import State
+from lstmlm.generation.prompt import make_stepper, read_prompt
 from lstmlm.generation.sampling import compute_distribution, draw, draw_uniforms
-from lstmlm.generation.stepper import State, Stepper
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.settings.sampling import SamplingSettings
+from lstmlm.system.arrays import Floats, Ids
 from lstmlm.text.vocab import Vocab
 
-PATIENCE = 0.02  # seconds that what was drawn may wait for what is drawn in the same call
+LONGEST_CALL = 0.02  # seconds: a character waits for the others drawn in the same call
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """n characters of each sample."""
+class Block:
+    """n characters of each sample, drawn in one call."""
 
-    ids: Array  # (n, N)
-    logits: Array  # (n, N, V), the model's own, as they were before each draw
+    ids: Ids  # (n, N)
+    logits: Floats  # (n, N, V): the model's own, before each draw
 
     @cached_property
-    def surprisals(self) -> Array:
-        """-log probability of each, in nats, (n, N): of the model alone, at temperature 1, as `score` counts it."""
+    def surprisals(self) -> Floats:
+        """-log probability of each character, (n, N), in nats: of the model at temperature 1, as `score` counts it."""
         shifted = self.logits.astype(np.float64) - self.logits.max(-1, keepdims=True)
-        return np.log(np.exp(shifted).sum(-1)) - np.take_along_axis(shifted, self.ids[..., None], -1)[..., 0]
+        own = np.take_along_axis(shifted, self.ids[..., None], -1)[..., 0]
+        surprisals: Floats = np.log(np.exp(shifted).sum(-1)) - own
+        return surprisals
 
 
 class Drawn(NamedTuple):
-    """A character of each sample: the kth of a stretch."""
+    """One character of each sample: number k of a block."""
 
-    ids: Array  # (N,)
-    stretch: Stretch
+    ids: Ids  # (N,)
+    block: Block
     k: int
 
-    def surprisals(self) -> Array:
-        """As in Stretch, (N,)."""
-        return self.stretch.surprisals[self.k]
+    @property
+    def surprisals(self) -> Floats:
+        """As in Block, (N,)."""
+        surprisals: Floats = self.block.surprisals[self.k]
+        return surprisals
 
 
 class Writer:
-    """N samples on their way: `read` takes characters in, `write` draws what follows, in any turns.
+    """N samples that grow: `read` appends given characters, `write` draws the characters that follow, in any order.
 
-    `unk` is the id that is never drawn. A copy is a place to come back to.
+    `seeds` are those of the samples, `unk` is the id that is never drawn. A copy is independent of the original.
     """
 
     def __init__(self, model: RNNModel, settings: SamplingSettings, seeds: list[int], unk: int | None) -> None:
-        self.stepper, self.settings, self.seeds, self.unk = Stepper(model), settings, seeds, unk
+        self.model, self.stepper = model, make_stepper(model)
+        self.settings, self.seeds, self.unk = settings, seeds, unk
         self.state: State | None = None
-        self.logits: Array | None = None  # of the next character, (N, V); None: nothing was read yet
-        self.seen = deque(maxlen=settings.penalty_window)
+        self.logits: Floats | None = None  # of the next character, (N, V); None: nothing was read yet
+        self.seen: deque[Ids] = deque(maxlen=settings.penalty_window)  # (N,) each
         self.count = 0  # characters drawn of each sample
 
-    def read(self, ids: Array) -> None:
-        """Ids (n,), n >= 1, into every sample, at first from the zero state: the book's warm-up."""
-        logits, state = self.stepper.read(ids, self.state)
+    def read(self, ids: Ids) -> None:
+        """Append ids (n,), n >= 1, to every sample; the first call starts at the zero state: the book's warm-up."""
+        logits, state = read_prompt(self.model, ids, self.state)
         N = len(self.seeds)
-        if self.state is None:  # read once, for all
+        if self.state is None:  # read once, for all samples
             logits = logits.repeat(N, axis=0)
             state = [tuple(part.repeat(N, axis=0) for part in layer_state) for layer_state in state]
         self.logits, self.state = logits, state
-        self.seen.extend(np.full(N, id) for id in ids[-self.seen.maxlen :])
+        self.seen.extend(np.full(N, id) for id in ids[-self.settings.penalty_window :])
 
-    def allowed(self) -> Array:
-        """The logits of the next character, (N, V), float64, with `unk` out of reach."""
+    def mask_unk(self) -> Floats:
+        """The logits of the next character, (N, V), float64, with -inf for `unk`."""
+        assert self.logits is not None, "nothing was read yet"
         logits = self.logits.astype(np.float64)
         if self.unk is not None:
             logits[:, self.unk] = -np.inf
         return logits
 
     def write(self, length: float = math.inf) -> Iterator[Drawn]:
-        """The `length` characters that follow. Each is read again before it is given out.
+        """Draw the `length` characters that follow, and yield each after it was appended.
 
-        They may be drawn a stretch at once, but those that nobody asked for leave no trace.
+        Several may be drawn in one call, but the writer is left as if it had drawn only those that were asked for.
         """
-        for numbers in iterate_uniforms(self.seeds, self.count, length, one_by_one=self.stepper.native is None):
-            stretch, logits, states = self.drawn(numbers)
-            for k, ids in enumerate(stretch.ids):
+        for uniforms in iterate_uniforms(self.seeds, self.count, length, one_by_one=self.stepper.native is None):
+            block, logits, states = self._draw_block(uniforms)
+            for k, ids in enumerate(block.ids):
                 self.logits, self.state = logits[k], states[k]
                 self.seen.append(ids)
                 self.count += 1
-                yield Drawn(ids, stretch, k)
+                yield Drawn(ids, block, k)
 
-    def drawn(self, numbers: Array) -> tuple[Stretch, Array, Sequence[State]]:
-        """Characters drawn with numbers (n, N), and after each of them logits (n, N, V) and state."""
+    def _draw_block(self, uniforms: Floats) -> tuple[Block, Floats, list[State]]:
+        """Draw characters with uniform numbers (n, N); and after each of them the logits, (n, N, V), and the state."""
+        assert self.logits is not None and self.state is not None, "nothing was read yet"
         if self.stepper.native:
             seen = () if self.settings.repetition_penalty == 1 else self.seen
-            ids, logits, states = self.stepper.native.draws(
-                self.state, self.logits, np.array(seen, np.int64), numbers, self.unk, self.settings
+            ids, logits, states = self.stepper.native.draw(
+                self.state, self.logits, np.array(seen, np.int64), uniforms, self.unk, self.settings
             )
-            return Stretch(ids, logits[:-1]), logits[1:], states[1:]
-        (number,) = numbers
-        ids = draw(compute_distribution(self.allowed(), self.seen, self.settings), number)
+            return Block(ids, logits[:-1]), logits[1:], list(states[1:])
+        ids = draw(compute_distribution(self.mask_unk(), list(self.seen), self.settings), uniforms[0])
         logits, state = self.stepper.step(ids, self.state)
-        return Stretch(ids[None], self.logits[None]), logits[None], [state]
+        return Block(ids[None], self.logits[None]), logits[None], [state]
 
     def copy(self) -> "Writer":
         twin = copy.copy(self)  # arrays are never changed in place
         twin.seen = self.seen.copy()
-        twin.logits, twin.state = copy.deepcopy((self.logits, self.state))  # not views, which keep a whole stretch
+        twin.logits, twin.state = copy.deepcopy((self.logits, self.state))  # not views, which keep a whole block
         return twin
 
 
-def iterate_uniforms(seeds: list[int], start: int, length: float, one_by_one: bool) -> Iterator[Array]:
-    """Uniform numbers (n, N) for `length` characters; n is 1, or doubles until a stretch takes half of PATIENCE."""
+def iterate_uniforms(seeds: list[int], start: int, length: float, one_by_one: bool) -> Iterator[Floats]:
+    """Yield uniform numbers (n, N) for `length` characters.
+
+    n is 1 if `one_by_one`, else it doubles until the consumer needs half of LONGEST_CALL for n characters.
+    """
     size = 1
-    for block in draw_uniforms(seeds, start):
-        while len(block):
+    for numbers in draw_uniforms(seeds, start):
+        while len(numbers):
             if length <= 0:
                 return
-            n = min(size, len(block), length)
+            n = int(min(size, len(numbers), length))
             began = time.perf_counter()
-            yield block[:n]
-            if not one_by_one and n == size and time.perf_counter() - began < PATIENCE / 2:
+            yield numbers[:n]
+            if not one_by_one and n == size and time.perf_counter() - began < LONGEST_CALL / 2:
                 size *= 2
-            block, length = block[n:], length - n
+            numbers, length = numbers[n:], length - n
 
 
 def write_pieces(
     writer: Writer, vocab: Vocab, length: float, stop: tuple[str, ...] = ()
 ) -> Iterator[tuple[list[str | None], Drawn]]:
-    """What each sample gains by each of `length` (or inf) characters; None after it has ended with a stop string.
+    """Draw up to `length` characters (or math.inf) and yield, for each, the piece of text that each sample gains.
 
-    Ends early when all have.
+    A sample ends with a stop string; after that its piece is None. The end comes early when all samples have ended.
     """
-    N, reach = len(writer.seeds), max(map(len, stop), default=0)
-    decoders, ends, stopped = [vocab.decoder() for _ in range(N)], [""] * N, [False] * N
+    N, longest = len(writer.seeds), max(map(len, stop), default=0)
+    decoders, ends, stopped = [vocab.make_decoder() for _ in range(N)], [""] * N, [False] * N
     for drawn in writer.write(length):
-        gained = [None if stopped[k] else decoders[k](id) for k, id in enumerate(drawn.ids.tolist())]
+        pieces = [None if stopped[k] else decoders[k](id) for k, id in enumerate(drawn.ids.tolist())]
         if stop:
-            ends = [(end + (piece or ""))[-reach:] for end, piece in zip(ends, gained, strict=True)]
+            ends = [(end + (piece or ""))[-longest:] for end, piece in zip(ends, pieces, strict=True)]
             stopped = [end.endswith(stop) for end in ends]
-        yield gained, drawn
+        yield pieces, drawn
         if all(stopped):
             return
 
 
-def group_by_sample(steps: Iterator[tuple[list[str | None], Drawn]], N: int) -> list[Iterable[tuple[str, float]]]:
-    """The pieces of each of N samples with their surprisals (nats): of one alone as they come, else when all are there.
+def write_sample(
+    writer: Writer, vocab: Vocab, length: float, stop: tuple[str, ...] = ()
+) -> Iterator[tuple[str, Drawn]]:
+    """`write_pieces` for a writer of one sample."""
+    for (piece,), drawn in write_pieces(writer, vocab, length, stop):
+        assert piece is not None  # the only sample's last piece is the last of all
+        yield piece, drawn
 
-    `steps` as `write_pieces` gives them.
+
+def group_by_sample(gains: Iterable[tuple[list[str | None], Drawn]], N: int) -> list[Iterable[tuple[str, float]]]:
+    """The pieces of each of N samples with their surprisals (nats).
+
+    `gains` as `write_pieces` gives them. The pieces of a single sample come as they are drawn, those of several samples
+    when all are drawn.
     """
-    costed = ((gained, drawn.surprisals().tolist()) for gained, drawn in steps)
     if N == 1:
-        return [((piece, cost) for (piece,), (cost,) in costed)]
-    samples = [[] for _ in range(N)]
-    for gained, costs in costed:
-        for sample, piece, cost in zip(samples, gained, costs, strict=True):
+        return [((piece or "", drawn.surprisals.item()) for (piece,), drawn in gains)]
+    samples: list[list[tuple[str, float]]] = [[] for _ in range(N)]
+    for pieces, drawn in gains:
+        for sample, piece, surprisal in zip(samples, pieces, drawn.surprisals.tolist(), strict=True):
             if piece is not None:
-                sample.append((piece, cost))
-    return samples
+                sample.append((piece, surprisal))
+    return list(samples)
 
 
 def choose_first_character(vocab: Vocab) -> str:
-    """What an empty prompt is read as: a line end, or without one the most frequent character."""
-    return "\n" if "\n" in vocab.token_to_idx else vocab.to_tokens(1)
+    """The character that stands for an empty prompt: a line end, or without one the most frequent character."""
+    return "\n" if "\n" in vocab.token_to_idx else vocab.idx_to_token[1]
 
 
 def start_writer(model: RNNModel, vocab: Vocab, prompt: str, settings: SamplingSettings, seeds: list[int]) -> Writer:
@@ -176,6 +195,6 @@ def start_writer(model: RNNModel, vocab: Vocab, prompt: str, settings: SamplingS
 
 
 def generate(model: RNNModel, vocab: Vocab, prompt: str, length: int, temperature: float, seed: int) -> str:
-    """The prompt and `length` characters more."""
+    """The prompt and `length` characters that follow it."""
     writer = start_writer(model, vocab, prompt, SamplingSettings(temperature=temperature), [seed])
-    return prompt + "".join(piece for (piece,), _ in write_pieces(writer, vocab, length))
+    return prompt + "".join(piece for piece, _ in write_sample(writer, vocab, length))

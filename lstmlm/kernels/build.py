@@ -1,9 +1,9 @@
-"""The C compiler of this machine, and a cache of what it made.
+"""Building the C kernels with this machine's compiler, into a cache.
 
-A library is kept under two hashes: of all that it depends on, which are source, headers, compiler, flags and processor,
-and of itself. So nothing is built twice, a cache that is carried to another machine holds nothing that this one would
-run by mistake, and a file that was cut short or otherwise damaged is not loaded (that can kill the process), but built
-again.
+The name of a library has two hashes: of everything that the library depends on (source, headers, compiler, flags,
+processor) and of the library itself. So a library is built once; a cache that is copied to another machine holds no
+library that runs there by mistake; and a library that was truncated or damaged is built again instead of being loaded,
+which can kill the process.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ NATIVE = "-march=native"
 
 
 class NoCompiler(Exception):
-    """Why a source cannot be built here, in a few words."""
+    """A source cannot be built here; the message has the reason in a few words."""
 
 
 def find_compiler() -> str:
-    """The path of CC, or of cc, gcc or clang."""
+    """The path of the compiler that CC names, or of cc, gcc or clang."""
     names = [os.environ["CC"]] if os.environ.get("CC") else ["cc", "gcc", "clang"]
     for name in names:
         if path := shutil.which(name):
@@ -32,7 +32,7 @@ def find_compiler() -> str:
 
 
 def describe_processor() -> str:
-    """What the instructions that a compiler may use depend on."""
+    """The properties of the processor that decide which instructions a compiler may use."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = ("vendor_id", "cpu family", "model", "model name", "stepping", "flags", "Features", "CPU part")
@@ -41,6 +41,7 @@ def describe_processor() -> str:
 
 
 def run_command(*words: str) -> str:
+    """The stdout of a command; NoCompiler, with the first line of its stderr, if it fails."""
     done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     if done.returncode:
         said = (done.stderr.strip() or "no message").splitlines()[0]
@@ -49,11 +50,11 @@ def run_command(*words: str) -> str:
 
 
 def build_library(source: Path, folder: Path, native: bool = True) -> Path:
-    """The library made of a C file, in the folder, from now on; NoCompiler says why not.
+    """The path of the library built from a C file, in `folder`. Raises NoCompiler if it cannot be built.
 
-    `native` lets the compiler use all instructions of this processor; if it does not know how, it builds without.
-    Two processes may build at once: each writes a file of its own and then gives it its name, whole; from one compiler
-    they get the same bytes, and so the same name.
+    `native` lets the compiler use all instructions of this processor, if the compiler knows how. Two processes may
+    build at the same time: each writes a file of its own and renames it when it is whole, and one compiler gives both
+    the same bytes and so the same name.
     """
     try:
         compiler = find_compiler()
@@ -76,15 +77,17 @@ def build_library(source: Path, folder: Path, native: bool = True) -> Path:
 
 
 def hash_briefly(data: bytes) -> str:
+    """The first 32 digits of a SHA-256."""
     return hashlib.sha256(data).hexdigest()[:32]
 
 
 def name_by_content(name: str, library: Path) -> Path:
-    """What the library would be called beside where it is: the name, and the hash of what is in it."""
+    """The path that a library should have: in its folder, the name and the hash of the file's bytes."""
     return library.with_name(f"{name}-{hash_briefly(library.read_bytes())}.so")
 
 
 def compile_with_or_without_native(compiler: str, flags: list[str], source: Path, made: Path) -> None:
+    """Compile `source` to `made`, without -march=native if the compiler refuses it."""
     try:
         run_command(compiler, *flags, str(source), "-o", str(made), "-lm")
     except NoCompiler:

@@ -3,26 +3,25 @@
 T = num_steps, B = batch_size, D = num_inputs, H = num_hiddens.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from lstmlm.layers.contract import LayerState, Tensors, to_dense
+from lstmlm.layers.contract import LayerState, RecurrentLayer, Tensors, to_dense
 from lstmlm.layers.weight_names import GRU, GRU_BEFORE, LSTM, RNN
 from lstmlm.scratch.gru import gru_layer, gru_layer_reset_after, init_gru_state
 from lstmlm.scratch.lstm import init_lstm_state, lstm_layer
 from lstmlm.scratch.rnn import init_rnn_state, rnn_layer
 
 
-class ScratchLayer(nn.Module):
-    """A loop of the from-scratch pages, with its tensors, under their names there, as parameters."""
+class ScratchLayer(RecurrentLayer):
+    """A loop of scratch/; its parameters have d2l's names and shapes."""
 
-    names: list[str]
-    loop: staticmethod
-    init_state: staticmethod
+    loop: Callable[..., tuple[Tensor, LayerState]]  # (inputs (T, B, D), state, params)
 
     def __init__(self, num_inputs: int, num_hiddens: int) -> None:
-        super().__init__()
-        self.num_inputs = num_inputs
+        super().__init__(num_inputs, num_hiddens)
         widths = {"W_x": num_inputs, "W_h": num_hiddens}
         for name in self.names:
             width = widths.get(name[:3])
@@ -33,12 +32,12 @@ class ScratchLayer(nn.Module):
         params = [getattr(self, name) for name in self.names]
         return self.loop(to_dense(X, self.num_inputs, state[0].dtype), state, params)
 
-    @staticmethod
-    def from_book(book: Tensors) -> Tensors:
+    @classmethod
+    def from_book(cls, book: Tensors) -> Tensors:
         return dict(book)
 
-    @staticmethod
-    def to_book(own: Tensors) -> Tensors:
+    @classmethod
+    def to_book(cls, own: Tensors) -> Tensors:
         return dict(own)
 
 

@@ -1,4 +1,4 @@
-"""backend=cell: the LSTM with its gates merged: one matrix on [X, H], its product split in four, stepped through time.
+"""backend=cell: an LSTM cell with merged gates: one matrix for [X, H], whose product is split in four, step by step.
 
 T = num_steps, B = batch_size, D = width of the inputs, H = num_hiddens.
 
@@ -10,7 +10,7 @@ T = num_steps, B = batch_size, D = width of the inputs, H = num_hiddens.
 import torch
 from torch import Tensor, nn
 
-from lstmlm.layers.contract import LayerState, Tensors, to_dense
+from lstmlm.layers.contract import LayerState, RecurrentLayer, Tensors, to_dense
 from lstmlm.layers.weight_names import LSTM
 from lstmlm.scratch.lstm import init_lstm_state
 
@@ -30,14 +30,13 @@ class LSTMCell(nn.Module):
         return H, C
 
 
-class CellLSTM(nn.Module):
-    """`LSTMCell` in a loop: one matrix (4H, D + H) for all gates, in the order f, i, o, g."""
+class CellLSTM(RecurrentLayer):
+    """`LSTMCell` in a loop over the steps: one matrix (4H, D + H) for all gates, in the order f, i, o, g."""
 
     names, gates, init_state = LSTM, "fioc", staticmethod(init_lstm_state)
 
     def __init__(self, num_inputs: int, num_hiddens: int) -> None:
-        super().__init__()
-        self.num_inputs = num_inputs
+        super().__init__(num_inputs, num_hiddens)
         self.cell = LSTMCell(num_inputs, num_hiddens)
 
     def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
@@ -57,9 +56,8 @@ class CellLSTM(nn.Module):
 
     @classmethod
     def to_book(cls, own: Tensors) -> Tensors:
-        book, H = {}, len(own["cell.linear.bias"]) // 4
-        for gate, W, b in zip(
-            cls.gates, own["cell.linear.weight"].chunk(4), own["cell.linear.bias"].chunk(4), strict=True
-        ):
+        book: Tensors = {}
+        H, weights, biases = len(own["cell.linear.bias"]) // 4, own["cell.linear.weight"], own["cell.linear.bias"]
+        for gate, W, b in zip(cls.gates, weights.chunk(4), biases.chunk(4), strict=True):
             book |= {"W_x" + gate: W.T[:-H], "W_h" + gate: W.T[-H:], "b_" + gate: b}
         return {name: book[name] for name in cls.names}

@@ -1,17 +1,16 @@
-"""Which layer class a cell has on a backend.
+"""The layer class of each cell on each backend.
 
-A layer class is named in BACKENDS and nowhere else: every test of equality and `lstmlm check` find it there.
+BACKENDS is the only place that names the classes: the tests of equality and `lstmlm check` read it.
 """
 
-from torch import nn
-
+from lstmlm.layers.contract import RecurrentLayer
 from lstmlm.layers.fused import FusedLSTM
 from lstmlm.layers.loops import ScratchGRU, ScratchGRUBefore, ScratchLSTM, ScratchRNN
 from lstmlm.layers.merged import CellLSTM
 from lstmlm.layers.torch_nn import TorchGRU, TorchLSTM, TorchRNN
 from lstmlm.system.errors import BadInput
 
-BACKENDS: dict[str, dict[str, type[nn.Module]]] = {
+BACKENDS: dict[str, dict[str, type[RecurrentLayer]]] = {
     "lstm": {"scratch": ScratchLSTM, "nn": TorchLSTM, "cell": CellLSTM, "fused": FusedLSTM},
     "gru": {"scratch": ScratchGRU, "nn": TorchGRU},
     "gru_before": {"scratch": ScratchGRUBefore},
@@ -19,8 +18,8 @@ BACKENDS: dict[str, dict[str, type[nn.Module]]] = {
 }
 
 
-def layer_class(cell: str, backend: str) -> type[nn.Module]:
-    """The layer of a cell on a backend; BadInput lists the pairs that there are."""
+def layer_class(cell: str, backend: str) -> type[RecurrentLayer]:
+    """The layer class of a cell on a backend; BadInput lists the pairs that exist."""
     if backend not in BACKENDS.get(cell, {}):
         there = "; ".join(f"{one} on {', '.join(backends)}" for one, backends in BACKENDS.items())
         raise BadInput(f"backend: there is no {cell} on {backend}: there are {there}")

@@ -1,9 +1,10 @@
-"""Dropout of three kinds: the numbers, or the weights, that a training step does without, drawn for each window.
+"""Three kinds of dropout: of activations, of activations with one mask for a window, of recurrent weights.
 
-T = num_steps, B = batch_size, F = width of what is read or put out, H = num_hiddens.
+T = num_steps, B = batch_size, F = number of features, H = num_hiddens.
 
-`rate` is the probability with which a number is dropped; what is kept is divided by 1 - rate, so that means stay. At
-rate 0 everything stays as it is and nothing is drawn. Draws come from `generator` (None: torch's global one).
+`rate` is the probability that a number is set to zero; the others are divided by 1 - rate, so that the expectation
+stays the same. At rate 0 nothing is changed and nothing is drawn. Masks are drawn from `generator` (None: torch's
+global generator).
 """
 
 from collections.abc import Callable
@@ -20,12 +21,12 @@ def draw_mask(shape: tuple[int, ...], rate: float, like: Tensor, generator: torc
 
 
 def drop_elements(Y: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
-    """Y (T, B, F), every number with a draw of its own (Srivastava et al. 2014)."""
+    """Y (T, B, F) with a mask of the same shape (Srivastava et al. 2014)."""
     return Y if rate == 0 else Y * draw_mask(Y.shape, rate, Y, generator)
 
 
 def drop_locked(Y: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
-    """Y (T, B, F), each lane with one mask (1, B, F) for all steps of the window.
+    """Y (T, B, F) with one mask (1, B, F) for all steps of the window.
 
     Also called variational: Gal & Ghahramani 2016, "A Theoretically Grounded Application of Dropout in Recurrent Neural
     Networks"; as here, between layers and not inside them, Merity, Keskar & Socher 2018, "Regularizing and Optimizing
@@ -35,11 +36,11 @@ def drop_locked(Y: Tensor, rate: float, generator: torch.Generator | None) -> Te
 
 
 def drop_weights(layer: nn.Module, rate: float, generator: torch.Generator | None) -> Callable:
-    """The recurrent layer (backends.py) without some weights of its W_h*, the same at all steps and for all lanes.
+    """The layer with some weights of its W_h* set to zero: the same ones at all steps and for all lanes.
 
     DropConnect (Wan et al. 2013, "Regularization of Neural Networks using DropConnect") on the recurrent matrices
     alone, as in Merity, Keskar & Socher 2018. The masks (H, H) are drawn in the book's layout, gate by gate,
-    so every backend loses the same weights. Gradients go to the layer's own parameters.
+    so every backend drops the same weights. Gradients go to the layer's own parameters.
     """
     if rate == 0:
         return layer

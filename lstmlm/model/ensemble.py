@@ -4,8 +4,8 @@ B = batch_size, T = num_steps, V = vocab_size, K = number of models.
 
     P(x | before) = (P_1(x | before) + ... + P_K(x | before)) / K
 
-The mean of probabilities costs a text at most the mean of what it costs the models (Jensen's inequality); the mean of
-their logits or of their losses is something else.
+By Jensen's inequality the loss of the mean probability is at most the mean of the models' losses. It is neither the
+mean of their logits nor of their losses.
 """
 
 import math
@@ -17,9 +17,9 @@ from lstmlm.model.rnn_model import RNNModel, State
 
 
 class Ensemble(nn.Module):
-    """K models of one vocabulary, on any backends and of any sizes, for whoever scores a text with a model.
+    """K models with one vocabulary, on any backends and of any sizes, with the interface of one model for scoring.
 
-    The state is those of the models, in their order.
+    The state is the tuple of the models' states, in their order.
     """
 
     def __init__(self, models: list[RNNModel]) -> None:
@@ -28,11 +28,11 @@ class Ensemble(nn.Module):
 
     @property
     def W_hq(self) -> Tensor:
-        """For its device."""
+        """The output layer of the first model, whose device is that of the ensemble."""
         return self.models[0].W_hq
 
     def forward(self, ids: Tensor, state: tuple[State, ...] | None = None) -> tuple[Tensor, tuple[State, ...]]:
-        """Ids (B, T) and a state -> the logs of the mean probabilities (T*B, V), float64, and the next state."""
+        """Ids (B, T) and a state -> the logarithms of the mean probabilities (T*B, V), float64, and the next state."""
         states = [None] * len(self.models) if state is None else state
         outcomes = [model(ids, own) for model, own in zip(self.models, states, strict=True)]
         log_probs = torch.stack([torch.log_softmax(logits.double(), -1) for logits, _ in outcomes])

@@ -1,4 +1,4 @@
-"""How far the gates stand open, from the weights and the hidden states: the same for every backend.
+"""The openings of the gates, computed from the weights and the hidden states: the same for every backend.
 
 T = num_steps, B = batch_size, D = width of a layer's input, H = num_hiddens.
 """
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lstmlm.layers.contract import Tensors, to_dense
+from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 
@@ -14,7 +15,10 @@ GATES = "ifozr"  # the letters of sigmoid gates: I, F, O of an LSTM, Z, R of a G
 
 
 def compute_gates(W: Tensors, X: Tensor, H: Tensor) -> Tensors:
-    """The gates of one layer with weights W under the book's names, for inputs (..., D) and states before (..., H)."""
+    """The gates (..., H) of one layer with weights W under the book's names, for inputs (..., D) and states (..., H).
+
+    The states are those before the step. The keys are upper-case: I, F, O of an LSTM, Z, R of a GRU.
+    """
     letters = [g for g in GATES if "b_" + g in W]
     return {g.upper(): torch.sigmoid(X @ W["W_x" + g] + H @ W["W_h" + g] + W["b_" + g]) for g in letters}
 
@@ -22,14 +26,12 @@ def compute_gates(W: Tensors, X: Tensor, H: Tensor) -> Tensors:
 @torch.no_grad()
 def collect_gate_openings(model: RNNModel, ids: Tensor) -> list[Tensors]:
     """The gates of every layer, each (T, B, H), while the model reads ids (B, T) from the zero state."""
-    was_training = model.training
-    model.eval()
-    outputs, _ = model.hidden_states(ids)
-    book = model.book_weights()
-    X, gates = model.inputs(ids), []
+    with evaluation_mode(model):
+        outputs, _ = model.hidden_states(ids)
+        X = model.inputs(ids)
+    book, gates = model.book_weights(), []
     for k, Y in enumerate(outputs):
-        H = torch.cat([torch.zeros_like(Y[:1]), Y[:-1]])  # what each step saw: the step before
-        gates.append(compute_gates(under(f"layers.{k}.", book), to_dense(X, model.layers[k].num_inputs, Y.dtype), H))
+        H = torch.cat([torch.zeros_like(Y[:1]), Y[:-1]])  # the state before each step
+        gates.append(compute_gates(under(f"layers.{k}.", book), to_dense(X, model.config.vocab_size, Y.dtype), H))
         X = Y
-    model.train(was_training)
     return gates

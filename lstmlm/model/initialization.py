@@ -1,4 +1,4 @@
-"""What the weights are before the first step, drawn under the book's names: the same for every backend.
+"""The initial weights, drawn under the book's names: the same for every backend.
 
 V = vocab_size, H = num_hiddens, E = embedding_dim.
 """
@@ -25,10 +25,10 @@ def draw_d2l(name: str, shape: torch.Size, one_hot: bool, generator: torch.Gener
 
 
 def draw_default(name: str, shape: torch.Size, one_hot: bool, generator: torch.Generator) -> Tensor:
-    """What trains well: orthogonal recurrent matrices (Saxe et al. 2014), forget bias 1 (Jozefowicz et al. 2015).
+    """For good training: orthogonal recurrent matrices (Saxe et al. 2014), forget bias 1 (Jozefowicz et al. 2015).
 
-    A one-hot input picks one row of W_x*, whatever V is, so these rows are N(0, 1), as an embedding's are (measured:
-    benchmarks/LOG.md). The matrices that meet dense inputs, and the head, get Xavier's uniform.
+    A one-hot input selects one row of W_x*, whatever V is, so these rows are N(0, 1), as those of an embedding
+    (measured: benchmarks/LOG.md). The matrices with dense inputs and the output layer are Xavier uniform.
     """
     if len(shape) == 1:
         return torch.ones(shape) if name.endswith(".b_f") else torch.zeros(shape)

@@ -1,4 +1,4 @@
-"""RNNModel: the language model that the trainer, the evaluator and the sampler know.
+"""RNNModel: the language model that training, evaluation and generation share.
 
 B = batch_size, T = num_steps, V = vocab_size, H = num_hiddens, L = num_layers, E = embedding_dim.
 """
@@ -16,14 +16,20 @@ State = tuple[Tensor, ...]  # for an LSTM (H, C), for a GRU or an RNN (H,), each
 
 
 class RNNModel(nn.Module):
-    """A stack of L recurrent layers of one cell on one backend, and all that these share.
+    """A stack of L recurrent layers of one cell on one backend, with inputs, dropout and output layer around it.
 
-    That is: one-hot or embedded inputs, all dropout, the head, and the weights under the book's names.
+    The model owns what the layers have in common: one-hot or embedded inputs, all dropout, the output layer (W_hq, b_q)
+    and the weights under the book's names.
 
-    The rates of dropout (dropout.py), in training alone: `dropout` on the output of every layer, the last too; locked,
-    `locked_input` on what the first layer reads, `locked_between` on the output of every layer but the last,
-    `locked_output` on that of the last; `weight_drop` on the recurrent matrices. `dropout_generator`, on the model's
-    device, feeds all of it (None: torch's global one), so every backend drops the same units and weights.
+    Dropout (dropout.py) acts in training mode only: `dropout` on the output of every layer; locked dropout with
+    `locked_input` on the input of the first layer, `locked_between` on the output of every layer but the last and
+    `locked_output` on the output of the last; `weight_drop` on the recurrent matrices. All masks are drawn from
+    `dropout_generator`, on the model's device (None: torch's global generator), so that every backend drops the same
+    units and weights.
+
+    Args:
+        config: sizes, cell and dropout rates. BadInput if a value is out of its bounds.
+        backend: which layers compute it, one of BACKENDS[config.cell]. BadInput if the cell has no such backend.
     """
 
     def __init__(self, config: ModelConfig, backend: str = "scratch") -> None:
@@ -49,10 +55,10 @@ class RNNModel(nn.Module):
         return Y.flatten(0, 1) @ self.W_hq + self.b_q, state
 
     def inputs(self, ids: Tensor) -> Tensor:
-        """Ids (B, T) as the first layer takes them: (T, B), meaning one-hot rows, or embedded (T, B, E).
+        """The input of the first layer for ids (B, T): ids (T, B), which stand for one-hot rows, or embedded (T, B, E).
 
-        Locked dropout thins the E features, or of one-hot rows, then dense (T, B, V), the V characters: a lane reads
-        nothing where a character stands that it has dropped.
+        Locked dropout drops features of the embedding. With one-hot inputs it drops characters: the rows, then dense
+        (T, B, V), are zero wherever a lane meets a character that it has dropped.
         """
         X = ids.T if self.W_e is None else self.W_e[ids.T]
         if (rate := self._rate(self.config.locked_input)) == 0:
@@ -97,18 +103,18 @@ class RNNModel(nn.Module):
         return own | {name: book[name] for name in ("W_e", "W_hq", "b_q") if name in book}
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """The parameters that the optimizer moves, by name in this backend's layout."""
+        """The parameters that the optimizer updates, by their names in this backend's layout."""
         return {name: param for name, param in self.named_parameters() if param.requires_grad}
 
     def book_weights(self) -> Tensors:
-        """Contiguous copies of all weights under the book's names."""
+        """Contiguous copies of all trained weights under the book's names."""
         return {
             name: tensor.detach().clone(memory_format=torch.contiguous_format)
             for name, tensor in self.to_book(self.trained()).items()
         }
 
     def load_book_weights(self, book: Tensors) -> None:
-        """Take over weights under the book's names; ValueError names what is missing, surplus or misshapen."""
+        """Copy weights under the book's names into the model; ValueError names the first of a wrong name or shape."""
         shapes = {name: tuple(tensor.shape) for name, tensor in self.book_weights().items()}
         given = {name: tuple(tensor.shape) for name, tensor in book.items()}
         if wrong := [name for name in shapes | given if shapes.get(name) != given.get(name)]:

@@ -20,8 +20,8 @@ LAYER_KEYS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 def to_torch(weights: Tensors) -> tuple[Tensors, Tensors]:
     """Weights under the book's names -> state_dicts for the recurrent module (D, H, L layers) and the head (H, V).
 
-    The second bias is zero but for a GRU's b_hn. An embedding stays behind: it is `weights["W_e"]`, (V, E). ValueError
-    for a GRU that resets before the product, which torch.nn does not have.
+    The second bias is zero except for a GRU's b_hn. An embedding is left out: it is `weights["W_e"]`, (V, E).
+    ValueError for a GRU that resets before the product, which torch.nn does not have.
     """
     rnn = {}
     for k in range(count_layers(weights)):
@@ -33,9 +33,9 @@ def to_torch(weights: Tensors) -> tuple[Tensors, Tensors]:
 
 
 def from_torch(rnn: Tensors, linear: Tensors) -> Tensors:
-    """The inverse, for state_dicts from anywhere: two biases that are not zero become their sum, which is the same.
+    """The inverse, for state_dicts of any origin: two non-zero biases become their sum, which is the same function.
 
-    ValueError names what no backend here computes: a second direction, a projection.
+    ValueError for what no backend computes: a second direction, a projection.
     """
     return layers_from_torch(rnn) | {"W_hq": linear["weight"].T.contiguous().clone(), "b_q": linear["bias"].clone()}
 

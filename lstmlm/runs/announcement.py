@@ -1,4 +1,4 @@
-"""What a run says of itself at its start."""
+"""The start of a run's log: its text, its model, how it is trained and how long that will take."""
 
 import logging
 import math
@@ -13,15 +13,30 @@ log = logging.getLogger("lstmlm")
 
 
 def announce(prepared: Prepared, steps: int | None, seconds_per_step: float, directory: Path) -> None:
-    config, corpus = prepared.config, prepared.corpus
-    name, unit = Path(corpus.origin.path).name, "bytes" if config.data.vocab == "byte" else "characters"
+    """Log what is trained, on what, and for how long. `steps` is None where only the time is limited."""
+    log_text(prepared)
+    log_warnings(prepared)
+    log_model(prepared)
+    log_training(prepared, steps, seconds_per_step)
+    log.info("directory: %s", directory)
+
+
+def log_text(prepared: Prepared) -> None:
+    corpus = prepared.corpus
+    name = Path(corpus.origin.path).name
     for note in [*corpus.notes, *note_control_characters(corpus.vocab)]:
         log.info("%s: %s", name, note)
-    sizes = ", ".join(f"{which} {corpus.split.size(which):,}" for which in corpus.ids)
+    unit = "bytes" if prepared.config.data.vocab == "byte" else "characters"
     log.info("text: %s, %s %s, vocabulary %s", name, f"{corpus.num_chars:,}", unit, len(corpus.vocab))
+    sizes = ", ".join(f"{which} {corpus.split.size(which):,}" for which in corpus.ids)
     log.info("split %s: %s; val hash %s", corpus.split.name, sizes, corpus.hashes["val"][:12])
+
+
+def log_warnings(prepared: Prepared) -> None:
+    """Unknown characters, many symbols without an embedding, and a batch size that the text does not fill."""
+    config, corpus = prepared.config, prepared.corpus
     for which in ("val", "test"):
-        if unknown := corpus.unknown(which):
+        if unknown := corpus.count_unknown(which):
             log.info("warning: %s has %d characters that train lacks; they are scored as <unk>", which, unknown)
     if len(corpus.vocab) > 1000 and config.model.embedding_dim is None:
         log.info("warning: %s symbols as one-hot inputs: consider model.embedding_dim=64", f"{len(corpus.vocab):,}")
@@ -30,31 +45,36 @@ def announce(prepared: Prepared, steps: int | None, seconds_per_step: float, dir
             "data.batch_size: lowered from %d to %d: the training text fills no more lanes of %d steps",
             *(config.data.batch_size, prepared.batch_size, config.data.num_steps),
         )
-    arguments = make_model_config(config, len(corpus.vocab))
+
+
+def log_model(prepared: Prepared) -> None:
+    config, corpus = prepared.config, prepared.corpus
+    model_config = make_model_config(config, len(corpus.vocab))
     lanes_at_once = prepared.batch_size // config.train.micro_batches
-    params, memory = count_params(arguments), estimate_training_memory(arguments, lanes_at_once, config.data.num_steps)
+    params = count_params(model_config)
+    memory = estimate_training_memory(model_config, lanes_at_once, config.data.num_steps)
     log.info(
         "model: %s %s, %d x %d hidden units, %s parameters, %.2g characters of training text for each, about %s MB",
         *(config.backend, config.model.cell.upper(), config.model.num_layers, config.model.num_hiddens),
         *(f"{params:,}", corpus.split.size("train") / params, f"{memory / 1e6:,.0f}"),
     )
+
+
+def log_training(prepared: Prepared, steps: int | None, seconds_per_step: float) -> None:
+    config, device = prepared.config, prepared.device.type
+    train, threads = config.train, int(config.threads)
     log.info(
         "training: %s steps of %d x %d characters, %s at %g, seed %d, on %s with %d thread%s: %s",
         *("" if steps is None else f"{steps:,}", prepared.batch_size, config.data.num_steps),
-        *(config.train.optimizer, config.train.lr, config.seed, prepared.device.type),
-        *(
-            config.threads,
-            "s" * (config.threads > 1),
-            format_expected_time(steps, seconds_per_step, config.train.max_seconds),
-        ),
+        *(train.optimizer, train.lr, config.seed, device),
+        *(threads, "s" * (threads > 1), format_expected_time(steps, seconds_per_step, train.max_seconds)),
     )
-    for note in list_precision_notes(config.train.precision, config.backend, prepared.device.type):
+    for note in list_precision_notes(train.precision, config.backend, device):
         log.info("%s", note)
-    log.info("directory: %s", directory)
 
 
 def announce_threads(threads: int, times: dict[int, float], hopeless: list[int]) -> None:
-    """What threads=auto chose, of which seconds a step by number of threads, and how to have the same bits again."""
+    """Log what threads=auto chose. `times` are the seconds of a step by thread count; `hopeless` counts took longer."""
     taken = [f"{1000 * seconds:,.1f} ms with {count}" for count, seconds in times.items()]
     taken += [f"far more with {count}" for count in hopeless]
     log.info("threads: %d, a step takes %s; for the same bits again: threads=%d", threads, ", ".join(taken), threads)
@@ -68,13 +88,13 @@ def announce_baseline(baseline: Baseline, train_chars: int, val_chars: int) -> N
 
 
 def format_expected_time(steps: int | None, seconds_per_step: float, max_seconds: float | None) -> str:
-    """How long the run will take, evaluations aside."""
+    """How long the run will take, without the evaluations."""
     limits = [steps * seconds_per_step] if steps is not None else []
     return f"{format_duration(min([*limits, max_seconds or float('inf')]))}, evaluations aside"
 
 
 def list_precision_notes(precision: str, backend: str, device: str) -> list[str]:
-    """Where bfloat16 does little or harm (measured: 1.0 to 2.1 times the time of float32 on a CPU)."""
+    """Where bfloat16 gains nothing (measured on a CPU: 1.0 to 2.1 times the time of float32)."""
     if precision != "bf16":
         return []
     notes = ["warning: train.precision=bf16 is slower than float32 on a CPU: it is for a GPU"] * (device == "cpu")
@@ -82,13 +102,13 @@ def list_precision_notes(precision: str, backend: str, device: str) -> list[str]
 
 
 def note_control_characters(vocab: Vocab) -> list[str]:
-    """A note on what is hardly text, in the training part."""
+    """A note if the training part has control characters, as a file that is not text has."""
     count = sum(freq for char, freq in vocab.token_freqs if len(char) == 1 and ord(char) < 32 and char not in "\t\n\f")
     return [f"warning: train has {count:,} control characters: if it is no text, see data.vocab=byte"] if count else []
 
 
 def format_duration(seconds: float) -> str:
-    """'about 2 min 20 s': as exact as a guess deserves."""
+    """'about 2 min 20 s': rounded, because it is an estimate."""
     exact_to = next(step for below, step in ((9.5, 1), (57.5, 5), (595, 10), (math.inf, 60)) if seconds < below)
     whole = max(1, exact_to * round(seconds / exact_to))
     parts = {"h": whole // 3600, "min": whole // 60 % 60, "s": whole % 60}

@@ -1,4 +1,4 @@
-"""The closing lines of the book's run (d2l section 9.5), and beside them what the book never shows."""
+"""The closing lines of the book's run (d2l section 9.5), and the held-out perplexities that the book does not show."""
 
 import logging
 
@@ -14,17 +14,17 @@ NUM_PREDS = 50
 
 
 def log_book_report(trainer: Trainer, corpus: Corpus) -> dict[str, float]:
-    """Log d2l's line and its two greedy continuations, from the last weights, then the held-out text.
+    """Log d2l's line and its two greedy continuations, from the last weights, then the perplexities on whole splits.
 
     The book's perplexity is of the training text, summed while the weights moved through the last epoch. Returns
     it, and the last weights' perplexities on whole splits, each one stream from the zero state.
     """
-    model = trainer.model
-    book = trainer.this_epoch.score.perplexity
+    model, state = trainer.learner.model, trainer.state
+    book = state.this_epoch.score.perplexity
     log.info("")
     log.info("perplexity %.1f, %.1f tokens/sec on %s", book, trainer.chars_per_second, model.W_hq.device.type)
     for prefix in PREFIXES:
-        if not corpus.vocab.unknown(prefix):
+        if not corpus.vocab.find_unknown(prefix):
             log.info("%s", generate(model, corpus.vocab, prefix, NUM_PREDS, temperature=0, seed=0))
     there = [which for which, part in corpus.ids.items() if len(part) > 1]
     scores = {which: evaluate_pieces(model, corpus.pieces(which)).perplexity for which in there}
@@ -33,6 +33,5 @@ def log_book_report(trainer: Trainer, corpus: Corpus) -> dict[str, float]:
     log.info("  the text after it (val): perplexity %.1f", scores["val"])
     if "test" in scores:
         log.info("  the end of the text (test): perplexity %.1f", scores["test"])
-    best = trainer.best
-    log.info("val was best at epoch %.0f: perplexity %.2f", best["progress/epoch"], best["ppl/val"])
+    log.info("val was best at epoch %.0f: perplexity %.2f", state.best["progress/epoch"], state.best["ppl/val"])
     return {"ppl/book": book} | {f"ppl/{which}_last": value for which, value in scores.items()}

@@ -1,4 +1,4 @@
-"""From checked settings to what a run needs: device, text, vocabulary, ids. Nothing is written but the cache."""
+"""From checked settings to the device, text, vocabulary and ids of a run. Nothing is written but the cache."""
 
 import os
 from dataclasses import dataclass, fields, replace
@@ -21,7 +21,7 @@ PATHS = ("path", "val_path", "test_path")
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run needs, checked, before it touches its directory."""
+    """The settings of a run, and its text, both checked, before it touches its directory."""
 
     config: Config
     device: torch.device
@@ -31,7 +31,7 @@ class Prepared:
 
 
 def prepare(config: Config) -> Prepared:
-    """Read and check all that the settings name. Raises BadInput, and writes nothing but a text into the cache."""
+    """Read and check all that the settings name. BadInput if it cannot be used. Only a download is written."""
     device = pick_device(config.device)
     if config.train.precision == "bf16" and device.type == "mps":
         raise BadInput("train.precision: bf16 is for cuda and cpu, this run is on mps: leave it out")
@@ -47,13 +47,13 @@ def prepare(config: Config) -> Prepared:
     shown = corpus.vocab.decode(idx for idx in corpus.ids["val"][:20] if idx != corpus.vocab.unk)
     prompt = shown if given is None else check_text(corpus.vocab, given, "sample.prompt")
     check_memory(config, len(corpus.vocab))
-    # So that a checkpoint says where its text is, wherever one stands
+    # Absolute, so that a checkpoint names its text whatever the working directory
     paths = {key: os.path.abspath(path) for key in PATHS if (path := getattr(data, key)) is not None}
     return Prepared(replace(config, data=replace(data, **paths)), device, corpus, batch_size, prompt)
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is CUDA, then MPS, then the CPU. BadInput if a device is asked for by name and is not there."""
+    """`auto` is CUDA, then MPS, then the CPU. BadInput if the device that is named does not exist here."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(device for device in there if there[device])
@@ -72,7 +72,7 @@ def make_model_config(config: Config, vocab_size: int) -> ModelConfig:
 
 
 def check_memory(config: Config, vocab_size: int) -> None:
-    """Refuse a model that this machine cannot hold, with what goes with it, or whose checkpoint is past reading."""
+    """BadInput for a model whose training exceeds the memory, or whose checkpoint would be too large to read."""
     model = config.model
     model_config = make_model_config(config, vocab_size)
     layer_class(model_config.cell, config.backend)  # BadInput if the backend has no such cell

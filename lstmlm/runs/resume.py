@@ -1,16 +1,18 @@
-"""Going on with a run: from which checkpoint, and under which settings."""
+"""Resuming a run: from which checkpoint, and under which settings."""
 
 import logging
 from pathlib import Path
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.checkpoints.checkpoint import BEST, CONVERTED, LAST, PREVIOUS, Checkpoint
-from lstmlm.runs.assemble import execute, make_limits, make_streams
+from lstmlm.runs.assemble import make_limits, make_streams
+from lstmlm.runs.execute import execute
 from lstmlm.runs.prepare import Prepared, prepare
 from lstmlm.settings.check import config_from_flat
 from lstmlm.settings.config import SETTINGS, Config
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
+from lstmlm.training import metrics
 
 log = logging.getLogger("lstmlm")
 
@@ -19,7 +21,7 @@ log = logging.getLogger("lstmlm")
 
 
 def load_newest_good(directory: Path) -> Checkpoint:
-    """The newest checkpoint of a run that is whole; a damaged one is named in the log. BadInput if none is."""
+    """The newest undamaged checkpoint of a run; a warning names each that is damaged. BadInput if all are."""
     there = [directory / name for name in (LAST, PREVIOUS, BEST) if (directory / name).exists()]
     for path in there:
         try:
@@ -35,7 +37,7 @@ def load_newest_good(directory: Path) -> Checkpoint:
 
 
 def settings_to_resume(loaded: Checkpoint, typed: dict[str, object]) -> Config:
-    """The checkpoint's own settings with what the user typed and may change; BadInput names what may not."""
+    """The checkpoint's settings, with those that the user typed and may change; BadInput names one that may not."""
     stored = flatten(config_from_flat(flatten(loaded.record["config"])))
     if typed.get("threads") == "auto":  # the run's first start has chosen
         typed = {key: value for key, value in typed.items() if key != "threads"}
@@ -47,9 +49,9 @@ def settings_to_resume(loaded: Checkpoint, typed: dict[str, object]) -> Config:
 
 
 def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_place: bool) -> None:
-    """Go on from a checkpoint in `directory`, in place or as a new run; one that has finished is left as it is."""
+    """Resume from a checkpoint in `directory`, in place or as a new run. A run that has finished is left as it is."""
     if loaded.record["data"]["name"] == CONVERTED:
-        raise BadInput("resume: the checkpoint was converted: it has no text and no optimizer to go on with")
+        raise BadInput("resume: the checkpoint was converted: it has no text and no optimizer to resume with")
     config = settings_to_resume(loaded, typed)
     prepared = prepare(config)
     check_same_text(loaded, prepared)
@@ -57,20 +59,20 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
     before = make_limits(config_from_flat(flatten(loaded.record["config"])))
     per_epoch = make_streams(prepared).steps_per_epoch
     loop = loaded.record["loop"]
-    impatient = limits.out_of_patience(loop.get("evaluations_since_best", 0))
+    impatient = limits.is_out_of_patience(loop.get("evaluations_since_best", 0))
     finished = impatient or limits.progress(step, per_epoch, loop["seconds"]) >= 1
-    if finished and (has_final_figures(directory) or not in_place):
+    if finished and (not in_place or metrics.read_final(directory / metrics.NAME) is not None):
         key = "train.patience" if impatient else "train.max_epochs"
-        log.info("the run has finished at step %d: raise %s (or its other limits) to go on", step, key)
+        log.info("the run has finished at step %d: raise %s (or its other limits) to continue", step, key)
         return
-    log.info("going on from step %d, epoch %.1f", step, loaded.record["epoch"])
-    for line in list_differences(loaded, config, before.steps(per_epoch), limits.steps(per_epoch)):
+    log.info("resuming from step %d, epoch %.1f", step, loaded.record["epoch"])
+    for line in list_differences(loaded, config, before.count_steps(per_epoch), limits.count_steps(per_epoch)):
         log.info("%s", line)
     execute(prepared, directory, loaded)
 
 
 def check_same_text(loaded: Checkpoint, prepared: Prepared) -> None:
-    """BadInput if the text, known by its hash, is not that of the run."""
+    """BadInput if the SHA-256 of the text, or the vocabulary, is not that of the run."""
     if prepared.corpus.origin.sha256 != loaded.record["data"]["sha256"]:
         raise BadInput(
             f"resume: {prepared.corpus.origin.path} is not the text of the run, its SHA-256 differs: "
@@ -80,14 +82,8 @@ def check_same_text(loaded: Checkpoint, prepared: Prepared) -> None:
         raise BadInput("resume: the vocabulary in the checkpoint is not that of its text")
 
 
-def has_final_figures(directory: Path) -> bool:
-    """Did the run in this directory come to its final figures?"""
-    metrics = directory / "metrics.jsonl"
-    return metrics.exists() and '"final": true' in metrics.read_text(encoding="utf-8")
-
-
 def list_differences(loaded: Checkpoint, config: Config, steps_before: int | None, steps_now: int | None) -> list[str]:
-    """One line for each reason why the bits, or the schedule, will not be those of a run that was never stopped."""
+    """A line for each reason why the run will not continue bit for bit, or not with the same schedule."""
     stored = flatten(loaded.record["config"])
     keys = ("backend", "device", "threads")
     now = checkpoint.collect_versions() | {key: flatten(config)[key] for key in keys}

@@ -1,4 +1,4 @@
-"""A directory for one run alone, with its log."""
+"""The directory of a run, locked for it alone, and its log."""
 
 import contextlib
 import logging
@@ -16,12 +16,11 @@ log = logging.getLogger("lstmlm")
 
 @contextlib.contextmanager
 def claim_directory(chosen: Path, named: bool, resuming: bool = False) -> Iterator[Path]:
-    """Hold `chosen` for the block, with the log open in it: nobody else may use it, and no checkpoint is there.
+    """Lock a run directory for the block, with the log open in it; no other run may use it.
 
-    `resuming` is for a directory whose checkpoints are wanted.
-
-    Where the directory is not one that the user `named`, and another run took it in the same second, the first free
-    of chosen_2, chosen_3, ... is taken.
+    For a new run it has no checkpoint; `resuming` is for a run that has. If `chosen` is taken and the user has not
+    `named` it, the first free of chosen_2, chosen_3, ... is used: another run began in the same second. BadInput or
+    EnvironmentFault if the directory cannot be used.
     """
     directory, count = chosen, 1
     while True:
@@ -38,7 +37,7 @@ def claim_directory(chosen: Path, named: bool, resuming: bool = False) -> Iterat
         if named:
             raise BadInput(
                 f"hydra.run.dir: {directory} holds a checkpoint already: choose another directory, "
-                f"or go on with resume={directory}"
+                f"or resume its run with resume={directory}"
             )
         count += 1
         directory = chosen.with_name(f"{chosen.name}_{count}")
@@ -50,7 +49,7 @@ def has_checkpoint(directory: Path) -> bool:
 
 @contextlib.contextmanager
 def log_to(path: Path) -> Iterator[None]:
-    """The log to stdout and, with the time and what is only for debugging, to a file; around the bar."""
+    """For the block, write the log to stdout, above the bar, and to a file, there with the time and debug messages."""
     log.setLevel(logging.DEBUG)
     log.propagate = False
     screen, file = Screen(logging.INFO), LogFile(path, encoding="utf-8", delay=True)
@@ -71,7 +70,7 @@ def log_to(path: Path) -> Iterator[None]:
 
 
 class Screen(logging.Handler):
-    """Stdout, with the bar kept below it. If the terminal or the reader has gone, the run goes on without."""
+    """Stdout, with the bar kept below it. If the terminal or the reader is gone, the run continues without output."""
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):
@@ -80,7 +79,7 @@ class Screen(logging.Handler):
 
 
 class LogFile(logging.FileHandler):
-    """A log file. If it cannot be written, one warning says so, and the run goes on without."""
+    """A log file. If it cannot be written, one warning says so, and the run continues without it."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -93,4 +92,4 @@ class LogFile(logging.FileHandler):
         if not isinstance(error, OSError):
             return super().handleError(record)
         self.addFilter(lambda record: False)
-        log.warning("warning: cannot write %s: %s: going on without", Path(self.baseFilename).name, error.strerror)
+        log.warning("warning: cannot write %s: %s: continuing without it", Path(self.baseFilename).name, error.strerror)

@@ -1,4 +1,4 @@
-"""A sweep: its jobs are told apart in what they say, and at the end those that failed are named."""
+"""A sweep: each job's errors name the job, and at the end the jobs that failed are listed."""
 
 import contextlib
 import json
@@ -11,35 +11,38 @@ from pathlib import Path
 
 from lstmlm.system.errors import LstmlmError, run_to_exit_code
 
-STOPPED = (130, 143)  # by a signal, which is meant for the whole sweep
+STOPPED = (130, 143)  # exit codes of a job that a signal stopped: the signal is meant for the whole sweep
 
 
 @dataclass(frozen=True)
 class Outcome:
-    job: str  # as it is called: job 1 (train.lr=0.02)
+    job: str  # its name: job 1 (train.lr=0.02)
     directory: str  # of the sweep
     code: int
 
 
 class Sweep:
-    """The jobs of one sweep, and what became of them.
+    """The jobs of one sweep and their outcomes.
 
-    The outcomes are kept in files, because a launcher may run the jobs in processes of their own.
+    The outcomes are kept in files, because a launcher may run the jobs in other processes.
     """
 
     def __init__(self) -> None:
         self.kept = tempfile.TemporaryDirectory(prefix="lstmlm_sweep_")
         self.outcomes = Path(self.kept.name)
 
-    def __getstate__(self) -> dict:  # for another process
+    def __getstate__(self) -> dict[str, Path | None]:  # for another process
         return {"outcomes": self.outcomes, "kept": None}  # the folder stays with its maker
 
     def is_elsewhere(self) -> bool:
-        """Is this a copy, in a process that a launcher began?"""
+        """Is this a copy in a process that a launcher started?"""
         return self.kept is None
 
     def run(self, job: Callable[[], None], number: int, own: list[str], directory: Path) -> int:
-        """The exit code of a job of the sweep in `directory`; its errors name it by number and its `own` overrides."""
+        """Run a job of the sweep in `directory` and return its exit code.
+
+        Its errors begin with its number and its `own` overrides, which the other jobs do not have.
+        """
         name = f"job {number} ({' '.join(own)})" if own else f"job {number}"
 
         def named() -> None:
@@ -54,7 +57,7 @@ class Sweep:
         return outcome.code
 
     def close(self) -> list[int]:
-        """The exit codes of the jobs, after saying what became of them."""
+        """Print the outcomes and return the exit codes of the jobs."""
         outcomes = [Outcome(**json.loads(path.read_text())) for path in sorted(self.outcomes.iterdir())]
         self.kept.cleanup()
         if outcomes:
@@ -65,22 +68,22 @@ class Sweep:
 
 
 def format_outcomes(outcomes: list[Outcome]) -> str:
-    """How many jobs came to their end, which did not, and what to type next."""
+    """How many jobs finished, which did not, and the commands to type next."""
     directory = shlex.quote(outcomes[0].directory)
-    failed = [f"{one.job} with exit code {one.code}" for one in outcomes if one.code not in (0, *STOPPED)]
-    stopped = [one.job for one in outcomes if one.code in STOPPED]
-    finished = sum(one.code == 0 for one in outcomes)
+    failed = [f"{each.job} with exit code {each.code}" for each in outcomes if each.code not in (0, *STOPPED)]
+    stopped = [outcome.job for outcome in outcomes if outcome.code in STOPPED]
+    finished = sum(outcome.code == 0 for outcome in outcomes)
     parts = [f"{finished} finished"]
     parts += [f"{len(failed)} failed: {', '.join(failed)}"] if failed else []
     parts += [f"stopped in {', '.join(stopped)}"] if stopped else []
     if stopped:
-        parts[-1] += f": go on with the same command and resume=auto hydra.sweep.dir={directory}"
+        parts[-1] += f": resume with the same command and resume=auto hydra.sweep.dir={directory}"
     compare = f"\nnext:  python -m lstmlm compare {directory}" if finished else ""
     return f"sweep: {'; '.join(parts)}{compare}"
 
 
 def remove_if_unused(directory: Path) -> None:
-    """Remove the directory of a sweep that came to nothing, in which there is only what Hydra wrote."""
+    """Remove the directory of a sweep without runs, in which there is only Hydra's file."""
     with contextlib.suppress(OSError):
         if [path.name for path in directory.iterdir()] == ["multirun.yaml"]:
             (directory / "multirun.yaml").unlink()

@@ -1,32 +1,31 @@
-"""'Is it good?', after a run: a verdict in plain words, and the command to try next. Losses are nats per character."""
+"""The verdict on a finished run, in plain words, and the command to try next. Losses are in nats per character."""
 
-import json
 import math
 import shlex
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 
 from lstmlm.settings.config import Config
 from lstmlm.settings.hydra_yaml import to_words
+from lstmlm.training.metrics import Row
 
-LEVEL = 0.01  # nats: less is no change
-GAP = 0.1  # nats of the validation loss above the training loss, from which on more dropout is worth a try
+LEVEL = 0.01  # nats: a smaller change of the loss counts as none
+GAP = 0.1  # nats: with a validation loss so far above the training loss, more dropout is worth a try
 
 
 @dataclass(frozen=True)
 class Verdict:
     kind: str  # a key of NEXT
     sentence: str
-    command: str  # to try next, as one types it
+    command: str  # to try next, as it is typed
 
 
-def judge_run(evaluations: list[dict], unigram: float, config: Config, directory: str) -> Verdict:
-    """What the curves of a run say of it.
+def judge_run(evaluations: list[Row], unigram: float, config: Config, directory: str) -> Verdict:
+    """The verdict on a run by its curves.
 
-    `evaluations` are the rows of metrics.jsonl, at least one, of which step, loss/train and loss/val are read;
-    `unigram` is the validation loss of a model that knows the characters' frequencies alone; `config` has the run's
-    settings, and `directory` is where it is: for the next command.
+    `evaluations` are rows of metrics.jsonl, at least one, of which step, loss/train and loss/val are read. `unigram` is
+    the validation loss of a model that knows the characters' frequencies alone. `config` and `directory` are those of
+    the run; the next command is made of them.
     """
     rows = [(row["step"], float(row["loss/train"]), float(row["loss/val"])) for row in evaluations]
     kind, sentence = judge_curves(rows, unigram)
@@ -34,16 +33,10 @@ def judge_run(evaluations: list[dict], unigram: float, config: Config, directory
     return Verdict(kind, sentence, shlex.join(["python", "-m", "lstmlm", command, *words]))
 
 
-def read_evaluations(metrics: Path) -> list[dict]:
-    """The rows of the evaluations in a metrics.jsonl, without the final figures."""
-    rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
-    return [row for row in rows if "final" not in row]
-
-
 def judge_curves(rows: list[tuple[int, float, float]], unigram: float) -> tuple[str, str]:
     """(kind, sentence) for rows of step, training loss and validation loss."""
     if not all(map(math.isfinite, rows[-1])):
-        return "diverged", f"diverged: at step {rows[-1][0]:,} the loss is no number"
+        return "diverged", f"diverged: at step {rows[-1][0]:,} the loss is not a number"
     steps, *losses = zip(*(row for row in rows if all(map(math.isfinite, row))), strict=True)
     if len(steps) == 1:
         apart = losses[1][0] - unigram
@@ -78,7 +71,7 @@ def judge_curves(rows: list[tuple[int, float, float]], unigram: float) -> tuple[
 
 
 def smooth(values: tuple[float, ...]) -> list[float]:
-    """The medians of three neighbours, so that one odd evaluation does not decide; a short curve as it is."""
+    """The medians of three neighbours, so that one odd evaluation does not decide. A short curve is not changed."""
     if len(values) < 6:
         return list(values)
     starts = (min(max(k - 1, 0), len(values) - 3) for k in range(len(values)))
@@ -86,12 +79,12 @@ def smooth(values: tuple[float, ...]) -> list[float]:
 
 
 def find_lowest(smoothed: list[float], values: tuple[float, ...]) -> int:
-    """Where the smoothed curve is lowest, and of such places where the curve itself is."""
+    """The index where the smoothed curve is lowest; of several, the one where the curve itself is lowest."""
     return min(range(len(values)), key=lambda k: (smoothed[k], values[k]))
 
 
 def measure_jitter(values: tuple[float, ...]) -> float:
-    """The standard deviation of a curve's noise, from the second differences of its later half; 0 if it is short."""
+    """The standard deviation of a curve's noise, from the second differences of its later half; 0 for a short curve."""
     if len(values) < 6:
         return 0.0
     bends = [values[k - 1] - 2 * values[k] + values[k + 1] for k in range(len(values) // 2, len(values) - 1)]
@@ -101,8 +94,8 @@ def measure_jitter(values: tuple[float, ...]) -> float:
 # What to try next: a command of this program and its words
 
 
-def go_on(config: Config, directory: str) -> tuple[str, list[str]]:
-    """Twice as far."""
+def prolong(config: Config, directory: str) -> tuple[str, list[str]]:
+    """The same run, twice as long."""
     limits = {key: getattr(config.train, key) for key in ("max_epochs", "max_steps", "max_seconds", "patience")}
     return "train", [f"resume={directory}", *(f"train.{key}={2 * n}" for key, n in limits.items() if n is not None)]
 
@@ -132,8 +125,8 @@ def enlarge(config: Config, directory: str) -> tuple[str, list[str]]:
 
 
 NEXT = {
-    "short": go_on,
-    "falling": go_on,
+    "short": prolong,
+    "falling": prolong,
     "overfits": regularize,
     "gap": regularize,
     "level": enlarge,

@@ -1,6 +1,7 @@
-"""Files that are whole or not there, and directories that one run has to itself."""
+"""Writes that survive a crash, and directories locked for one run."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,14 +10,15 @@ from lstmlm.system.errors import EnvironmentFault
 
 try:
     import fcntl
-except ImportError:  # Windows: no advisory locks, so two runs told to share a directory are not stopped
-    fcntl = None
+except ImportError:  # Windows has no advisory locks: two runs in one directory are not detected
+    fcntl = None  # type: ignore[assignment]
 
 
 def write_durably(path: Path, data: bytes, keep: Path | None = None) -> None:
-    """Replace `path` by `data`: a reader, or a power cut, finds the old file or the new one, never a part.
+    """Replace the file `path` by `data`: after a crash or a power cut the file is the old one or the new one, whole.
 
-    The old file goes to `keep`, if that is given; between the two renames it is there and `path` is not.
+    `keep` is the new name of the old file, if given; between the two renames `keep` exists and `path` does not.
+    Raises EnvironmentFault if the file cannot be written; the old file is then unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with name_refusals(path):
@@ -37,17 +39,18 @@ def write_durably(path: Path, data: bytes, keep: Path | None = None) -> None:
 
 @contextlib.contextmanager
 def name_refusals(path: Path) -> Iterator[None]:
-    """What the disk refuses in the block, as an EnvironmentFault that names the file."""
+    """Turn an OSError of the block into an EnvironmentFault that names the file."""
     try:
         yield
     except OSError as error:
-        raise EnvironmentFault(
-            f"cannot write {path}: {error.strerror}: free the disk or choose another run directory"
-        ) from error
+        advice = "write to another folder"
+        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):  # Windows has no quota error
+            advice = f"free space there, or {advice}"
+        raise EnvironmentFault(f"cannot write {path}: {error.strerror}: {advice}") from error
 
 
 def sync_directory(directory: Path) -> None:
-    """Make renames in the directory survive a power cut."""
+    """Make the renames in a directory survive a power cut."""
     if os.name == "posix":
         handle = os.open(directory, os.O_RDONLY)
         try:
@@ -58,9 +61,9 @@ def sync_directory(directory: Path) -> None:
 
 @contextlib.contextmanager
 def lock_directory(directory: Path, wait: bool = False) -> Iterator[bool]:
-    """Hold the directory's `.lock` for the block; yields whether it was free. A killed process frees it.
+    """Hold the lock file `.lock` of a directory for the block; yield whether the lock was free.
 
-    With `wait`, wait until it is.
+    `wait` waits until the lock is free. The system releases the lock when the process ends, however it ends.
     """
     with open(directory / ".lock", "a") as file:
         if fcntl is None:

@@ -1,66 +1,83 @@
-"""What can end a command, with which exit code, and the one place that says so: in one line on stderr.
+"""The errors that end a command, their exit codes, and the line on stderr that reports them.
 
-The line is `error: what: where: what to do`. Exit codes: 0 done, 1 a bug, 2 bad input, 3 diverged, 4 the machine
-refused, 130 and 143 stopped.
+The line is `error: <what>: <where>: <what to do>`. Exit codes: 0 done, 1 a bug, 2 bad input, 3 training diverged, 4 the
+environment (disk, permission, memory, lock), 130 stopped by Ctrl-C, 143 by SIGTERM.
 """
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
-
-SHOW_TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"
+from collections.abc import Callable, Iterator
 
 
-class LstmlmError(ValueError):
-    """Ends a command with one line on stderr and `exit_code`; never with a traceback."""
+class LstmlmError(Exception):
+    """Ends a command with one line on stderr, without a traceback, and with `exit_code`."""
 
     exit_code = 2
 
 
-class BadInput(LstmlmError):
-    """The user gave something that cannot be used: a setting, a text, a prompt, a checkpoint."""
+class BadInput(LstmlmError, ValueError):
+    """The user gave a setting, a text, a prompt or a checkpoint that cannot be used."""
 
 
 class Diverged(LstmlmError):
-    """The loss or the norm of its gradient is no longer a finite number."""
+    """The loss or the norm of its gradient is no longer finite."""
 
     exit_code = 3
 
 
 class EnvironmentFault(LstmlmError):
-    """The machine refused: disk, permission, memory, lock."""
+    """The machine failed: disk, permission, memory, network, lock."""
 
     exit_code = 4
 
 
 class Stopped(LstmlmError):
-    """Ctrl-C (130) or SIGTERM (143), after the step was finished and saved."""
+    """Ctrl-C (exit code 130) or SIGTERM (143) stopped the run, after the step was finished and saved."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 
 
+@contextlib.contextmanager
+def advise_on_memory(advice: str) -> Iterator[None]:
+    """Turn a failed allocation in the block into an EnvironmentFault whose message ends with `advice`."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise EnvironmentFault(f"out of memory: {advice}") from error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed, in Python or in torch, which raises a RuntimeError."""
+    said_by_torch = any(words in str(error) for words in ("out of memory", "can't allocate memory"))
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and said_by_torch)
+
+
 def run_to_exit_code(job: Callable[[], None]) -> int:
-    """Run a job; what it raises becomes one line on stderr and an exit code (0 if nothing)."""
+    """Run a job and return the exit code; an exception of the job is reported in one line on stderr.
+
+    With HYDRA_FULL_ERROR=1 in the environment a bug is raised instead, with its traceback.
+    """
     try:
         job()
-    except BrokenPipeError:  # the reader of our text has gone (`| head`): end quietly
+    except BrokenPipeError:  # the reader of stdout has ended (`| head`): end quietly
         flush_or_discard()
         return 0
     except KeyboardInterrupt:
         return print_error(Stopped("stopped", 130))
     except LstmlmError as error:
         return print_error(error)
-    except MemoryError:
-        return print_error(EnvironmentFault("out of memory: lower data.batch_size or model.num_hiddens"))
     except OSError as error:
         flush_or_discard()
         return print_error(EnvironmentFault(f"{error.filename or 'system'}: {error.strerror or error}"))
     except Exception as error:
-        if "out of memory" in str(error) or "can't allocate memory" in str(error):
-            return print_error(EnvironmentFault("out of memory: lower data.batch_size or model.num_hiddens"))
-        if SHOW_TRACEBACKS:
+        if is_out_of_memory(error):
+            return print_error(EnvironmentFault("out of memory: free memory on this machine"))
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         print(f"error: a bug in lstmlm: {format_first_line(error)}: HYDRA_FULL_ERROR=1 shows where", file=sys.stderr)
         return 1
@@ -68,12 +85,13 @@ def run_to_exit_code(job: Callable[[], None]) -> int:
 
 
 def print_error(error: LstmlmError) -> int:
-    print(f"error: {error}" if not isinstance(error, Stopped) else str(error), file=sys.stderr)
+    """Print the line of an error to stderr and return its exit code."""
+    print(str(error) if isinstance(error, Stopped) else f"error: {error}", file=sys.stderr)
     return error.exit_code
 
 
 def make_streams_safe() -> None:
-    """A terminal that lacks a character gets its escape, not an exception; and there is one, if only in name."""
+    """Make stdout and stderr escape characters that they cannot encode; replace a closed stream by the null device."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller: >&-
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
@@ -81,7 +99,7 @@ def make_streams_safe() -> None:
 
 
 def flush_or_discard() -> None:
-    """Flush stdout; if its reader has gone or its disk is full, what is left goes nowhere, at shutdown too."""
+    """Flush stdout. If its reader has ended or its disk is full, send the rest to the null device, at shutdown too."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -89,5 +107,6 @@ def flush_or_discard() -> None:
 
 
 def format_first_line(error: Exception) -> str:
+    """The type of an exception and the first line of its message."""
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"

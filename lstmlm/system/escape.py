@@ -1,14 +1,15 @@
-"""Text on its way to a terminal: what would drive it, rather than be read, is shown as an escape."""
+"""Text for a terminal: characters that would control the terminal are replaced by escapes."""
 
-# Marks that turn the direction of what follows, and so can make a line read as another
+# Marks that change the direction of the text after them, so that a line may be displayed as another
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def escape_controls(text: str) -> str:
-    """The text with control characters (but line end and tab), marks of direction and lone surrogates as escapes."""
+    """Replace control characters (except line end and tab), marks of direction and lone surrogates by escapes."""
     return "".join(ascii(char)[1:-1] if is_control(char) else char for char in text)
 
 
 def is_control(char: str) -> bool:
+    """Whether `escape_controls` replaces this character."""
     code = ord(char)
     return (code < 32 and char not in "\n\t") or 127 <= code < 160 or 0xD800 <= code < 0xE000 or char in BIDI

@@ -1,4 +1,4 @@
-"""Where the folders that travel with the program (conf, data) are, in a checkout or in the wheel; and the cache."""
+"""The folders that ship with the program (conf, data), in a checkout or in the wheel, and the cache."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,16 @@ PACKAGE = Path(__file__).resolve().parent.parent  # lstmlm/
 
 
 def find_shipped(folder: str) -> Path:
-    """The folder inside the installed package, or beside it in a checkout."""
+    """The folder inside the installed package or, in a checkout, beside the package."""
     inside = PACKAGE / folder
     return inside if inside.is_dir() else PACKAGE.parent / folder
 
 
 def find_cache() -> Path:
-    """The folder for what can be made or fetched again: LSTMLM_CACHE, data/cache of a checkout, or the user's cache."""
+    """The folder for files that can be made or downloaded again.
+
+    It is LSTMLM_CACHE if that is set, data/cache in a checkout, and otherwise a folder in the user's cache.
+    """
     if chosen := os.environ.get("LSTMLM_CACHE"):
         return Path(chosen)
     if not (PACKAGE / "data").is_dir():

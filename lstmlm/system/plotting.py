@@ -1,10 +1,12 @@
-"""Drawing, which needs matplotlib (the extra [plots])."""
+"""Plots with matplotlib, which the extra [plots] installs."""
+
+from types import ModuleType
 
 from lstmlm.system.errors import BadInput
 
 
-def import_pyplot():
-    """matplotlib.pyplot, drawing to files only. BadInput where it is not installed."""
+def import_pyplot() -> ModuleType:
+    """matplotlib.pyplot, set to draw to files. BadInput if matplotlib is not installed."""
     try:
         import matplotlib
     except ImportError:

@@ -1,29 +1,30 @@
-"""Ctrl-C and SIGTERM: finish the step and save first; a second Ctrl-C stops at once; a closed terminal is no matter."""
+"""Ctrl-C and SIGTERM request a stop after the current step; a second Ctrl-C stops at once; SIGHUP is ignored."""
 
 import signal
+from types import FrameType
 
 
 class StopRequest:
-    """A context in which the first SIGINT or SIGTERM is only remembered.
+    """A context manager that records the first SIGINT or SIGTERM instead of stopping the process.
 
-    `exit_code` is None until one comes, then 130 or 143. The second SIGINT raises KeyboardInterrupt. SIGHUP, which a
-    terminal sends when it is closed, is not listened to.
+    `exit_code` is None until a signal arrives, then 130 (SIGINT) or 143 (SIGTERM). A SIGINT after the first signal
+    raises KeyboardInterrupt. SIGHUP, which a terminal sends when it is closed, is ignored.
     """
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
 
     def __enter__(self) -> "StopRequest":
-        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
         if hasattr(signal, "SIGHUP"):
             self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _ask(self, number: int, frame) -> None:
+    def _request(self, number: int, frame: FrameType | None) -> None:
         if self.exit_code is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.exit_code = 128 + number

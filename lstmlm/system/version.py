@@ -1,3 +1,3 @@
-"""The version of the program: here, once; pyproject.toml reads it."""
+"""The version of the program; pyproject.toml reads it from here."""
 
 __version__ = "0.2.0.dev0"

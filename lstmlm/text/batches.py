@@ -1,9 +1,10 @@
 """Truncated back-propagation through time: a long text as minibatches (d2l section 9.7).
 
-n = characters, B = batch_size, T = num_steps. Both kinds start at a fresh random offset each epoch and
-give the same number of batches in every epoch. X, Y are (B, T) ids, Y is X one character later.
+n = characters, B = batch_size, T = num_steps. Both kinds start at a fresh random offset each epoch and give the same
+number of batches in every epoch. X and Y are (B, T) ids; Y is X one character later.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import torch
@@ -23,35 +24,38 @@ def fit_batch_size(num_chars: int, batch_size: int, num_steps: int) -> int:
     return fits
 
 
-class Streams:
-    """What both kinds share: the ids on their device, and the arithmetic of an epoch.
+class Streams(ABC):
+    """The ids (n,) of a text and the length of an epoch; a subclass defines the batches of an epoch.
 
-    A kind adds `epoch(generator)`, the batches (X, Y) of one epoch; the generator, on the CPU, is drawn from at its
-    start only.
+    `ids` are int64, or of a smaller type in a mapped file. Batches are int64, on `device`.
     """
 
-    carries_state: bool  # does row i of the next batch go on where row i of this one ended?
+    carries_state: bool  # does row i of the next batch continue where row i of this batch ends?
 
     def __init__(self, ids: Tensor, batch_size: int, num_steps: int, device: torch.device | str = "cpu") -> None:
-        assert len(ids) > batch_size * num_steps, "fitting_batch_size was not asked"
+        assert len(ids) > batch_size * num_steps, "batch_size is larger than fit_batch_size allows"
         self.batch_size, self.num_steps, self.device = batch_size, num_steps, torch.device(device)
-        # What is mapped from a file stays there; what is in memory goes where it is used
+        # Ids mapped from a file stay there; ids in memory move to the device
         self.ids = ids.to(self.device) if ids.dtype == torch.int64 else ids
-        # What the largest offset leaves, so that every epoch has the same length; one batch at least
+        # As many as fit after the largest offset, so that every epoch has the same length; at least one batch
         self.steps_per_epoch = max(1, (len(ids) - num_steps) // batch_size // num_steps)
 
+    @abstractmethod
+    def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches (X, Y) of one epoch. The generator, on the CPU, is used only before the first batch."""
+
     def batch(self, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
-        """X and Y (B, T) as the model takes them; no copy where they are that already."""
+        """X and Y (B, T) as the model takes them; no copy where they are so already."""
         return X.to(self.device, torch.int64), Y.to(self.device, torch.int64)
 
     def draw_offset(self, generator: torch.Generator) -> int:
-        """Uniform in 0 .. T-1 (d2l's includes T by a slip), less where the text is barely long enough."""
+        """Uniform in 0 .. T-1 (d2l's includes T by a slip); in a shorter range where the text barely suffices."""
         spare = len(self.ids) - 1 - self.steps_per_epoch * self.batch_size * self.num_steps
         return int(torch.randint(min(self.num_steps, spare + 1), (), generator=generator))
 
 
 class SequentialStreams(Streams):
-    """B lanes of contiguous text, T steps at a time: the state is carried from batch to batch."""
+    """B lanes of contiguous text, T characters at a time: the state is carried from batch to batch."""
 
     carries_state = True
 
@@ -79,4 +83,4 @@ class RandomWindows(Streams):
             yield self.batch(windows[batch], following[batch])
 
 
-STREAMS = {"sequential": SequentialStreams, "random": RandomWindows}
+STREAMS: dict[str, type[Streams]] = {"sequential": SequentialStreams, "random": RandomWindows}

@@ -1,104 +1,70 @@
-"""The text of a run as ids: where it comes from, how it is cleaned and split, by which hashes it is known."""
+"""The text of a run as ids: read, cleaned, split, encoded, and known by its hashes. n = characters of a part."""
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from lstmlm.settings.config import Data
-from lstmlm.system.errors import BadInput
+from lstmlm.system.errors import BadInput, EnvironmentFault
 from lstmlm.system.hashing import hash_text
 from lstmlm.system.machine import get_total_memory
-from lstmlm.system.paths import find_shipped
 from lstmlm.text.decoding import Decoder
-from lstmlm.text.files import hash_files, list_files, read_pieces
-from lstmlm.text.ids_on_disk import Text, numbered
-from lstmlm.text.preprocess import PREPROCESS
-from lstmlm.text.published import OWN_PARTS, find_text
+from lstmlm.text.files import read_files
+from lstmlm.text.ids_on_disk import (
+    Facts,
+    count_characters,
+    create_folder,
+    find_folder,
+    open_encoded,
+    survey_texts,
+    write_code_points,
+    write_facts,
+    write_ids,
+)
+from lstmlm.text.origin import Origin, find_origin
+from lstmlm.text.preprocess import clean_text
 from lstmlm.text.split import SPLITS, Split, make_split, split_at_files
-from lstmlm.text.vocab import ByteVocab, Vocab, restore_vocab
+from lstmlm.text.vocab import ByteVocab, Text, Vocab, restore_vocab
 
-LARGE = 64 << 20  # bytes of text, from which on its ids lie in files
-IN_MEMORY = 20  # bytes at the peak, measured, for each of a text that is held whole, as text and as ids
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The files of a text, by the part that they are for: of "train" alone, or of all that have their own."""
-
-    name: str
-    path: str
-    files: dict[str, list[Path]]
-    sha256: str  # of the bytes of all files, unpacked, one after the other
-    num_bytes: int
-
-    @property
-    def all_files(self) -> list[Path]:
-        return [file for files in self.files.values() for file in files]
+LARGE = 64 << 20  # bytes: a larger text has its ids in files
+IN_MEMORY = 20  # bytes at the peak, measured, for each byte of a text that is held whole, as text and as ids
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text, split, as ids. Characters are bytes where data.vocab=byte."""
+    """A text, split, as ids. Its characters are bytes where data.vocab=byte."""
 
     origin: Origin
     num_chars: int
     split: Split
-    hashes: dict[str, str]  # SHA-256 of each part, its pieces in a row, in UTF-8
+    hashes: dict[str, str]  # SHA-256 of each part, its pieces one after the other, in UTF-8
     num_bytes: dict[str, int]  # of each part in UTF-8
     vocab: Vocab  # of the training part
-    ids: dict[str, Tensor]  # of each part, its pieces in a row, (n,): int64, or of a smaller type in a mapped file
+    ids: dict[str, Tensor]  # of each part, its pieces one after the other, (n,): int64, or smaller in a mapped file
     notes: tuple[str, ...]  # what reading changed or noticed, for the log
 
     def pieces(self, which: str) -> list[Tensor]:
-        """The ids of a part, each of its pieces by itself."""
-        return list(self.ids[which].split(self.split.lengths(which))) if len(self.ids[which]) else []
+        """The ids of each piece of a part, (n,)."""
+        ids = self.ids[which]
+        return list(torch.split(ids, self.split.lengths(which))) if len(ids) else []
 
     def bytes_per_char(self, which: str) -> float:
         return self.num_bytes[which] / max(1, len(self.ids[which]))
 
-    def unknown(self, which: str) -> int:
-        """How many characters of a part the vocabulary lacks."""
+    def count_unknown(self, which: str) -> int:
+        """The number of characters of a part that the vocabulary lacks."""
         return 0 if self.vocab.unk is None else int((self.ids[which] == self.vocab.unk).sum())
 
 
-# Where it comes from
-
-
-def locate_text(name: str, path: str | None) -> Path:
-    """Where the files of a corpus are: `path` where one is given, else the embedded text or the cache."""
-    if name == "tide_clock":
-        if path is not None:
-            raise BadInput(f"data.path: has no effect with data=tide_clock: add data=file to train on {path!r}")
-        return find_shipped("data") / "tide_clock.txt"
-    if path is not None:
-        return Path(path)
-    if name == "file":
-        raise BadInput("data.path: data=file needs a text: add data.path=my.txt")
-    return find_text(name)
-
-
-def find_origin(data: Data) -> Origin:
-    """The files that the settings name, and what is in them."""
-    path = locate_text(data.name, data.path)
-    own = {which: path.with_name(file) for which, file in OWN_PARTS.get(data.name, {}).items()}
-    own |= {which: part for which in ("val", "test") if (part := getattr(data, f"{which}_path")) is not None}
-    files = {"train": list_files(path, "data.path")}
-    files |= {which: list_files(part, f"data.{which}_path") for which, part in own.items()}
-    return Origin(data.name, str(path.absolute()), files, *hash_files(itertools.chain(*files.values())))
-
-
-# The text and its parts
-
-
 def read_corpus(data: Data, vocab: Vocab | None = None, origin: Origin | None = None) -> Corpus:
-    """The text that the settings name, split, and numbered by its own training part or by a vocabulary that is given.
+    """The text that the settings name, split, as ids of a given vocabulary or of that of its own training part.
 
-    A large one is numbered once, into files of the cache. Raises BadInput where a file, its text or the split cannot
-    be used.
+    The ids of a large text are written once, into files of the cache. BadInput where a file, its text or the split
+    cannot be used.
     """
     origin = origin or find_origin(data)
     if origin.num_bytes > LARGE and data.preprocess == "raw":
@@ -109,16 +75,16 @@ def read_corpus(data: Data, vocab: Vocab | None = None, origin: Origin | None = 
             f"clean it up beforehand, and use data.preprocess=raw, which needs no memory"
         )
     texts, notes = read_texts(origin, data)
-    whole = texts["train"][:0].join(texts.values())
+    whole = join_texts(texts.values(), data)
     split = divide_text({which: len(text) for which, text in texts.items()}, data)
-    parts = {which: whole[:0].join(whole[start:end] for start, end in split.pieces[which]) for which in SPLITS}
-    vocab = vocab or build_vocab(parts["train"], data)
+    parts = {which: join_texts((whole[start:end] for start, end in split.pieces[which]), data) for which in SPLITS}
+    vocab = vocab or build_vocab(parts["train"], data, origin)
     return Corpus(
         origin,
         len(whole),
         split,
         {which: hash_text(part) for which, part in parts.items()},
-        {which: vocab.num_bytes(part) for which, part in parts.items()},
+        {which: vocab.count_bytes(part) for which, part in parts.items()},
         vocab,
         {which: torch.from_numpy(vocab.encode(part)) for which, part in parts.items()},
         tuple(notes),
@@ -127,40 +93,78 @@ def read_corpus(data: Data, vocab: Vocab | None = None, origin: Origin | None = 
 
 def read_mapped(origin: Origin, data: Data, vocab: Vocab | None) -> Corpus:
     """As `read_corpus`, in constant memory."""
-    decoder = Decoder(data.encoding, data.normalize)
-
-    def texts() -> dict[str, Iterator[Text]]:
-        decoder.found.clear()
-        return {which: iterate_text(files, data, decoder) for which, files in origin.files.items()}
-
-    key = [origin.sha256, [[which, len(files)] for which, files in origin.files.items()], vocab and vocab.idx_to_token]
-    key += [data.vocab, data.encoding, data.normalize, data.min_freq, data.split, data.max_tokens]
-    facts, ids = numbered(
-        key,
-        texts,
-        lambda sizes: divide_text(sizes, data),
-        lambda counts: vocab or build_vocab(counts, data),
-        lambda: [*list_names(origin), *decoder.notes()],
+    folder = find_folder(collect_dependencies(origin, data, vocab))
+    encoded = open_encoded(folder)
+    if encoded is None:
+        encode_to_disk(folder, origin, data, vocab)
+        encoded = open_encoded(folder)
+    if encoded is None:
+        raise EnvironmentFault(f"{folder}: the files are not as they were written: check the disk, and try again")
+    facts = encoded.facts
+    return Corpus(
+        origin,
+        facts.num_chars,
+        facts.split,
+        facts.hashes,
+        facts.num_bytes,
+        vocab or restore_vocab(facts.tokens),
+        encoded.ids,
+        tuple(facts.notes),
     )
-    vocab = vocab or restore_vocab(facts.tokens)
-    return Corpus(origin, facts.num_chars, facts.split, facts.hashes, facts.num_bytes, vocab, ids, tuple(facts.notes))
 
 
-def iterate_text(files: list[Path], data: Data, decoder: Decoder) -> Iterator[Text]:
-    return itertools.chain.from_iterable(map(read_pieces, files)) if data.vocab == "byte" else decoder.pieces(files)
+def collect_dependencies(origin: Origin, data: Data, vocab: Vocab | None) -> list[object]:
+    """Everything that the ids of a text depend on."""
+    num_files = [[which, len(files)] for which, files in origin.files.items()]
+    settings = [data.vocab, data.encoding, data.normalize, data.min_freq, data.split, data.max_tokens]
+    return [origin.sha256, num_files, vocab and vocab.idx_to_token, *settings]
+
+
+def encode_to_disk(folder: Path, origin: Origin, data: Data, vocab: Vocab | None) -> None:
+    """Write the ids of a large text: survey it, split it, count the training part, build the vocabulary, encode.
+
+    The text is read twice, for its length and for its parts.
+    """
+    with create_folder(folder) as making:
+        texts, decoder = open_texts(origin, data)
+        sizes, highest = survey_texts(texts)
+        split = divide_text(sizes, data)
+        texts, _ = open_texts(origin, data)
+        hashes, num_bytes = write_code_points(making, texts, split, highest)
+        vocab = vocab or build_vocab(count_characters(making / "train.codes", highest), data, origin)
+        dtype, digests = write_ids(making, vocab, highest)
+        notes = [*list_names(origin), *decoder.list_changes()]
+        num_chars, tokens = sum(sizes.values()), vocab.idx_to_token
+        write_facts(making, Facts(num_chars, split, hashes, num_bytes, tokens, dtype, digests, notes))
+
+
+def open_texts(origin: Origin, data: Data) -> tuple[dict[str, Iterator[Text]], Decoder]:
+    """The text of the files of each part, from its start and in pieces of bounded size; and its decoder, for notes."""
+    decoder = Decoder(data.encoding, data.normalize)
+    texts: dict[str, Iterator[Text]] = {}
+    for which, files in origin.files.items():
+        read = read_files if data.vocab == "byte" else decoder.decode_files
+        texts[which] = read(files, origin.named_by[which])
+    return texts, decoder
 
 
 def read_texts(origin: Origin, data: Data) -> tuple[dict[str, Text], list[str]]:
-    """The texts of the files, by part, cleaned; and notes for the log."""
-    decoder, texts = Decoder(data.encoding, data.normalize), {}
-    for which, files in origin.files.items():
-        where = files[0] if len(files) == 1 else origin.path
-        before = (b"" if data.vocab == "byte" else "").join(iterate_text(files, data, decoder))
-        texts[which] = PREPROCESS[data.preprocess](before)
+    """The whole cleaned text of the files of each part; and notes for the log."""
+    texts: dict[str, Text] = {}
+    opened, decoder = open_texts(origin, data)
+    for which, pieces in opened.items():
+        before = join_texts(pieces, data)
+        texts[which] = clean_text(before, data.preprocess)
         if not texts[which].strip():
+            where = origin.files[which][0] if len(origin.files[which]) == 1 else origin.path
             left = "is empty" if not before.strip() else f"has nothing left after data.preprocess={data.preprocess}"
-            raise BadInput(f"data.path: {where} {left}: give a text file")
-    return texts, [*list_names(origin), *decoder.notes()]
+            raise BadInput(f"{origin.named_by[which]}: {where} {left}: give a text file")
+    return texts, [*list_names(origin), *decoder.list_changes()]
+
+
+def join_texts(texts: Iterable[Text], data: Data) -> Text:
+    """One text of several, which are all bytes or all str."""
+    return b"".join(cast(Iterable[bytes], texts)) if data.vocab == "byte" else "".join(cast(Iterable[str], texts))
 
 
 def list_names(origin: Origin) -> list[str]:
@@ -170,17 +174,15 @@ def list_names(origin: Origin) -> list[str]:
 
 
 def divide_text(sizes: dict[str, int], data: Data) -> Split:
-    """The split of texts of so many characters: by data.split, or at the files of the parts that have their own."""
+    """The split of texts of these numbers of characters: by data.split, or by file where the parts have their own."""
     if "val" in sizes:
         return split_at_files(*(sizes.get(which, 0) for which in SPLITS))
     return make_split(sizes["train"], data.split, data.max_tokens)
 
 
-def build_vocab(train: Text | dict[str, int], data: Data) -> Vocab:
-    """The vocabulary of a training part, or of the counts of its characters."""
+def build_vocab(train: Text | dict[str, int], data: Data, origin: Origin) -> Vocab:
+    """The vocabulary of a training part, given as text or as the counts of its characters."""
     if len(set(train)) < 2:
-        raise BadInput("data.path: the train part has 1 distinct character: there is nothing to learn")
-    return ByteVocab() if data.vocab == "byte" else Vocab(train, data.min_freq)
-
-
-# The clean-up
+        what = origin.named_by["train"]
+        raise BadInput(f"{what}: the train part has 1 distinct character: there is nothing to learn")
+    return ByteVocab() if isinstance(train, bytes) or data.vocab == "byte" else Vocab(train, data.min_freq)

@@ -2,10 +2,10 @@
 
 import codecs
 import io
-import itertools
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from lstmlm.system.errors import BadInput
@@ -13,51 +13,55 @@ from lstmlm.text.files import read_pieces
 
 
 class Decoder:
-    """Files to text: decoded, byte-order marks dropped, every line end as a line feed, and NFC if that is wanted.
+    """Decodes files: byte-order marks are dropped, every line end becomes a line feed, and NFC is applied if asked for.
 
-    `found` counts what was changed or noticed on the way. BadInput names the file and the byte that is not text.
+    `changes` counts what was changed or noticed. `what` is the setting or option by which the user named a file;
+    BadInput names it, the file and the first byte that cannot be decoded.
     """
 
     def __init__(self, encoding: str, normalize: str) -> None:
-        self.encoding, self.normalize, self.found = find_encoding(encoding), normalize, Counter()
+        self.encoding, self.normalize = find_encoding(encoding), normalize
+        self.changes: Counter[str] = Counter()
 
-    def pieces(self, files: Iterable[Path]) -> Iterator[str]:
+    def decode_files(self, files: Iterable[Path], what: str) -> Iterator[str]:
+        """Yield the text of the files, one after the other, in pieces of bounded size."""
         for path in files:
-            yield from self.text(path, read_pieces(path))
+            yield from self.decode(read_pieces(path, what), path, what)
 
-    def text(self, where: Path | str, data: Iterable[bytes]) -> Iterator[str]:
-        """The text of the bytes of one file."""
-        for text in self.line_feeds(self.decoded(where, data)):
+    def decode(self, pieces: Iterable[bytes], name: Path | str, what: str) -> Iterator[str]:
+        """Yield the text of the bytes of one file, whose name is for messages."""
+        for text in self._unify_line_ends(self._decode_bytes(pieces, name, what)):
             if self.normalize == "none" and not unicodedata.is_normalized("NFC", text):
-                self.found["decomposed"] += 1
+                self.changes["decomposed"] += 1
             yield text
 
-    def decoded(self, where: Path | str, pieces: Iterable[bytes]) -> Iterator[str]:
+    def _decode_bytes(self, pieces: Iterable[bytes], name: Path | str, what: str) -> Iterator[str]:
         decoder, offset = codecs.getincrementaldecoder(self.encoding)(), 0
-        for data in itertools.chain(pieces, [b""]):
+        for data in chain(pieces, [b""]):
             held = len(decoder.getstate()[0])
             try:
                 text = decoder.decode(data, final=not data)
             except UnicodeDecodeError as error:
-                raise self.undecodable(where, offset - held + error.start, error.object[error.start :]) from None
+                at, rest = offset - held + error.start, error.object[error.start :]
+                message = f"{what}: {name} is not {self.encoding.upper()} at byte {at} (0x{rest[0]:02X})"
+                raise BadInput(f"{message}: {self._suggest_remedy(what, at, rest)}") from None
             if offset == 0 and text.startswith("\ufeff"):
-                self.found["marks"], text = self.found["marks"] + 1, text[1:]
+                self.changes["marks"], text = self.changes["marks"] + 1, text[1:]
             offset += len(data)
             yield text
 
-    def undecodable(self, where: Path | str, offset: int, rest: bytes) -> BadInput:
-        guess = "utf-16" if offset == 0 and rest[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin-1"
-        return BadInput(
-            f"data.path: {where} is not {self.encoding.upper()} at byte {offset} (0x{rest[0]:02X}): name its encoding, "
-            f"as in data.encoding={guess}, or take its bytes as they are with data.vocab=byte"
-        )
+    def _suggest_remedy(self, what: str, at: int, rest: bytes) -> str:
+        """The advice for a file whose bytes cannot be decoded from byte `at` on: `rest`."""
+        if not what.startswith("data."):  # an option of a command, where the encoding is that of a run
+            return f"convert it to {self.encoding.upper()}, the encoding of the run's own text"
+        guess = "utf-16" if at == 0 and rest[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin-1"
+        return f"name its encoding, as in data.encoding={guess}, or take its bytes as they are with data.vocab=byte"
 
-    def line_feeds(self, texts: Iterable[str]) -> Iterator[str]:
-        """CR and CRLF as LF; what NFC may still join to what follows is held back."""
+    def _unify_line_ends(self, texts: Iterable[str]) -> Iterator[str]:
+        """CR and CRLF become LF. With NFC, characters that may join those that follow wait for them."""
         lines, held = io.IncrementalNewlineDecoder(None, translate=True), ""
-        for text in itertools.chain(texts, [None]):
-            ended, text = text is None, text or ""
-            self.found["carriage returns"] += text.count("\r")
+        for text, ended in chain(((text, False) for text in texts), [("", True)]):
+            self.changes["carriage returns"] += text.count("\r")
             text = lines.decode(text, final=ended)
             if self.normalize == "nfc":
                 whole = held + text
@@ -66,22 +70,22 @@ class Decoder:
             if text:
                 yield text
 
-    def notes(self) -> list[str]:
-        """What was found, for the log."""
-        found, lines = self.found, []
-        if found["marks"]:
+    def list_changes(self) -> list[str]:
+        """A line for the log about each kind of change."""
+        changes, lines = self.changes, []
+        if changes["marks"]:
             lines.append("dropped the byte-order mark at the start")
-        if found["carriage returns"]:
-            lines.append(f"read {found['carriage returns']:,} line ends with a carriage return as line feeds")
-        if found["decomposed"]:
+        if changes["carriage returns"]:
+            lines.append(f"read {changes['carriage returns']:,} line ends with a carriage return as line feeds")
+        if changes["decomposed"]:
             lines.append("some letters are written as a letter and a mark: data.normalize=nfc would join them")
         return lines
 
 
 def find_last_boundary(text: str) -> int:
-    """The last place at which a text can be cut so that its halves normalize by themselves (0 if there is none).
+    """The last place at which a text can be cut so that both parts normalize independently (0 if there is none).
 
-    Before a Latin letter, a Chinese character or a Korean syllable: none of them joins what stands before it.
+    That is before a Latin letter, a Chinese character or a Korean syllable: they do not join the character before them.
     """
     for at in range(len(text) - 1, 0, -1):
         if text[at] < "\u0300" or "\u4e00" <= text[at] <= "\u9fff" or "\uac00" <= text[at] <= "\ud7a3":
@@ -90,11 +94,13 @@ def find_last_boundary(text: str) -> int:
 
 
 def find_encoding(name: str) -> str:
-    """The name of an encoding of text, as Python spells it; BadInput if there is none of that name."""
+    """The name of a text encoding, as Python spells it; BadInput for an unknown name."""
     try:
         found = codecs.lookup(name)
     except (LookupError, ValueError):  # ValueError: a NUL in the name
         found = None
     if found is None or not found._is_text_encoding:
-        raise BadInput(f"data.encoding: no encoding is called {name!a}: utf-8, latin-1, cp1252, utf-16 are some")
+        raise BadInput(
+            f"data.encoding: no encoding is called {name!a}: known are, for example, utf-8, latin-1, cp1252 and utf-16"
+        )
     return found.name

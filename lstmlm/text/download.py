@@ -1,6 +1,6 @@
-"""A text from the net into the cache: over https only, known by its size and SHA-256 at every use.
+"""Downloads of published texts into the cache: over https only, checked by size and SHA-256 at every use.
 
-A download that was interrupted is kept as FILE.part and gone on with; FILE itself is whole or not there.
+An interrupted download is kept as FILE.part and resumed; FILE itself is whole or does not exist.
 """
 
 import hashlib
@@ -8,8 +8,9 @@ import logging
 import os
 import time
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
+from typing import IO
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -29,20 +30,20 @@ TIMEOUT = 10  # seconds without a byte
 
 
 @dataclass(frozen=True)
-class Text:
-    """A text, and how it is known."""
+class RemoteText:
+    """A text at an address, with its size and hash."""
 
     name: str  # of the setting data=
-    file: str  # in the cache; never taken from an address or an answer
+    file: str  # in the cache; never taken from an address or a response
     url: str
     size: int  # bytes
     sha256: str
 
 
-def fetch(text: Text) -> Path:
-    """The file of a text, its hash checked; downloaded where it is not there or is damaged.
+def fetch(text: RemoteText) -> Path:
+    """The file of a text, checked against its hash; downloaded where it does not exist or is damaged.
 
-    Raises EnvironmentFault where net or disk failed, BadInput where what came is not the text.
+    EnvironmentFault where the network or the disk fails, BadInput where the server sends another text.
     """
     path = find_cache() / text.file
     try:
@@ -50,7 +51,7 @@ def fetch(text: Text) -> Path:
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with lock_directory(path.parent, wait=True):
-            if not is_whole(path, text):  # no other process fetched it while this one waited
+            if not is_whole(path, text):  # else another process downloaded it while this one waited
                 if path.exists():
                     log.warning("warning: %s is damaged, its SHA-256 is not that of the text: fetching it again", path)
                 part = path.with_name(f"{path.name}.part")
@@ -66,48 +67,51 @@ def fetch(text: Text) -> Path:
     return path
 
 
-def is_whole(path: Path, text: Text) -> bool:
-    return path.is_file() and path.stat().st_size == text.size and sha256_of(path) == text.sha256
+def is_whole(path: Path, text: RemoteText) -> bool:
+    return path.is_file() and path.stat().st_size == text.size and hash_content(path) == text.sha256
 
 
-def sha256_of(path: Path) -> str:
+def hash_content(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def size_of(path: Path) -> int:
+def get_size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def download(text: Text, part: Path) -> None:
-    """Make `part` the whole text, going on from what is there of it."""
-    etag = None  # of what `part` is a part of, where an earlier try was told
-    for tried in range(1, TRIES + 1):
-        start = size_of(part)
+def download(text: RemoteText, part: Path) -> None:
+    """Complete `part`, the first bytes of the text from an earlier download, if there are any.
+
+    EnvironmentFault after TRIES failed attempts, BadInput where the complete file has another hash.
+    """
+    etag: str | None = None  # of the file that `part` is from, where the server named it
+    for attempt in range(1, TRIES + 1):
+        start = get_size(part)
         try:
             if start < text.size:
                 with connect(text.url, start, etag) as response:
                     etag = response.headers["ETag"]
-                    save(response, part, text, start if response.status == 206 else 0)
+                    save_body(response, part, text, start if response.status == 206 else 0)
         except EnvironmentFault:
-            if tried == TRIES:
+            if attempt == TRIES:
                 raise
-            time.sleep(PAUSE * tried)
+            time.sleep(PAUSE * attempt)
             continue
-        size, got = size_of(part), sha256_of(part)
+        size, got = get_size(part), hash_content(part)
         if got == text.sha256:
             return
         part.unlink()
-        if start == 0 or tried == TRIES:  # else it may be what was there that is wrong
+        if start == 0 or attempt == TRIES:  # else the bytes of the earlier download may be wrong
             expected = f"expected {text.size:,} bytes with {text.sha256[:12]}"
             raise BadInput(f"SHA-256 mismatch ({expected}, got {size:,} with {got[:12]}), file removed")
 
 
 def connect(url: str, start: int, etag: str | None) -> HTTPResponse:
-    """Ask for the bytes from `start` on, if they are still those of `etag`.
+    """Request the bytes from `start` on, if the file still has that ETag.
 
-    Raises EnvironmentFault where another try may do, BadInput where it will not.
+    EnvironmentFault where another attempt may succeed, BadInput where it cannot.
     """
-    if not allowed(url):
+    if not is_allowed(url):
         raise BadInput("only https is allowed")
     request = Request(url)
     if start:
@@ -115,41 +119,44 @@ def connect(url: str, start: int, etag: str | None) -> HTTPResponse:
         if etag:
             request.add_header("If-Range", etag)
     try:
-        return build_opener(AllowedRedirects).open(request, timeout=TIMEOUT)
+        response: HTTPResponse = build_opener(AllowedRedirects).open(request, timeout=TIMEOUT)
+        return response
     except HTTPError as error:
         error.close()
-        if error.code == 416 and start:  # what is there now ends before `start`
+        if error.code == 416 and start:  # the file there is shorter now
             return connect(url, 0, None)
         if 300 <= error.code < 400:
             raise BadInput(f"refused redirect to {error.headers['Location']!a:.80}") from None
-        passing = error.code in (408, 429) or error.code >= 500
-        raise (EnvironmentFault if passing else BadInput)(f"the server answered {error.code}") from None
+        temporary = error.code in (408, 429) or error.code >= 500
+        raise (EnvironmentFault if temporary else BadInput)(f"the server answered {error.code}") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise EnvironmentFault(reason(error)) from None
+        raise EnvironmentFault(describe_error(error)) from None
 
 
-def allowed(url: str) -> bool:
+def is_allowed(url: str) -> bool:
     return urlsplit(url).scheme == "https"
 
 
 class AllowedRedirects(HTTPRedirectHandler):
-    """Follows a redirect only to where we would go ourselves; any other becomes an HTTPError."""
+    """Follows a redirect to an allowed address; any other redirect becomes an HTTPError."""
 
-    def redirect_request(self, request, response, code, message, headers, url):
-        if not allowed(url):
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        if not is_allowed(newurl):
             return None
-        response.close()  # its body, of any length, would be read
-        return super().redirect_request(request, response, code, message, headers, url)
+        fp.close()  # otherwise its body, of any length, would be read
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def save(response: HTTPResponse, part: Path, text: Text, start: int) -> None:
-    """Write the body to `part` from byte `start` on, with a bar; of a body that is too long, one byte too many."""
+def save_body(response: HTTPResponse, part: Path, text: RemoteText, start: int) -> None:
+    """Write the body to `part` from byte `start` on, with a bar; at most one byte more than the text has."""
     size = start
     with (
         open(part, "ab" if start else "wb") as file,
         tqdm(initial=start, total=text.size, desc=text.file, unit="B", unit_scale=True, disable=None) as bar,
     ):
-        while block := read_some(response, text.size + 1 - size):
+        while block := read_block(response, text.size + 1 - size):
             size += file.write(block)
             bar.update(len(block))
         file.flush()
@@ -158,14 +165,14 @@ def save(response: HTTPResponse, part: Path, text: Text, start: int) -> None:
         raise EnvironmentFault(f"the connection was closed after {size:,} of {text.size:,} bytes")
 
 
-def read_some(response: HTTPResponse, limit: int) -> bytes:
-    """What is there of the body, at most `limit` bytes; nothing at its end."""
+def read_block(response: HTTPResponse, limit: int) -> bytes:
+    """The next bytes of the body, at most `limit`; none at its end."""
     try:
         return response.read1(min(limit, 2**16))
     except (OSError, HTTPException) as error:
-        raise EnvironmentFault(reason(error)) from None
+        raise EnvironmentFault(describe_error(error)) from None
 
 
-def reason(error: Exception) -> str:
-    inner = getattr(error, "reason", error)  # URLError wraps what happened
+def describe_error(error: Exception) -> str:
+    inner = getattr(error, "reason", error)  # URLError wraps the error itself
     return escape_controls(getattr(inner, "strerror", None) or str(inner) or type(inner).__name__)

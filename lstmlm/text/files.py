@@ -1,4 +1,7 @@
-"""Which files a corpus is made of, and what is in them: bytes, or text as a reader sees it, in bounded pieces."""
+"""The files of a corpus, and their bytes in pieces of bounded size.
+
+`what` is the setting or option by which the user named a file: the messages begin with it.
+"""
 
 import glob
 import gzip
@@ -6,7 +9,7 @@ import hashlib
 import itertools
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -19,19 +22,19 @@ MAX_FILES = 100_000
 
 
 def list_files(path: str | Path, what: str) -> list[Path]:
-    """The files that a path means: a file, all files below a folder, or those of a pattern; in sorted order.
+    """The files that a path names: a file, all files below a folder, or those that match a pattern; sorted.
 
-    Hidden files of a folder are left out. A pipe or a device is refused, not waited for. `what` names the setting.
+    Hidden files of a folder are left out. BadInput where there is no file, and for a pipe or a device.
     """
-    path = Path(path)
+    path, files = Path(path), []
     if path.is_dir():
-        files = [file for file in walk_folder(path) if file.is_file()]
+        files = [file for file in walk_folder(path, what) if file.is_file()]
         if not files:
             raise BadInput(f"{what}: the folder {path} holds no files: give a text file")
     elif path.exists():
         files = [path]
-    elif files := [Path(name) for name in match_pattern(str(path))]:
-        files = [file for file in files if file.is_file()]
+    else:
+        files = [file for name in match_pattern(str(path)) if (file := Path(name)).is_file()]
     if not files:
         raise BadInput(f"{what}: no such file: {path}")
     if odd := [file for file in files if not file.is_file()]:
@@ -39,39 +42,47 @@ def list_files(path: str | Path, what: str) -> list[Path]:
     return sorted(files)
 
 
-def walk_folder(folder: Path) -> list[Path]:
-    """The paths below a folder that are not hidden, MAX_FILES at most."""
-    found = []
+def walk_folder(folder: Path, what: str) -> list[Path]:
+    """The paths below a folder that are not hidden; BadInput for more than MAX_FILES."""
+    found: list[Path] = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(place) / name for name in names if not name.startswith(".")]
         if len(found) > MAX_FILES:
-            raise BadInput(f"data.path: {folder} holds more than {MAX_FILES:,} files: choose some with a pattern")
+            raise BadInput(f"{what}: {folder} holds more than {MAX_FILES:,} files: choose fewer with a pattern")
     return found
 
 
 def match_pattern(pattern: str) -> list[str]:
+    """The paths that match a pattern, MAX_FILES at most; none for a path that is not a pattern."""
     return list(itertools.islice(glob.iglob(pattern, recursive=True), MAX_FILES)) if glob.has_magic(pattern) else []
 
 
-def read_pieces(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, unpacked where its name ends in .gz."""
+def read_pieces(path: Path, what: str) -> Iterator[bytes]:
+    """Yield the bytes of a file, decompressed where its name ends in .gz. BadInput for a damaged gzip file."""
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
             while data := file.read(PIECE):
                 yield data
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BadInput(f"data.path: {path} is not a whole gzip file: {error}") from None
+        raise BadInput(f"{what}: {path} is not a whole gzip file: {error}") from None
 
 
-def hash_files(files: Iterable[Path]) -> tuple[str, int]:
-    """(SHA-256, length) of the bytes of the files, one after the other."""
-    files = list(files)
-    whole, length, on_disk = hashlib.sha256(), 0, sum(file.stat().st_size for file in files)
-    hidden = None if on_disk > WORTH_A_BAR else True  # None: where there is no terminal
+def read_files(paths: Iterable[Path], what: str) -> Iterator[bytes]:
+    """Yield the bytes of the files, one after the other."""
+    for path in paths:
+        yield from read_pieces(path, what)
+
+
+def hash_files(files: Mapping[str, Sequence[Path]]) -> tuple[str, int]:
+    """(SHA-256, length) of the bytes of the files, one after the other; `files` by the setting that names them."""
+    on_disk = sum(path.stat().st_size for path in itertools.chain(*files.values()))
+    whole, length = hashlib.sha256(), 0
+    hidden = None if on_disk > WORTH_A_BAR else True  # None: hidden only where there is no terminal
     with tqdm(desc="looking at the text", total=on_disk, unit="B", unit_scale=True, disable=hidden) as bar:
-        for data in itertools.chain.from_iterable(map(read_pieces, files)):
-            whole.update(data)
-            length += len(data)
-            bar.update(len(data))
+        for what, paths in files.items():
+            for data in read_files(paths, what):
+                whole.update(data)
+                length += len(data)
+                bar.update(len(data))
     return whole.hexdigest(), length

@@ -1,23 +1,23 @@
-"""Texts that do not travel with the program: where each is from, and how it is known."""
+"""Texts that are not part of the program: where each comes from, and its size and hash."""
 
 from pathlib import Path
 
 from lstmlm.system.errors import BadInput
 from lstmlm.system.paths import find_cache
-from lstmlm.text.download import Text, fetch
+from lstmlm.text.download import RemoteText, fetch
 
-# Fetched at the first use. The SHA-1 of the first is the one that d2l publishes; the SHA-256 is of the same bytes.
+# Downloaded at the first use. d2l publishes the SHA-1 of the first; this SHA-256 is of the same bytes
 FETCHED = {
     text.name: text
     for text in (
-        Text(
+        RemoteText(
             name="time_machine",
             file="time_machine.txt",
             url="https://d2l-data.s3-accelerate.amazonaws.com/timemachine.txt",
             size=178_979,
             sha256="8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516",
         ),
-        Text(
+        RemoteText(
             name="tiny_shakespeare",
             file="tiny_shakespeare.txt",
             url="https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
@@ -27,14 +27,14 @@ FETCHED = {
     )
 }
 
-# Licensed, or an archive to unpack: file, its bytes where they are known, where it is from
+# Licensed, or in an archive: the user places them. (file, its size in bytes where it is known, source)
 BY_HAND = {
     "ptb_char": ("ptb.char.train.txt", None, "the folder data of Mikolov's simple-examples.tgz"),
     "text8": ("text8", 100_000_000, "http://mattmahoney.net/dc/text8.zip, unzipped"),
     "enwik8": ("enwik8", 100_000_000, "http://mattmahoney.net/dc/enwik8.zip, unzipped"),
 }
 
-# The files of the other parts, beside that of the training part
+# The files of the other parts, in the folder of the file of the training part
 OWN_PARTS = {"ptb_char": {"val": "ptb.char.valid.txt", "test": "ptb.char.test.txt"}}
 
 
@@ -54,6 +54,6 @@ def find_placed_text(name: str) -> Path:
     instead = f"get it from {source}, put it there, or give data.path=FILE"
     if not path.is_file():
         raise BadInput(f"data={name}: no text at {path}: {instead}")
-    if size not in (None, path.stat().st_size):
+    if size is not None and size != path.stat().st_size:
         raise BadInput(f"data={name}: {path} has {path.stat().st_size:,} bytes, not {size:,}: {instead}")
     return path

@@ -1,6 +1,6 @@
 """The gradient of a batch, in parts where the whole would need too much memory.
 
-B = batch_size, T = num_steps.
+B = batch_size, T = num_steps, V = vocab_size, L = num_layers, H = num_hiddens.
 """
 
 import torch
@@ -16,23 +16,27 @@ def back_propagate(
     """Add the gradient of the mean loss of X, Y (B, T), from the state, to the parameters' `grad`.
 
     Returns the loss, in nats per character, and the next state, neither with a graph. The B lanes are taken in
-    `micro_batches` equal parts, one after the other: the mean of the parts' means is the mean of all, so it is the
-    gradient of the whole batch, with the memory of one part. (Dropout is drawn for each part: other units fall.)
+    `micro_batches` equal parts, one after the other: the mean of the parts' means is the mean of all, so the gradient
+    is that of the whole batch, with the memory of one part. (Dropout is drawn for each part, so it drops other units.)
     """
     if micro_batches == 1:
         return back_propagate_whole(model, X, Y, state, precision)
-    lanes = (X.chunk(micro_batches), Y.chunk(micro_batches), *(part.chunk(micro_batches, 1) for part in state))
-    share = 1 / micro_batches
-    done = [back_propagate_whole(model, X, Y, state, precision, share) for X, Y, *state in zip(*lanes, strict=True)]
+    lanes = zip(X.chunk(micro_batches), Y.chunk(micro_batches), split_state(state, micro_batches), strict=True)
+    done = [back_propagate_whole(model, *part, precision, 1 / micro_batches) for part in lanes]
     losses, states = zip(*done, strict=True)
     return torch.stack(losses).sum(), tuple(torch.cat(parts, 1) for parts in zip(*states, strict=True))
+
+
+def split_state(state: State, parts: int) -> list[State]:
+    """A state, each (L, B, H), as the states of equal parts of its lanes, each (L, B / parts, H)."""
+    return list(zip(*(part.chunk(parts, 1) for part in state), strict=True))
 
 
 def back_propagate_whole(
     model: RNNModel, X: Tensor, Y: Tensor, state: State, precision: str, share: float | None = None
 ) -> tuple[Tensor, State]:
     """`back_propagate` in one part, whose loss counts by its share of the whole."""
-    logits, state = forward(model, X, tuple(state), precision)
+    logits, state = forward(model, X, state, precision)
     loss = functional.cross_entropy(logits, Y.T.flatten())  # logits (T*B, V) are time-major
     if share is not None:
         loss = loss * share
@@ -46,13 +50,15 @@ PRECISIONS = ("float32", "bf16")
 def forward(model: RNNModel, X: Tensor, state: State, precision: str) -> tuple[Tensor, State]:
     """`model(X, state)`, X (B, T) -> logits (T*B, V) and the next state, both in float32 whatever the precision.
 
-    bf16 is mixed precision (Micikevicius et al. 2018), with bfloat16 (Kalamkar et al. 2019), whose exponents are those
-    of float32, so that gradients need no scaling: torch.autocast has matrix products in it, and weights, carried state,
-    loss and all that the optimizer does stay in float32. Back-propagation is outside of autocast, and gives each
-    operation's gradient in the type of that operation.
+    bf16 is mixed precision (Micikevicius et al. 2018) with bfloat16 (Kalamkar et al. 2019), which has the exponents of
+    float32, so gradients need no scaling. torch.autocast computes matrix products in bfloat16; weights, carried state,
+    loss and optimizer stay in float32. Back-propagation runs outside of autocast and gives each operation's gradient
+    in the type of that operation.
     """
+    logits: Tensor
     if precision == "float32":
-        return model(X, state)
+        logits, state = model(X, state)
+        return logits, state
     with torch.autocast(X.device.type, torch.bfloat16):
         logits, state = model(X, state)
     return logits.float(), tuple(part.float() for part in state)

@@ -1,71 +1,96 @@
-"""The loop as it was: all that a Trainer holds, into a checkpoint and out of it, bit for bit."""
+"""Where the training loop stands, into a checkpoint and out of it: a restored loop continues bit for bit.
 
-from dataclasses import astuple
+L = num_layers, B = batch_size, H = num_hiddens.
+"""
+
+import math
+from dataclasses import astuple, dataclass, field
+from typing import Any
+
+from torch import Tensor
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
 from lstmlm.layers.contract import Tensors
+from lstmlm.model.rnn_model import State
 from lstmlm.system.dotted import under
-from lstmlm.training.meter import Reading
-from lstmlm.training.optim import moments_from_book, moments_to_book
+from lstmlm.training.clock import Clock
+from lstmlm.training.meter import Meter, Reading
 
 
-def capture(trainer) -> tuple[Tensors, dict]:
-    """All that a Trainer holds, as tensors and as a record: restoring it gives the same run, bit for bit."""
-    tensors = {f"optimizer.{name}": t for name, t in moments_to_book(trainer.model, trainer.optimizer).items()}
-    if trainer.average is not None:
-        tensors |= {f"ema.{name}": tensor for name, tensor in trainer.average.to_book().items()}
-    tensors |= {f"run.carried.{k}": part.detach() for k, part in enumerate(trainer.state or ())}
-    tensors["run.meter"] = trainer.meter.sums.clone()
-    tensors["run.epoch_start"] = trainer.epoch_start.clone()
-    if trainer.model.dropout_generator is not None:
-        tensors["run.dropout"] = trainer.model.dropout_generator.get_state()
-    record = {
-        "step": trainer.step,
-        "epoch": trainer.step / trainer.epoch_steps,
-        "metrics": trainer.best,
-        "loop": {
-            "batch": trainer.batch,
-            "chars": trainer.chars,
-            "meter_chars": trainer.meter.chars,
-            "meter_steps": trainer.meter.steps,
-            "since_evaluation": astuple(trainer.since_evaluation),
-            "this_epoch": astuple(trainer.this_epoch),
-            "evaluations_since_best": trainer.evaluations_since_best,
-            "seconds": trainer.seconds,
-            "training_seconds": trainer.training_seconds,
-        },
-    }
-    if trainer.cpu_seconds is not None:
-        record["loop"]["cpu_seconds"] = trainer.cpu_seconds
-    return tensors, record
+@dataclass
+class LoopState:
+    """All that the loop holds besides the Learner."""
 
+    epoch_start: Tensor  # bytes: the state that the generator of the data's order had at the start of the epoch
+    meter: Meter
+    clock: Clock
+    step: int = 0  # optimizer steps so far
+    batch: int = 0  # batches of this epoch so far
+    chars: int = 0  # characters trained on so far
+    carried: State | None = None  # into the next batch, each (L, B, H); None: the zero state
+    since_evaluation: Reading = field(default_factory=Reading)
+    this_epoch: Reading = field(default_factory=Reading)
+    best: dict[str, float] = field(default_factory=lambda: {"loss/val": math.inf})  # figures of the best evaluation
+    evaluations_since_best: int = 0
 
-def restore(trainer, loaded: Checkpoint) -> None:
-    """Put the trainer, freshly made for the same settings on any backend, where the checkpoint was written.
+    def count_step(self, chars: int) -> None:
+        """An optimizer step on `chars` characters was made."""
+        self.step, self.batch, self.chars = self.step + 1, self.batch + 1, self.chars + chars
 
-    KeyError or RuntimeError if the checkpoint's state is not that of such a trainer.
-    """
-    tensors, loop = under("run.", loaded.tensors), loaded.record["loop"]
-    device = trainer.streams.device
-    trainer.model.load_book_weights(loaded.weights)
-    moments_from_book(trainer.model, trainer.optimizer, loaded.optimizer)
-    if trainer.average is not None:
-        trainer.average.from_book(under("ema.", loaded.tensors))
-    carried = under("carried.", tensors)
-    trainer.state = tuple(carried[str(k)].to(device) for k in range(len(carried))) or None
-    zeros = trainer.model.begin_state(trainer.streams.batch_size, device)
-    if trainer.state is not None and [part.shape for part in trainer.state] != [zero.shape for zero in zeros]:
-        raise RuntimeError("the carried state is that of another model or batch")
-    trainer.meter.sums.copy_(tensors["meter"])
-    trainer.epoch_start = tensors["epoch_start"]
-    if "dropout" in tensors and trainer.model.dropout_generator is not None:
-        trainer.model.dropout_generator.set_state(tensors["dropout"])
-    trainer.step, trainer.batch, trainer.chars = loaded.record["step"], loop["batch"], loop["chars"]
-    trainer.meter.chars, trainer.meter.steps = loop["meter_chars"], loop["meter_steps"]
-    trainer.since_evaluation, trainer.this_epoch = Reading(*loop["since_evaluation"]), Reading(*loop["this_epoch"])
-    best = loaded.record["metrics"]
-    trainer.best = {key: float(value) if isinstance(value, str) else value for key, value in best.items()}
-    trainer.evaluations_since_best = loop.get("evaluations_since_best", 0)  # older files lack it
-    trainer.started -= loop["seconds"]
-    trainer.cpu_started = trainer.cpu_started - loop["cpu_seconds"] if "cpu_seconds" in loop else None
-    trainer.training_seconds = loop["training_seconds"]
+    def count_reading(self, reading: Reading) -> None:
+        """The meter gave this reading."""
+        self.since_evaluation += reading
+        self.this_epoch += reading
+
+    def count_evaluation(self, figures: dict[str, float], is_best: bool) -> None:
+        """An evaluation at this step gave these figures."""
+        self.since_evaluation = Reading()
+        self.evaluations_since_best += 1
+        if is_best:
+            self.best, self.evaluations_since_best = {"step": self.step, **figures}, 0
+
+    def forget_best(self) -> None:
+        """The next evaluation is the best."""
+        self.best, self.evaluations_since_best = {"loss/val": math.inf}, 0
+
+    # Checkpoints
+
+    def to_tensors(self) -> Tensors:
+        """The tensors of a checkpoint that hold the loop: `run.carried.0`, ..., `run.meter`, `run.epoch_start`."""
+        carried = {f"run.carried.{k}": part.detach() for k, part in enumerate(self.carried or ())}
+        return carried | {"run.meter": self.meter.sums.clone(), "run.epoch_start": self.epoch_start.clone()}
+
+    def to_record(self, steps_per_epoch: int) -> dict[str, Any]:
+        """The fields of a checkpoint's record that hold the loop: step, epoch, metrics, loop."""
+        loop = {
+            "batch": self.batch,
+            "chars": self.chars,
+            "meter_chars": self.meter.chars,
+            "meter_steps": self.meter.steps,
+            "since_evaluation": astuple(self.since_evaluation),
+            "this_epoch": astuple(self.this_epoch),
+            "evaluations_since_best": self.evaluations_since_best,
+            **self.clock.to_record(),
+        }
+        return {"step": self.step, "epoch": self.step / steps_per_epoch, "metrics": self.best, "loop": loop}
+
+    def restore(self, loaded: Checkpoint, zero_state: State) -> None:
+        """Take over what `to_tensors` and `to_record` gave; `zero_state` is that of the model for one batch.
+
+        KeyError or RuntimeError if the checkpoint does not hold the loop of such a model.
+        """
+        tensors, record = under("run.", loaded.tensors), loaded.record
+        loop, metrics = record["loop"], record["metrics"]
+        carried = under("carried.", tensors)
+        parts = tuple(carried[str(k)].to(zero_state[0].device) for k in range(len(carried)))
+        if parts and [part.shape for part in parts] != [zero.shape for zero in zero_state]:
+            raise RuntimeError("the carried state is that of another model or batch")
+        self.carried = parts or None
+        self.epoch_start = tensors["epoch_start"]
+        self.meter.restore(tensors["meter"], loop["meter_chars"], loop["meter_steps"])
+        self.clock.restore(loop)
+        self.step, self.batch, self.chars = record["step"], loop["batch"], loop["chars"]
+        self.since_evaluation, self.this_epoch = Reading(*loop["since_evaluation"]), Reading(*loop["this_epoch"])
+        # Infinities and NaN are strings in the file
+        self.best = {key: float(value) if isinstance(value, str) else value for key, value in metrics.items()}
+        self.evaluations_since_best = loop.get("evaluations_since_best", 0)  # older files lack it

@@ -13,29 +13,30 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from lstmlm.model.rnn_model import RNNModel
+from lstmlm.model.rnn_model import RNNModel, State
 from lstmlm.system.errors import BadInput
 from lstmlm.system.plotting import import_pyplot
 from lstmlm.text.batches import Streams
-from lstmlm.training.backprop import back_propagate
-from lstmlm.training.optim import grad_clipping, set_lr
+from lstmlm.training.learner import Learner
+from lstmlm.training.optim import set_lr
 from lstmlm.training.plan import Recipe
+from lstmlm.training.step import train_step
 
 LOWEST, HIGHEST = 1e-6, 100.0  # from below any optimizer's rates to above the book's 1.0 for SGD
-BLOWN = 2.0  # times the lowest loss: the test is over
-FALL = 0.05  # nats: less is noise
+BLOWN = 2.0  # the test ends when the loss is so many times the lowest
+FALL = 0.05  # nats: a smaller fall of the loss is noise
 
 
 @dataclass(frozen=True)
 class RangeTest:
-    """The rate of each step, and the loss before it, smoothed over its neighbours."""
+    """The rate of each step, and the loss before the step, smoothed over the neighbouring steps."""
 
     rates: list[float]
     losses: list[float]
 
     @property
     def lowest(self) -> int:
-        """The step where the loss was lowest: from its rate on, steps are too large."""
+        """The step where the loss was lowest: higher rates are too high."""
         return min(range(len(self.losses)), key=self.losses.__getitem__)
 
     @property
@@ -46,11 +47,11 @@ class RangeTest:
 
     @property
     def proposal(self) -> float:
-        """Halfway, on the axis of logarithms, between these two rates, to one digit.
+        """The geometric mean of the rates at `steepest` and `lowest`, to one digit.
 
-        The steepest fall alone, the usual choice, is for AdamW ten times too low: there the characters' frequencies are
-        learned, which is easy. A tenth of the lowest is for SGD too low, whose loss falls within one decade. (Measured:
-        benchmarks/LOG.md.)
+        The rate of the steepest fall, the usual choice, is ten times too low for AdamW: the loss falls fastest while
+        the frequencies of the characters are learned, which is easy. A tenth of the rate at the lowest loss is too low
+        for SGD, whose loss falls within one decade. (Measured: benchmarks/LOG.md.)
         """
         return float(f"{math.sqrt(self.rates[self.steepest] * self.rates[self.lowest]):.1g}")
 
@@ -61,26 +62,25 @@ def run_range_test(
     streams: Streams,
     generator: torch.Generator,
     recipe: Recipe,
-    steps: int,
+    max_steps: int,
 ) -> RangeTest:
-    """Train `model` for up to `steps` steps, as a run by the recipe would but for the rate; afterwards it is of no use.
+    """Train `model` for up to `max_steps` steps of the recipe, but with a rate that rises from step to step.
 
-    `generator` is that of the data's order. BadInput if the loss falls at no rate.
+    The model's weights are of no use afterwards. `generator` draws the order of the data. BadInput if the loss falls at
+    no rate.
     """
-    rates = [LOWEST * (HIGHEST / LOWEST) ** (k / (steps - 1)) for k in range(steps)]
-    width, losses, lowest = steps // 20, [], math.inf
-    params, state = list(model.trained().values()), None
-    model.train()
+    rates = [LOWEST * (HIGHEST / LOWEST) ** (k / (max_steps - 1)) for k in range(max_steps)]
+    learner = Learner(model, optimizer)
+    width, lowest = max_steps // 20, math.inf
+    losses: list[float] = []
+    state: State = ()
     for rate, (X, Y, fresh) in zip(rates, iterate_batches(streams, generator), strict=False):
         set_lr(optimizer, rate)
         state = model.begin_state(X.shape[0], X.device) if fresh else state
-        optimizer.zero_grad()
-        loss, state = back_propagate(model, X, Y, state, recipe.micro_batches, recipe.precision)
+        loss, _, state = train_step(learner, X, Y, state, recipe)
         if not math.isfinite(loss.item()):
             break
         losses.append(loss.item())
-        grad_clipping(params, recipe.grad_clip)
-        optimizer.step()
         recent = fmean(losses[-width:])
         lowest = min(lowest, recent)
         if recent > BLOWN * lowest:
@@ -92,12 +92,12 @@ def run_range_test(
 
 
 def smooth(losses: list[float], width: int) -> list[float]:
-    """Each loss as the mean of `width` or one more around it, so that nothing moves to a later rate."""
+    """Each loss as the mean of about `width` losses centred on it, so that no fall moves to a later rate."""
     return [fmean(losses[max(0, k - width // 2) : k + width // 2 + 1]) for k in range(len(losses))]
 
 
 def iterate_batches(streams: Streams, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, bool]]:
-    """(X, Y, whether they start from the zero state), X and Y (B, T), epoch after epoch."""
+    """(X, Y, whether they start from the zero state), X and Y (B, T), epoch after epoch without end."""
     while True:
         for k, (X, Y) in enumerate(streams.epoch(generator)):
             yield X, Y, k == 0 or not streams.carries_state

@@ -1,4 +1,4 @@
-"""What training adds up between readings: nats, characters, gradient norms, clipped steps."""
+"""Sums over training steps: nats, characters, gradient norms, clipped steps. Kept on the device between readings."""
 
 from dataclasses import astuple, dataclass
 
@@ -31,7 +31,7 @@ class Reading:
 
 
 class Meter:
-    """Sums on the device since the last reading, which alone waits for the device."""
+    """The sums since the last reading. Only `read` and `check` wait for the device."""
 
     def __init__(self, device: torch.device) -> None:
         self.sums = torch.zeros(3, device=device)  # nats, norms before clipping, clipped steps
@@ -46,7 +46,7 @@ class Meter:
         self.chars, self.steps = self.chars + chars, self.steps + 1
 
     def check(self) -> None:
-        """Diverged where a step was not finite. Waits for the device."""
+        """Diverged if the loss or the norm of a step was not finite. Waits for the device."""
         if (step := int(self.first_bad_step)) >= 0:
             raise Diverged(
                 f"training diverged at step {step}: the loss or the norm of its gradient is not finite: "
@@ -54,10 +54,15 @@ class Meter:
             )
 
     def read(self) -> Reading:
-        """What was added since the last call, checked."""
+        """The sums since the last call; Diverged as in `check`."""
         self.check()
         nats, norms, clipped = self.sums.tolist()
         reading = Reading(nats, self.chars, norms, clipped, self.steps)
         self.sums.zero_()
         self.chars = self.steps = 0
         return reading
+
+    def restore(self, sums: Tensor, chars: int, steps: int) -> None:
+        """Continue from the sums (3,), characters and steps that no reading has covered yet."""
+        self.sums.copy_(sums)
+        self.chars, self.steps = chars, steps

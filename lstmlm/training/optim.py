@@ -1,6 +1,7 @@
 """Optimizers and schedules. A schedule is a function of the run's progress, 0 at the start and 1 at the end."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from lstmlm.layers.contract import Tensors
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 
-MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's state, besides its step count
+MOMENTS = ("exp_avg", "exp_avg_sq")  # AdamW's state besides its step count
 
 
 def build_optimizer(model: RNNModel, name: str, lr: float, weight_decay: float) -> torch.optim.Optimizer:
@@ -21,7 +22,7 @@ def build_optimizer(model: RNNModel, name: str, lr: float, weight_decay: float) 
     ]
     if name == "sgd":
         return torch.optim.SGD(groups, lr=lr)
-    # A shorter memory than 0.999, because runs are short; fused: one pass over the weights
+    # beta_2 is 0.99, not 0.999, because runs are short; fused: one pass over the weights
     return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99), fused=True)
 
 
@@ -77,16 +78,16 @@ SCHEDULES = {"constant": constant, "cosine": cosine, "linear": linear}
 
 
 def compute_lr_factor(progress: float, schedule: str, warmup: float) -> float:
-    """Linear from 0 to 1 over the first `warmup` of the run, then the schedule over the rest."""
+    """Linear from 0 to 1 over the fraction `warmup` of the run, then the schedule over the rest."""
     if progress < warmup:
         return progress / warmup
     return SCHEDULES[schedule]((progress - warmup) / (1 - warmup))
 
 
-def grad_clipping(params: list[Tensor], theta: float | None) -> Tensor:
-    """Scale the gradients so that their global norm is at most theta (d2l section 9.5); None leaves them.
+def grad_clipping(params: Sequence[Tensor], theta: float | None) -> Tensor:
+    """Scale the gradients so that their global norm is at most theta (d2l section 9.5); None does not scale them.
 
-    Returns the norm before clipping, on the device. A norm that is not finite is returned as it is.
+    Returns the norm before clipping, on the device, finite or not.
     """
     if theta is None:
         return torch.nn.utils.get_total_norm([param.grad for param in params if param.grad is not None])

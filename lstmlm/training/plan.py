@@ -1,4 +1,4 @@
-"""What a run is to do, as its settings say: how a step is made, when something is told or kept, when the run ends."""
+"""What a run is to do: how a step is made, when something is logged, evaluated or saved, and when the run ends."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Steps (and minutes) between what is told and kept; eval_every None: an epoch, the others: never."""
+    """Optimizer steps between two readings, evaluations and saves, and minutes between two saves.
+
+    eval_every None: an epoch; save_every and save_minutes None: never.
+    """
 
     log_every: int
     eval_every: int | None
@@ -28,10 +31,10 @@ class Intervals:
 
 @dataclass(frozen=True)
 class Limits:
-    """When a run ends; None is no limit, and one at least besides patience is set.
+    """When a run ends; None is no limit, and at least one besides patience is set.
 
-    `patience` is early stopping: so many evaluations on end without a validation loss below the lowest before them
-    (Prechelt 1998, "Early Stopping - But When?").
+    `patience` is early stopping: the run ends after so many consecutive evaluations without a validation loss below
+    the lowest before them (Prechelt 1998, "Early Stopping - But When?").
     """
 
     max_epochs: int | None = None
@@ -39,17 +42,24 @@ class Limits:
     max_seconds: float | None = None
     patience: int | None = None
 
-    def steps(self, steps_per_epoch: int) -> int | None:
-        """The steps that the epoch and step limits allow, if there are such limits."""
+    def count_steps(self, steps_per_epoch: int) -> int | None:
+        """The optimizer steps that max_epochs and max_steps allow; None if neither is set."""
         epochs = None if self.max_epochs is None else self.max_epochs * steps_per_epoch
         return min((limit for limit in (epochs, self.max_steps) if limit is not None), default=None)
 
     def progress(self, step: int, steps_per_epoch: int, seconds: float) -> float:
-        """The largest of the limits' fractions, patience aside: 0 at the start, at least 1 at the end."""
-        steps = self.steps(steps_per_epoch)
+        """The largest fraction of a limit that is used, patience aside: 0 at the start, at least 1 at the end."""
+        steps = self.count_steps(steps_per_epoch)
         by_steps = 0.0 if steps is None else step / steps
         by_seconds = 0.0 if self.max_seconds is None else seconds / self.max_seconds
         return max(by_steps, by_seconds)
 
-    def out_of_patience(self, evaluations_since_best: int) -> bool:
+    def is_out_of_patience(self, evaluations_since_best: int) -> bool:
         return self.patience is not None and evaluations_since_best >= self.patience
+
+
+@dataclass(frozen=True)
+class Plan:
+    recipe: Recipe
+    intervals: Intervals
+    limits: Limits

@@ -1,4 +1,4 @@
-"""A run's TensorBoard event file, written as the run goes. Curves are welcome, not needed: none ends a run."""
+"""A run's TensorBoard event file. If it cannot be written, one warning says so, and the run continues without it."""
 
 import contextlib
 import logging
@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -19,31 +20,31 @@ log = logging.getLogger("lstmlm")
 class Curves:
     """Writes into the directory, at once and in this thread, until the disk refuses.
 
-    A resumed run says from which step on it draws points again: TensorBoard then hides the first drawing of them.
+    TensorBoard hides the points that were written before at `purge_step` or later: a resumed run writes them again.
     """
 
-    def __init__(self, directory: Path, draws_again_from: int | None = None) -> None:
+    def __init__(self, directory: Path, purge_step: int | None = None) -> None:
         self.records: RecordWriter | None = None
         with self._attempt():
             self.records = RecordWriter(open(directory / choose_later_name(directory), "wb"))  # noqa: SIM115
         self._write(Event(file_version="brain.Event:2"))
-        if draws_again_from is not None:
-            self._write(Event(step=draws_again_from, session_log=SessionLog(status=SessionLog.START)))
+        if purge_step is not None:
+            self._write(Event(step=purge_step, session_log=SessionLog(status=SessionLog.START)))
 
-    def scalars(self, step: int, values: dict[str, float]) -> None:
+    def add_scalars(self, step: int, values: dict[str, float]) -> None:
         for tag, value in values.items():
             self._add(scalar(tag, value), step)
 
-    def text(self, tag: str, value: str, step: int = 0) -> None:
-        """As Markdown code: TensorBoard otherwise joins lines and eats asterisks."""
-        value = value.encode("utf-8", "backslashreplace").decode()  # a text of bytes may hold lone surrogates
+    def add_text(self, tag: str, value: str, step: int = 0) -> None:
+        """As Markdown code: otherwise TensorBoard joins lines and drops asterisks."""
+        value = value.encode("utf-8", "backslashreplace").decode()  # a text of bytes may have lone surrogates
         self._add(text(tag, "".join("    " + line for line in value.splitlines(keepends=True))), step)
 
-    def overlaid(self, charts: dict) -> None:
-        """What is shown over each other in the tab "Custom Scalars"."""
+    def add_layout(self, charts: dict[str, Any]) -> None:
+        """The charts of the tab "Custom Scalars": {category: {title: ["Multiline", tags]}}."""
         self._add(custom_scalars(charts))
 
-    def hparams(self, settings: dict, figures: dict[str, float]) -> None:
+    def add_hparams(self, settings: dict[str, Any], figures: dict[str, float]) -> None:
         for summary in hparams(settings, figures):
             self._add(summary)
 
@@ -73,13 +74,14 @@ class Curves:
             yield
         except OSError as error:
             self.close()
-            log.warning("warning: cannot write TensorBoard curves: %s: going on without", error.strerror)
+            log.warning("warning: cannot write TensorBoard curves: %s: continuing without them", error.strerror)
 
 
 def choose_later_name(directory: Path) -> str:
-    """A name that sorts behind those of the event files that are there, though the clock was set back.
+    """A file name that sorts after those of the event files in the directory, even if the clock was set back.
 
-    TensorBoard reads them in the order of the second in their names, and hides only what it read before.
+    TensorBoard reads the files in the order of the second in their names, and `purge_step` hides only points that it
+    read before.
     """
     stamps = [path.name.split(".")[3] for path in directory.glob("events.out.tfevents.*")]
     second = max([int(time.time()), *(int(stamp) + 1 for stamp in stamps if stamp.isdecimal())])

@@ -1,45 +1,31 @@
-"""What a run shows and leaves behind: the bar, the log, TensorBoard curves and metrics.jsonl, spelled once."""
+"""What a run shows and records as it goes: the bar, the log, TensorBoard curves and metrics.jsonl."""
 
-import contextlib
-import json
 import logging
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from lstmlm.checkpoints.checkpoint import finite
-from lstmlm.evaluation.baselines import Baseline
 from lstmlm.evaluation.scoring import Score
-from lstmlm.system.durable import name_refusals, write_durably
 from lstmlm.system.escape import escape_controls
+from lstmlm.training import metrics
+from lstmlm.training.metrics import RunState
+from lstmlm.training.tags import make_score_tags
 from lstmlm.training.tensorboard import Curves
 
 log = logging.getLogger("lstmlm")
 
-# Shown over each other in TensorBoard's tab "Custom Scalars"
+# Drawn into one chart in TensorBoard's tab "Custom Scalars"
 LINES = {"loss": ["loss/train", "loss/val", "baseline/ngram"], "bpc": ["bpc/train", "bpc/val"]}
 LINES |= {"ppl": ["ppl/train", "ppl/val"]}
 TRAIN_AGAINST_VAL = {metric: {f"{metric}: train and val": ["Multiline", tags]} for metric, tags in LINES.items()}
 
 
-def make_score_tags(split: str, score: Score) -> dict[str, float]:
-    """loss (nats per character), bpc (bits per character) and ppl (perplexity) of one split."""
-    return {
-        f"loss/{split}": score.nats_per_char,
-        f"bpc/{split}": score.bits_per_char,
-        f"ppl/{split}": score.perplexity,
-    }
-
-
-def make_baseline_tags(baseline: Baseline, best: float) -> dict[str, float]:
-    """What the best n-gram needs, a level line beside loss/val, and whether the lowest loss/val so far is below it."""
-    return {"baseline/ngram": baseline.nats_per_char, "baseline/passed": float(best < baseline.nats_per_char)}
-
-
 class Tracker:
-    """One per run, one run per directory. Steps count optimizer steps.
+    """One for a run, in its directory.
 
-    `judged_on` goes with every figure of the validation text: split, split_hash, and its bytes_per_char.
+    `total_steps` is the length of the bar, None if it is not known. `validation` goes with every figure of the
+    validation text: split, split_hash, and its bytes_per_char. `resumed_at` is the step at which a run is resumed.
     """
 
     def __init__(
@@ -47,21 +33,21 @@ class Tracker:
         directory: Path,
         total_steps: int | None,
         config_text: str,
-        judged_on: dict,
+        validation: dict[str, Any],
         resumed_at: int | None = None,
     ) -> None:
-        self.metrics, self.judged_on = directory / "metrics.jsonl", judged_on
+        self.metrics, self.validation = directory / metrics.NAME, validation
         if resumed_at is not None:
-            drop_rows_after(self.metrics, resumed_at)
+            metrics.drop_rows_after(self.metrics, resumed_at)
         self.curves = Curves(directory, None if resumed_at is None else resumed_at + 1)
         # disable=None: no bar where stderr is not a terminal
         self.bar = tqdm(total=total_steps, initial=resumed_at or 0, disable=None, dynamic_ncols=True, unit="step")
-        self.curves.overlaid(TRAIN_AGAINST_VAL)
-        self.curves.text("run/config", config_text)
+        self.curves.add_layout(TRAIN_AGAINST_VAL)
+        self.curves.add_text("run/config", config_text)
 
-    def step(self, step: int, train: Score, values: dict[str, float]) -> None:
+    def track_step(self, step: int, train: Score, values: dict[str, float]) -> None:
         """At logging steps: the training score since the last of them, and the optimizer's numbers."""
-        self.curves.scalars(step, make_score_tags("train", train) | values)
+        self.curves.add_scalars(step, make_score_tags("train", train) | values)
         self.curves.flush()
         self.bar.update(step - self.bar.n)
         speed = f"{values['speed/chars_per_s']:,.0f}"
@@ -69,55 +55,41 @@ class Tracker:
             {"loss": f"{train.nats_per_char:.3f}", "bpc": f"{train.bits_per_char:.3f}", "chars/s": speed}
         )
 
-    def evaluation(self, step: int, values: dict[str, float], sample: str, remark: str) -> None:
-        """At evaluations. `values` has the tags of the train and val scores and whatever else is known."""
-        values = values | {"bpb/val": values["bpc/val"] / self.judged_on["bytes_per_char"]}
-        # The rest are the curves that `step` draws
+    def track_evaluation(self, step: int, values: dict[str, float], sample: str, remark: str) -> None:
+        """At evaluations: `values` are the tags of the train and val scores and all other figures."""
+        values = values | {"bpb/val": values["bpc/val"] / self.validation["bytes_per_char"]}
+        # The curves of all other tags are drawn at logging steps
         own = ("loss/val", "bpc/val", "bpb/val", "ppl/val", "gates/", "baseline/")
-        self.curves.scalars(step, {tag: value for tag, value in values.items() if tag.startswith(own)})
-        self.curves.text("sample", sample, step)
-        named = {key: self.judged_on[key] for key in ("split", "split_hash")}
-        self.record({"step": step, **values, **named, "sample": sample})
+        self.curves.add_scalars(step, {tag: value for tag, value in values.items() if tag.startswith(own)})
+        self.curves.add_text("sample", sample, step)
+        named = {key: self.validation[key] for key in ("split", "split_hash")}
+        metrics.append_evaluation(self.metrics, step, {**values, **named, "sample": sample})
         log.info(
             "step %d, epoch %.1f: train ppl %.3f, val ppl %.3f, %.3f nats, %.3f bits/char, %.3f bits/byte (%s)%s | %s",
             *(step, values["progress/epoch"], values["ppl/train"], values["ppl/val"], values["loss/val"]),
             *(values["bpc/val"], values["bpb/val"], named["split_hash"][:8], remark, shorten_to_line(sample)),
         )
 
-    def final(self, settings: dict, values: dict) -> None:
-        """Once, at the end: hparams in the same TensorBoard run, and then the last line of metrics.jsonl."""
+    def track_end(self, state: RunState, settings: dict[str, Any], figures: dict[str, Any]) -> None:
+        """Once, at the end: hparams in the same TensorBoard run, and then the last row of metrics.jsonl."""
         flat = {key: value if isinstance(value, (int, float, bool)) else str(value) for key, value in settings.items()}
-        numbers = {tag: value for tag, value in values.items() if "/" in tag}
-        self.curves.hparams(flat, numbers)
-        # One step on: a run killed here draws them again, and hides what is after its last step
-        self.curves.scalars(values["step"] + 1, numbers)
+        numbers = {tag: value for tag, value in figures.items() if "/" in tag}
+        self.curves.add_hparams(flat, numbers)
+        # One step later than the last: a run killed here adds them again, and hides what is after its last step
+        self.curves.add_scalars(figures["step"] + 1, numbers)
         self.flush()
-        self.record({"final": True, **values})
-
-    def record(self, row: dict) -> None:
-        with name_refusals(self.metrics), open(self.metrics, "a", encoding="utf-8") as file:
-            file.write(json.dumps(finite(row)) + "\n")
+        metrics.append_final(self.metrics, state, figures)
 
     def flush(self) -> None:
-        """So that what is before a checkpoint is on the disk before it."""
+        """Before a checkpoint is written, so that the curves up to it are on the disk."""
         self.curves.flush()
+
+    def close_bar(self) -> None:
+        self.bar.close()
 
     def close(self) -> None:
         self.bar.close()
         self.curves.close()
-
-
-def drop_rows_after(metrics: Path, step: int) -> None:
-    """Drop the rows of evaluations after a step, and final figures: the resumed run will write them again."""
-    if not metrics.exists():
-        return
-    kept = []
-    for line in metrics.read_text(encoding="utf-8").splitlines(keepends=True):
-        with contextlib.suppress(ValueError):  # a line that a kill cut short
-            row = json.loads(line)
-            if "final" not in row and row["step"] <= step:
-                kept.append(line)
-    write_durably(metrics, "".join(kept).encode())
 
 
 def shorten_to_line(text: str, width: int = 32) -> str:

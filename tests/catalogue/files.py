@@ -15,7 +15,7 @@ CHECKPOINT, GATE, RESUME = (
 ERRORS, SAMPLING = "system/test_errors.py::test_", "generation/test_sampling.py::test_"
 OPENED = (GATE + "hostile_files_are_refused_and_do_nothing",)
 
-falls_back = goes_on(r"warning: checkpoint: run/last\.safetensors .*: trying the one before\ngoing on from step 2,")
+falls_back = goes_on(r"warning: checkpoint: run/last\.safetensors .*: trying the one before\nresuming from step 2,")
 
 FILES = [
     # D. Our own checkpoints
@@ -70,9 +70,9 @@ FILES = [
     row(
         "D14",
         "half a file is left over",
-        (resuming(damage.file("run/.last.safetensors.1.tmp", b"half")), goes_on(r"going on from step 3,")),
+        (resuming(damage.file("run/.last.safetensors.1.tmp", b"half")), goes_on(r"resuming from step 3,")),
     ),
-    row("D15", "file times that mean nothing", (resuming(damage.shuffled_times), goes_on(r"going on from step 3,"))),
+    row("D15", "file times that mean nothing", (resuming(damage.shuffled_times), goes_on(r"resuming from step 3,"))),
     row(
         "D16",
         "numbers that are not finite, on their way to the disk or on it",
@@ -134,7 +134,7 @@ FILES = [
         "characters that drive a terminal",
         tests=(
             ERRORS + "a_terminal_gets_escapes_and_a_pipe_gets_the_text",
-            SAMPLING + "what_would_drive_a_terminal_is_escaped_and_the_rest_is_not",
+            SAMPLING + "control_characters_are_escaped_and_the_others_are_not",
         ),
     ),
     row("E13", "NaN, infinite, huge weights", tests=OPENED, files=("NaN weights", "infinite weights", "huge weights")),

@@ -24,16 +24,17 @@ ONE_PROCESS = "a run is one process"
 
 
 def cannot_save(why: str) -> Expectation:
-    return ends(4, rf"error: cannot write run/\S+: {why}: free the disk or choose another run directory")
+    space = "free space there, or " if why in (NO_SPACE, "Disk quota exceeded") else ""
+    return ends(4, rf"error: cannot write run/\S+: {why}: {space}write to another folder")
 
 
 def without_curves(why: str) -> Expectation:
-    warning = f"warning: cannot write TensorBoard curves: {why}: going on without"
+    warning = f"warning: cannot write TensorBoard curves: {why}: continuing without them"
     return goes_on(warning, curves=False, check=lambda scene: scene.out.count("warning") == 1)
 
 
 def without_log(why: str) -> Expectation:
-    warning = f"warning: cannot write train.log: {why}: going on without"
+    warning = f"warning: cannot write train.log: {why}: continuing without it"
     return goes_on(warning, check=lambda scene: scene.out.count("warning") == 1)
 
 
@@ -43,7 +44,7 @@ MACHINE = [
         "G1",
         "full, at each write, after nothing, half, or all but a byte",
         ([running(disk.full(nth, (0, 0.5, 1 - 1e-9)[nth % 3])) for nth in range(8)], cannot_save(NO_SPACE)),
-        (running(strikes.patched("lstmlm.training.tracking.open", disk.torn_row)), cannot_save(NO_SPACE)),
+        (running(strikes.patched("lstmlm.training.metrics.open", disk.torn_row)), cannot_save(NO_SPACE)),
         (running(strikes.limited(resource.RLIMIT_FSIZE, 20_000)), cannot_save("File too large")),
     ),
     row(
@@ -147,7 +148,7 @@ MACHINE = [
         "I2",
         "clipping a gradient that is not finite: the step is found by its norm",
         (
-            running(strikes.patched("lstmlm.training.trainer.grad_clipping", strikes.infinite_norm)),
+            running(strikes.patched("lstmlm.training.step.grad_clipping", strikes.infinite_norm)),
             ends(3, r"error: training diverged at step 1: the loss or the norm of its gradient is not finite"),
         ),
     ),
@@ -241,8 +242,8 @@ MACHINE = [
             typed(*SWEEP, "seed=1,0,2", given=(strikes.stop_second_job,)),
             Expectation(
                 130,
-                r"job 1 \(seed=0\): stopped at step 3: saved sweep/1_nn_s0/last\.safetensors: go on with \S+\n"
-                r"sweep: 1 finished; stopped in job 1 \(seed=0\): go on with .* and resume=auto .*\n.*\n",
+                r"job 1 \(seed=0\): stopped at step 3: saved sweep/1_nn_s0/last\.safetensors: resume the run with \S+\n"
+                r"sweep: 1 finished; stopped in job 1 \(seed=0\): resume with .* and resume=auto .*\n.*\n",
                 check=lambda scene: scene.finished_jobs() == ["0_nn_s1"],
             ),
         ),
@@ -253,7 +254,7 @@ MACHINE = [
         (
             typed(*SWEEP, "seed=1,0,2", "resume=auto", given=(damage.sweep_stopped,)),
             goes_on(
-                r"has finished at step 6(.|\n)*going on from step 3",
+                r"has finished at step 6(.|\n)*resuming from step 3",
                 recovers=False,
                 check=lambda scene: (
                     scene.finished_jobs() == ["0_nn_s1", "1_nn_s0", "2_nn_s2"]

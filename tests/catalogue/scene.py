@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lstmlm.checkpoints.checkpoint import LAST
 from lstmlm.checkpoints.validation import strict_json
 from lstmlm.runs.resume import load_newest_good
+from lstmlm.system.errors import BadInput
 
 # Six steps, evaluated and saved at every second one, with a point in the curves for each
 SMALL = ["backend=nn", "model.num_hiddens=8", "data.batch_size=4", "data.num_steps=8", "sample.length=10"]
@@ -36,7 +37,7 @@ class Scene:
         self.patch = self.faults.enter_context(pytest.MonkeyPatch.context())
 
     def strike(self) -> None:
-        with suppress(ValueError):  # nothing is saved yet
+        with suppress(BadInput):  # nothing is saved yet
             self.saved = load_newest_good(self.folder / "run").record["step"]
 
     def files(self) -> dict[Path, tuple[int, bytes]]:

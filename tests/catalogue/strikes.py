@@ -16,7 +16,7 @@ import torch
 from catalogue.scene import Fault, Scene
 from lstmlm.checkpoints import validation
 from lstmlm.evaluation.scoring import Score
-from lstmlm.training import trainer
+from lstmlm.training import evaluator, trainer
 
 # What happens
 
@@ -42,17 +42,17 @@ def terminate(*_) -> None:
 
 
 def vanished(trainer: trainer.Trainer) -> None:
-    shutil.rmtree(trainer.directory)
+    shutil.rmtree(trainer.saver.directory)
 
 
 def huge_weight(trainer: trainer.Trainer) -> None:
     """Of <unk>, which has no part in the loss."""
-    next(trainer.model.layers[0].parameters()).data[:, 0] = 1e30
+    next(trainer.learner.model.layers[0].parameters()).data[:, 0] = 1e30
 
 
 def infinite_moments(trainer: trainer.Trainer) -> None:
     """Which leave the weights where they are."""
-    for state in trainer.optimizer.state.values():
+    for state in trainer.learner.optimizer.state.values():
         state["exp_avg_sq"].fill_(math.inf)
 
 
@@ -71,15 +71,15 @@ def at_step(step: int, act: Callable) -> Fault:
     """`act(trainer)` when the step is done."""
 
     def install(scene: Scene) -> None:
-        train_step = trainer.Trainer.train_step
+        train_step = trainer.Trainer.train_on_batch
 
         def struck(self, X, Y):
             train_step(self, X, Y)
-            if self.step == step:
+            if self.state.step == step:
                 scene.strike()
                 act(self)
 
-        scene.patch.setattr(trainer.Trainer, "train_step", struck)
+        scene.patch.setattr(trainer.Trainer, "train_on_batch", struck)
 
     return install
 
@@ -132,7 +132,7 @@ def scored(*nats: float) -> Fault:
 
     def install(scene: Scene) -> None:
         scores = (Score(value, 1) for value in nats)
-        scene.patch.setattr(trainer, "evaluate_pieces", lambda *_: next(scores))
+        scene.patch.setattr(evaluator, "evaluate_pieces", lambda *_: next(scores))
 
     return install
 

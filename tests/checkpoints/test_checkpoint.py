@@ -10,7 +10,7 @@ from helpers.command_line import ROOT
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.layers.registry import BACKENDS
-from lstmlm.system.errors import BadInput
+from lstmlm.system.errors import BadInput, EnvironmentFault
 
 
 def test_the_file_holds_the_books_names_and_one_record(run_directory):
@@ -132,7 +132,7 @@ def test_a_file_of_format_1_still_scores_writes_and_goes_on(train, command):
     assert row["split_hash"].startswith("6894861b9f5e")
     assert command("generate", old, "--length", "5", "--prompt", "The")[1].startswith("The")
     code, out, err = train(f"resume={old}", "train.max_steps=5", "hydra.run.dir=next")
-    assert (code, err) == (0, "") and "going on from step 3" in out
+    assert (code, err) == (0, "") and "resuming from step 3" in out
 
 
 def test_last_becomes_previous_and_one_of_them_is_always_good(run_directory, tmp_path, monkeypatch):
@@ -149,7 +149,7 @@ def test_last_becomes_previous_and_one_of_them_is_always_good(run_directory, tmp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("lstmlm.system.durable.os.fsync", full_disk)
-    with pytest.raises(ValueError, match="No space left on device"):
+    with pytest.raises(EnvironmentFault, match="No space left on device"):
         checkpoint.save_last_checkpoint(tmp_path, loaded.tensors, loaded.record | {"step": 4})
     assert checkpoint.load_checkpoint(tmp_path / "last.safetensors").record["step"] == 3
     assert not list(tmp_path.glob(".*.tmp"))

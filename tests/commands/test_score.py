@@ -84,3 +84,22 @@ def test_a_split_of_many_pieces_trains_and_is_scored_piece_by_piece(train, comma
     row = json.loads(command("evaluate", "run", "--json")[1])
     columns = 164_017 // 2500
     assert row["split_name"] == "charrnn" and row["num_chars"] == 50 * (50 * (columns - int(columns * 0.95)) - 1)
+
+
+def test_a_text_that_cannot_be_read_is_named_by_the_option_that_gave_it(run_directory, command, tmp_path, monkeypatch):
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    (tmp_path / "cut.gz").write_bytes(b"\x1f\x8b\x08")
+    run, latin, cut = str(run_directory), str(tmp_path / "latin.txt"), str(tmp_path / "cut.gz")
+    remedy = r"convert it to UTF-8, the encoding of the run's own text"
+    byte = rf"is not UTF-8 at byte 3 \(0xE9\): {remedy}\n"
+    assert re.fullmatch(rf"error: FILE: {latin} {byte}", command("score", run, latin)[2])
+    assert re.fullmatch(rf"error: --file: {latin} {byte}", command("evaluate", run, "--file", latin)[2])
+    assert re.fullmatch(rf"error: --file: {latin} {byte}", command("evaluate", run, "--split=val", "--file", latin)[2])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9")))
+    assert re.fullmatch(rf"error: FILE: standard input {byte}", command("score", run, "-")[2])
+    assert command("score", run, cut)[2].startswith(f"error: FILE: {cut} is not a whole gzip file: ")
+    assert command("evaluate", run, "--file", cut)[2].startswith(f"error: --file: {cut} is not a whole gzip file: ")
+    (tmp_path / "empty.txt").write_text("")
+    empty = str(tmp_path / "empty.txt")
+    assert command("evaluate", run, "--file", empty)[2] == f"error: --file: {empty} is empty: give a text file\n"
+    assert command("evaluate", run, "--file", "nothere")[2] == "error: --file: no such file: nothere\n"

@@ -1,4 +1,4 @@
-"""Baselines are of the same text as the model's number, kept by content and no longer than whole; a run marks them."""
+"""Baselines are of the text that the model is scored on, and kept in the cache by content; a run reports them."""
 
 import json
 import math
@@ -14,10 +14,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lstmlm.evaluation import baselines
 from lstmlm.evaluation.baselines import Baseline, compute_compressor_baselines, compute_ngram_baselines, find_best_ngram
 from lstmlm.evaluation.scoring import Score
-from lstmlm.runs import assemble
+from lstmlm.runs import execute
 from lstmlm.text.corpus import read_corpus
 from lstmlm.text.vocab import Vocab
-from lstmlm.training import trainer
+from lstmlm.training import evaluator
 
 TEXT = "the tide comes in, the tide goes out, and the clock tells of it. " * 30
 RUN = (*SMALL_RUN, "backend=nn")
@@ -37,7 +37,7 @@ def noise(length, seed):
     return "".join(random.Random(seed).choices("abcdefghijklmnop", k=length))
 
 
-def test_noise_costs_all_of_them_what_uniform_does():
+def test_no_baseline_beats_uniform_on_noise():
     train, held_out = noise(40_000, 0), noise(10_000, 1)
     rows = compute_ngram_baselines([ids(train)], [ids(held_out)]) + compute_compressor_baselines(
         [train.encode()], [held_out.encode()], len(held_out)
@@ -48,7 +48,7 @@ def test_noise_costs_all_of_them_what_uniform_does():
     assert rows[0].bits_per_char == pytest.approx(4) and rows[0].perplexity == pytest.approx(16)
 
 
-def test_what_the_training_part_has_costs_xz_nothing_however_far_back():
+def test_a_copy_of_training_text_costs_xz_nothing_however_far_back():
     held_out = noise(20_000, 0).encode()
     xz, bzip2 = compute_compressor_baselines([held_out, noise(950_000, 1).encode()], [held_out], 20_000)
     assert xz.nats_per_char < 0.03 and bzip2.nats_per_char > math.log(16)  # one was in another block of bzip2
@@ -76,7 +76,7 @@ def test_only_the_end_of_a_long_training_part_is_read(monkeypatch):
 # The cache
 
 
-def test_what_was_computed_is_read_and_not_computed_again(monkeypatch):
+def test_computed_baselines_are_read_from_the_cache(monkeypatch):
     first = compute_ngram_baselines([ids(TEXT)], [ids("the tide")])
     monkeypatch.setattr(baselines, "NGrams", None)
     assert compute_ngram_baselines([ids(TEXT)], [ids("the tide")]) == first
@@ -99,7 +99,7 @@ def test_what_was_computed_is_read_and_not_computed_again(monkeypatch):
         lambda data: data.replace(b"0", b"1", 1),
     ],
 )
-def test_a_damaged_cache_is_computed_anew(own_cache, damage):
+def test_a_damaged_cache_is_computed_again(own_cache, damage):
     first = compute_compressor_baselines([TEXT.encode()], [TEXT[:90].encode()], 90)
     (path,) = own_cache.iterdir()
     whole = path.read_bytes()
@@ -197,8 +197,8 @@ def test_a_run_says_the_baseline_of_what_it_is_judged_on(train, tmp_path):
 def test_a_run_marks_once_that_the_model_passes_the_baseline(train, tmp_path, monkeypatch):
     """Whether it has is a matter of the best loss so far, so a run that goes on knows it."""
     losses = iter([1.8, 1.6, 1.9, 1.5])
-    monkeypatch.setattr(trainer, "evaluate_pieces", lambda model, pieces: Score(next(losses), 1))
-    monkeypatch.setattr(assemble, "best_ngram", lambda baselines: Baseline("9-gram", 1.7))
+    monkeypatch.setattr(evaluator, "evaluate_pieces", lambda model, pieces: Score(next(losses), 1))
+    monkeypatch.setattr(execute, "find_best_ngram", lambda baselines: Baseline("9-gram", 1.7))
     code, out, _ = train(*RUN, "train.max_steps=30", "train.eval_every=10", "hydra.run.dir=run")
     assert code == 0 and out.count("passes the best n-gram (9-gram, 1.7000 nats)") == 1
     assert out.index("step 20,") < out.index("passes the best") < out.index("step 30,")

@@ -7,7 +7,15 @@ import pytest
 import torch
 from helpers.forms import every_form, make_model
 
-from lstmlm.evaluation.scoring import Score, evaluate, evaluate_pieces, evaluate_windows, take_first
+from lstmlm.evaluation.dynamic import collect_gradient_statistics, score_adaptive
+from lstmlm.evaluation.scoring import (
+    Score,
+    evaluate,
+    evaluate_pieces,
+    evaluate_windows,
+    iterate_char_nats,
+    take_first,
+)
 
 
 @every_form
@@ -26,6 +34,24 @@ def test_every_character_but_the_first_is_scored_once_after_all_before_it():
     logits, _ = model(ids[None, :-1])
     nats = -sum(torch.log_softmax(row, 0)[target] for row, target in zip(logits, ids[1:], strict=True))
     torch.testing.assert_close(evaluate(model, ids, chunk=9).nats, nats.item())
+
+
+def test_a_model_in_training_is_in_training_again_when_its_score_is_read_only_in_part():
+    model, ids = make_model("nn", dropout=0.5).train(), torch.randint(7, (40,))
+    whole = torch.cat(list(iterate_char_nats(model, ids)))
+    reader = iterate_char_nats(model, ids, chunk=7)
+    assert torch.allclose(next(reader), whole[:7]) and model.training
+    statistics = collect_gradient_statistics(model, [ids], 7)
+    adapting = score_adaptive(model, [ids], statistics, 0.01, 0.1)
+    assert torch.allclose(next(adapting), whole[:7]) and model.training
+
+
+@pytest.mark.parametrize("score", [evaluate, lambda model, ids: evaluate_windows(model, [ids], 7)])
+def test_a_model_in_training_is_in_training_again_when_scoring_fails(score):
+    model = make_model("nn", dropout=0.5).train()
+    with pytest.raises(RuntimeError):
+        score(model, torch.full((40,), 7))  # an id that the vocabulary of 7 lacks
+    assert model.training
 
 
 def test_perplexity_is_one_exp_of_sums():

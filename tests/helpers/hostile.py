@@ -25,7 +25,7 @@ import torch
 
 from lstmlm import cli
 from lstmlm.checkpoints import checkpoint
-from lstmlm.checkpoints.validation import KEY, compute_digest, open_header
+from lstmlm.checkpoints.validation import KEY, Refused, compute_digest, open_header
 from lstmlm.system.errors import BadInput
 
 FORBIDDEN = ("pickle.find_class", "exec", "compile", "import", "os.system", "subprocess.Popen", "socket.connect")
@@ -55,7 +55,7 @@ def with_record(data: bytes, change) -> bytes:
     change(record)
     header["__metadata__"][KEY] = json.dumps(record)
     unsigned = assemble(header, body)
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(Refused, ValueError):
         record["sha256"] = compute_digest(unsigned, open_header(unsigned)[0], record)
     header["__metadata__"][KEY] = json.dumps(record)
     return assemble(header, body)

@@ -1,4 +1,4 @@
-"""Runs that are killed and go on, in forked children of one process that has torch and one thread.
+"""Runs that are killed and resumed, in forked children of one process that has torch and one thread.
 
 Used by test_resume.py as a process of its own: OPENBLAS_NUM_THREADS=1 python -m helpers.killing MODE DIRECTORY [COUNT]
 The run is small and has everything that could be forgotten: two layers, dropout, warm-up and cosine, carried state, a
@@ -21,10 +21,11 @@ from helpers.command_line import composed_config
 from lstmlm.checkpoints import checkpoint
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
-from lstmlm.runs import assemble, launch
+from lstmlm.runs import launch
 from lstmlm.system import durable
-from lstmlm.training import loop_state
+from lstmlm.system.errors import BadInput
 from lstmlm.training.optim import build_optimizer, grad_clipping
+from lstmlm.training.trainer import Trainer
 
 # Learned by heart, and no help with what is held out: the validation loss gets worse
 TEXT = "the tide comes in and goes out. " * 24 + "".join(random.Random(0).choices("the tide comes in, ", k=480))
@@ -36,7 +37,7 @@ CLOCK = ("seconds", "cpu_seconds", "chars_per_s", "speed/")
 
 
 def go(directory: Path) -> None:
-    """Start the run in the directory, or go on with it: what `resume=auto hydra.run.dir=DIRECTORY` does."""
+    """Start the run in the directory, or resume it: what `resume=auto hydra.run.dir=DIRECTORY` does."""
     text = directory.parent / "text.txt"
     if not text.exists():
         text.write_text(TEXT)
@@ -158,7 +159,7 @@ class Points:
 def crash_points(directory: Path, part: str) -> dict:
     """Kill at every point of the saves of one evaluation (part "one"), or of the whole run ("all")."""
     reference, points, spans = directory / "reference", Points(), []
-    evaluate = assemble.Trainer.evaluate
+    evaluate = Trainer.evaluate
 
     def spanned(trainer):
         start = points.count
@@ -166,10 +167,10 @@ def crash_points(directory: Path, part: str) -> dict:
         spans.append((start, points.count))
 
     replace, fsync = os.replace, os.fsync
-    assemble.Trainer.evaluate = spanned
+    Trainer.evaluate = spanned
     points.install()
     go(reference)
-    os.replace, os.fsync, assemble.Trainer.evaluate = replace, fsync, evaluate  # forks start from here
+    os.replace, os.fsync, Trainer.evaluate = replace, fsync, evaluate  # forks start from here
     del durable.open
     first, last = max(spans, key=lambda span: span[1] - span[0]) if part == "one" else (0, points.count)
     expected, bad = outcome(reference), {}
@@ -191,7 +192,7 @@ def state_problems(directory: Path) -> list[str]:
     for path in directory.glob("*.safetensors"):
         try:
             checkpoint.load_checkpoint(path)
-        except ValueError as error:
+        except BadInput as error:
             problems.append(str(error))
     if len(list(directory.glob(".*.tmp"))) > 1:
         problems.append("more than one unfinished file")
@@ -234,33 +235,33 @@ def random_kills(directory: Path, count: int) -> dict:
 
 
 def forget(name: str):
-    """A `restore` that leaves out one item."""
-    restore = loop_state.restore
+    """A Trainer.restore that leaves out one item."""
+    restore = Trainer.restore
 
     def forgetful(trainer, loaded):
-        fresh = {key: getattr(trainer, key) for key in vars(trainer)}
-        dropout = trainer.model.dropout_generator.get_state()
-        weights, average = trainer.model.book_weights(), trainer.average.to_book()
+        model, average, meter = trainer.learner.model, trainer.learner.average, trainer.state.meter
+        fresh = dict(vars(trainer.state))
+        dropout, weights, averaged = model.dropout_generator.get_state(), model.book_weights(), average.to_book()
         restore(trainer, loaded)
         if name == "weights":
-            trainer.model.load_book_weights(weights)
+            model.load_book_weights(weights)
         elif name == "average":
-            trainer.average.from_book(average)
+            average.from_book(averaged)
         elif name == "optimizer":
-            trainer.optimizer.state.clear()
+            trainer.learner.optimizer.state.clear()
         elif name == "dropout":
-            trainer.model.dropout_generator.set_state(dropout)
+            model.dropout_generator.set_state(dropout)
         elif name == "meter":
-            trainer.meter.sums.zero_()
+            meter.sums.zero_()
         elif name == "meter counts":
-            trainer.meter.chars = trainer.meter.steps = 0
+            meter.chars = meter.steps = 0
         else:
-            setattr(trainer, name, fresh[name])
+            setattr(trainer.state, name, fresh[name])
 
-    assemble.restore = forgetful
+    Trainer.restore = forgetful
 
 
-ITEMS = ["weights", "optimizer", "dropout", "meter", "meter counts", "state", "batch", "epoch_start", "step", "chars"]
+ITEMS = ["weights", "optimizer", "dropout", "meter", "meter counts", "carried", "batch", "epoch_start", "step", "chars"]
 ITEMS += ["since_evaluation", "this_epoch", "best", "average", "evaluations_since_best"]
 
 
@@ -270,18 +271,16 @@ def forgotten_items(directory: Path) -> dict:
     expected = outcome(directory / "reference")
 
     def die_late():
-        step, save = [], assemble.Trainer.save_last
+        save = Trainer.save_last
 
         def counted(trainer):
             written = save(trainer)
-            step.append(trainer.step)
-            if (
-                trainer.step >= 49
-            ):  # between two evaluations and two readings of the meter, in the last epoch, after the best
+            # Between two evaluations and two readings of the meter, in the last epoch, after the best
+            if trainer.state.step >= 49:
                 os.kill(os.getpid(), signal.SIGKILL)
             return written
 
-        assemble.Trainer.save_last = counted
+        Trainer.save_last = counted
 
     betrayed = {}
     for name in [None, *ITEMS]:

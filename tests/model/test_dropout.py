@@ -7,7 +7,7 @@ from helpers.forms import every_form, make_model
 from torch.nn.functional import cross_entropy
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.inspection.equality import relative_difference
+from lstmlm.inspection.equality import measure_difference
 from lstmlm.layers.registry import BACKENDS
 from lstmlm.model.dropout import drop_elements, drop_locked
 from lstmlm.model.model_config import ModelConfig
@@ -92,7 +92,7 @@ def test_weight_drop_takes_entries_of_the_recurrent_matrices_alone(cell, backend
     plain.load_book_weights(book)
     ids = torch.randint(7, (3, 11))
     torch.testing.assert_close(model(ids), plain.eval()(ids))
-    assert relative_difference(model(ids)[0], plain(ids)[0]) > 1e-3  # the next window, another mask
+    assert measure_difference(model(ids)[0], plain(ids)[0]) > 1e-3  # the next window, another mask
 
 
 @pytest.mark.parametrize("backend", BACKENDS["lstm"])
@@ -150,15 +150,15 @@ def test_a_run_with_every_rate_goes_on_bit_for_bit(train, tmp_path, monkeypatch)
     words = [*SMALL_RUN, "backend=nn", "model.num_layers=2", "train.max_steps=12", "train.eval_every=5"]
     words += [f"model.{name}={rate}" for name, rate in RATES.items()]
     assert train(*words, "hydra.run.dir=whole")[0] == 0
-    step = trainer.Trainer.train_step
+    step = trainer.Trainer.train_on_batch
 
     def interrupted(self, X, Y):
-        if self.step == 7:
+        if self.state.step == 7:
             raise KeyboardInterrupt
         step(self, X, Y)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Trainer, "train_step", interrupted)
+        patch.setattr(trainer.Trainer, "train_on_batch", interrupted)
         assert train(*words, "train.save_every=3", "hydra.run.dir=run")[0] == 130
     assert train("resume=run")[0] == 0
     for name in ("best.safetensors", "last.safetensors"):
@@ -176,4 +176,4 @@ def test_a_checkpoint_from_before_these_rates_has_none(train, tmp_path):
     config = ModelConfig.from_record(checkpoint.load_checkpoint(tmp_path / "old.safetensors").record["model"])
     assert {getattr(config, name) for name in RATES} == {0.0}
     code, out, err = train("resume=old.safetensors", "train.max_steps=4", "hydra.run.dir=next")
-    assert (code, err) == (0, "") and "going on from step 2" in out
+    assert (code, err) == (0, "") and "resuming from step 2" in out

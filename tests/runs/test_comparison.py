@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from helpers.command_line import TINY, composed_config
 
-from lstmlm.runs.comparison import find_differing_settings, find_runs, format_label, group_seeds, rank_runs, read_run
+from lstmlm.runs.comparison import find_differing_settings, format_label, group_seeds, rank_runs
+from lstmlm.runs.summary import find_runs, read_run
 from lstmlm.settings.hydra_yaml import to_yaml
+from lstmlm.training import metrics
 
 HASH, OTHER = "a" * 64, "b" * 64
 
@@ -106,24 +108,37 @@ def test_a_seed_that_was_run_twice_counts_once(standing):
     assert [run.seed for run in group.runs] == [1, 2] and group.losses == [3.0, 4.0]
 
 
-def test_a_run_that_goes_on_or_was_killed_is_told_apart(command, standing):
+def test_how_a_run_ended_is_told_by_its_rows(command, standing):
     made(standing / "runs/done", [3.0, 2.0])
     killed = made(standing / "runs/killed", [3.0, 2.5, 2.6], finished=False)
     with open(killed / "metrics.jsonl", "a") as file:
         file.write('{"step": 40, "loss/va')
     begun = made(standing / "runs/begun", [], finished=False)
-    (begun / "train.log").write_text("2026-01-01 00:00:00 ended: training diverged at step 4: the loss\n")
+    metrics.append_state(begun / metrics.NAME, "diverged", 4)
+    late = made(standing / "runs/late", [2.0, 2.1], state="out of time")
+    stopped = made(standing / "runs/stopped", [3.0, 2.75], finished=False)
+    metrics.append_state(stopped / metrics.NAME, "stopped", 25)
     part = made(standing / "runs/part", [1.0], "train.eval_chars=500", finished=False)
     rows = json.loads(command("compare", "runs", "--json")[1])["runs"]
     assert [(row["name"], row["state"]) for row in rows] == [
         ("runs/done", "finished"),
+        (str(late), "out of time"),
         (str(killed), "unfinished"),
+        (str(stopped), "stopped"),
         (str(part), "unfinished"),
         (str(begun), "diverged"),
     ]
-    assert [(row["nats_per_char"], row["steps"]) for row in rows[1:3]] == [(2.5, 30), (1.0, 10)]
+    assert [(row["nats_per_char"], row["steps"]) for row in rows[2:5]] == [(2.5, 30), (2.75, 20), (1.0, 10)]
     out = command("compare", "runs")[1]
     assert re.search(r"^runs/part .* unfinished, judged on 500 characters", out, re.M)
+    (group,) = group_seeds(map(read_run, find_runs([standing / "runs"])))
+    assert [run.name for run in group.runs] == [str(late)]
+
+
+def test_the_prose_of_a_log_does_not_tell_the_state(standing):
+    run = made(standing / "run", [2.0], finished=False)
+    (run / "train.log").write_text("2026-01-01 00:00:00 ended: training diverged at step 4: the loss\n")
+    assert read_run(run).state == "unfinished"
 
 
 BROKEN = {

@@ -5,12 +5,15 @@ import signal
 import time
 
 import pytest
+import torch
 from helpers.command_line import ROOT, SMALL_RUN
+from helpers.forms import make_model
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.evaluation.scoring import Score
-from lstmlm.runs import assemble, final_scores
-from lstmlm.training import trainer
+from lstmlm.runs import final_scores
+from lstmlm.training import evaluator, trainer
+from lstmlm.training.tracking import shorten_to_line
 
 OFTEN = (*SMALL_RUN, "train.eval_every=4", "train.baselines=false")
 
@@ -19,7 +22,7 @@ OFTEN = (*SMALL_RUN, "train.eval_every=4", "train.baselines=false")
 def gets_worse(monkeypatch):
     """The evaluations on the way: the first is the best, and an equal one is not better."""
     losses = iter([3.0, 3.1, 3.0, 3.2, 2.9])
-    monkeypatch.setattr(trainer, "evaluate_pieces", lambda model, pieces: Score(next(losses), 1))
+    monkeypatch.setattr(evaluator, "evaluate_pieces", lambda model, pieces: Score(next(losses), 1))
 
 
 def rows(directory):
@@ -44,6 +47,24 @@ def test_the_last_line_scores_last_averaged_and_best_weights_under_their_names(g
     assert "average of the weights (train.ema=0.5), step 12: val perplexity" in out
 
 
+def test_the_sample_of_the_report_is_written_by_the_best_weights(gets_worse, train, command, tmp_path):
+    code, out, _ = train(*OFTEN, "train.max_steps=12", "train.ema=0.5", "train.lr=0.1", "hydra.run.dir=run")
+    assert code == 0
+    best, last = rows(tmp_path / "run")[0]["sample"], rows(tmp_path / "run")[-2]["sample"]
+    prompt = 20  # characters: the start of the validation text
+    shown = shorten_to_line(best[prompt:])
+    assert f"sample: {shown}\n" in out and shown != shorten_to_line(last[prompt:])
+
+
+def test_the_weights_of_a_model_are_its_own_again_after_other_weights_were_scored():
+    model, other = make_model("cell", seed=0), make_model("cell", seed=1).book_weights()
+    own = model.book_weights()
+    with pytest.raises(ZeroDivisionError), final_scores.replace_weights(model, other):
+        assert all(torch.equal(tensor, other[name]) for name, tensor in model.book_weights().items())
+        raise ZeroDivisionError
+    assert all(torch.equal(tensor, own[name]) for name, tensor in model.book_weights().items())
+
+
 def test_where_the_last_weights_are_the_best_they_are_scored_once(train, tmp_path, monkeypatch):
     scored = []
     evaluate = final_scores.evaluate_pieces
@@ -57,15 +78,15 @@ def test_where_the_last_weights_are_the_best_they_are_scored_once(train, tmp_pat
 
 def interrupted_at(monkeypatch, step):
     """Ctrl-C in that step of the next run."""
-    train_step = trainer.Trainer.train_step
+    train_step = trainer.Trainer.train_on_batch
 
     def interrupted(self, X, Y):
         train_step(self, X, Y)
-        if self.step == step:
-            monkeypatch.setattr(trainer.Trainer, "train_step", train_step)
+        if self.state.step == step:
+            monkeypatch.setattr(trainer.Trainer, "train_on_batch", train_step)
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(trainer.Trainer, "train_step", interrupted)
+    monkeypatch.setattr(trainer.Trainer, "train_on_batch", interrupted)
 
 
 @pytest.mark.parametrize("stop", [None, 6, 10, 12])
@@ -88,7 +109,7 @@ def test_patience_may_be_raised_and_the_run_goes_on(gets_worse, train, tmp_path)
     assert train(*OFTEN, "train.max_steps=16", "train.patience=1", "hydra.run.dir=run")[0] == 0
     assert rows(tmp_path / "run")[-1]["step"] == 8
     code, out, err = train("resume=run", "train.patience=2")
-    assert (code, err) == (0, "") and "going on from step 8" in out and rows(tmp_path / "run")[-1]["step"] == 12
+    assert (code, err) == (0, "") and "resuming from step 8" in out and rows(tmp_path / "run")[-1]["step"] == 12
 
 
 @pytest.mark.parametrize("setting", ["ema=0.9", "micro_batches=2", "precision=bf16", "schedule=linear"])
@@ -101,22 +122,20 @@ def test_what_makes_another_run_is_refused_on_resume_by_name(train, setting):
 def test_cpu_seconds_are_those_of_all_steps_before_and_after_a_resume_and_of_no_other_run(train, tmp_path, monkeypatch):
     """The clock here is one that moves by a second a step."""
     now = [0.0]
-    train_step = trainer.Trainer.train_step
+    train_step = trainer.Trainer.train_on_batch
 
     def ticking(self, X, Y):
         train_step(self, X, Y)
         now[0] += 1
 
-    monkeypatch.setattr(trainer.Trainer, "train_step", ticking)
+    monkeypatch.setattr(trainer.Trainer, "train_on_batch", ticking)
     monkeypatch.setattr(time, "process_time", lambda: now[0])
-    monkeypatch.setattr(assemble, "_cpu_started", 0.0)
     short = (*SMALL_RUN, "train.max_steps=8", "train.eval_every=4")
     assert train(*short, "hydra.run.dir=a")[0] == 0
     interrupted_at(monkeypatch, 5)
     assert train(*short, "hydra.run.dir=b")[0] == 130
     assert checkpoint.load_checkpoint(tmp_path / "b" / "last.safetensors").record["loop"]["cpu_seconds"] == 5
     now[0] = 1000.0  # of something else in between
-    monkeypatch.setattr(assemble, "_cpu_started", 1000.0)
     assert train("resume=b")[0] == 0
     assert [rows(tmp_path / name)[-1]["cpu_seconds"] for name in "ab"] == [8, 8]
 

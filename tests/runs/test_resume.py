@@ -1,4 +1,4 @@
-"""Kill a run anywhere, and it goes on as if nothing had happened, bit for bit; nothing restarts in silence."""
+"""A run that is killed anywhere is resumed bit for bit as if it had not been; nothing restarts in silence."""
 
 import json
 import re
@@ -71,17 +71,17 @@ def test_five_hundred_random_kills_change_nothing(tmp_path):
 @pytest.fixture
 def stopped(train, tmp_path, monkeypatch):
     """A run in run/ that got a Ctrl-C at step 30, between two evaluations."""
-    step = trainer.Trainer.train_step
+    step = trainer.Trainer.train_on_batch
 
     def interrupted(self, X, Y):
         step(self, X, Y)
-        if self.step == 30:
+        if self.state.step == 30:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(trainer.Trainer, "train_step", interrupted)
+    monkeypatch.setattr(trainer.Trainer, "train_on_batch", interrupted)
     code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
-    assert (code, err) == (130, "stopped at step 30: saved run/last.safetensors: go on with resume=run\n")
-    monkeypatch.setattr(trainer.Trainer, "train_step", step)
+    assert (code, err) == (130, "stopped at step 30: saved run/last.safetensors: resume the run with resume=run\n")
+    monkeypatch.setattr(trainer.Trainer, "train_on_batch", step)
     return tmp_path / "run"
 
 
@@ -98,7 +98,7 @@ def same_tensors(a, b) -> bool:
 
 def test_a_stopped_run_goes_on_to_the_same_end(train, stopped, tmp_path):
     code, out, err = train("resume=run")
-    assert (code, err) == (0, "") and "going on from step 30" in out
+    assert (code, err) == (0, "") and "resuming from step 30" in out
     assert train(*SMALL_RUN, "hydra.run.dir=whole")[0] == 0
     assert rows(stopped) == rows(tmp_path / "whole")
     for name in ("best.safetensors", "last.safetensors"):
@@ -108,9 +108,9 @@ def test_a_stopped_run_goes_on_to_the_same_end(train, stopped, tmp_path):
 
 def test_auto_starts_where_there_is_nothing_and_goes_on_where_there_is(train, stopped, tmp_path):
     code, out, _ = train(*SMALL_RUN, *AUTO)
-    assert code == 0 and "going on from step 30" in out
+    assert code == 0 and "resuming from step 30" in out
     code, out, _ = train(*SMALL_RUN, "resume=auto", "hydra.run.dir=new")
-    assert code == 0 and "going on" not in out
+    assert code == 0 and "resuming" not in out
     code, _, err = train(*SMALL_RUN, "resume=auto")
     assert code == 2 and err.startswith("error: resume: auto needs a directory to look in")
 
@@ -172,7 +172,7 @@ def test_a_file_alone_starts_a_new_run_where_it_stopped(train, stopped, tmp_path
     shutil.copy(stopped / "last.safetensors", tmp_path / "alone.safetensors")
     shutil.rmtree(stopped)
     code, out, err = train("resume=alone.safetensors", "hydra.run.dir=next")
-    assert (code, err) == (0, "") and "going on from step 30" in out
+    assert (code, err) == (0, "") and "resuming from step 30" in out
     assert train(*SMALL_RUN, "hydra.run.dir=whole")[0] == 0
     assert same_tensors(tmp_path / "next" / "last.safetensors", tmp_path / "whole" / "last.safetensors")
     assert rows(tmp_path / "next")[-1]["step"] == 40
@@ -229,15 +229,15 @@ def test_a_second_ctrl_c_stops_at_once_and_leaves_the_last_good_file(train, tmp_
             signal.raise_signal(signal.SIGINT)
         save(directory, tensors, record)
 
-    step = trainer.Trainer.train_step
+    step = trainer.Trainer.train_on_batch
 
     def asked(self, X, Y):
         step(self, X, Y)
-        if self.step == 30:
+        if self.state.step == 30:
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(checkpoint, "save_last_checkpoint", interrupted)
-    monkeypatch.setattr(trainer.Trainer, "train_step", asked)
+    monkeypatch.setattr(trainer.Trainer, "train_on_batch", asked)
     code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
     assert (code, err) == (130, "stopped\n")
     assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["step"] == 20

@@ -24,7 +24,7 @@ def test_a_sweep_that_was_stopped_says_how_to_go_on(code):
     first, second = said.splitlines()
     assert first == (
         "sweep: 1 finished; stopped in job 1 (seed=2): "
-        "go on with the same command and resume=auto hydra.sweep.dir='my sweep'"
+        "resume with the same command and resume=auto hydra.sweep.dir='my sweep'"
     )
     assert second == "next:  python -m lstmlm compare 'my sweep'"
 
@@ -44,7 +44,7 @@ def state_of_the_process() -> dict:
         "attention": (torch.backends.cuda.flash_sdp_enabled(), torch.backends.cuda.math_sdp_enabled()),
         "anomalies": (torch.is_anomaly_enabled(), torch.is_inference_mode_enabled(), sys.getrecursionlimit()),
         "warnings": list(warnings.filters),
-        "place": (os.getcwd(), {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}),
+        "place": (os.getcwd(), dict(os.environ), list(sys.argv)),
         "hooks": (sys.gettrace(), sys.excepthook, list(sys.path)),
     }
 
@@ -94,7 +94,7 @@ def test_no_job_leaves_anything_behind_in_the_process(train):
 
 def test_a_job_computes_with_the_threads_that_it_names_whatever_the_one_before_did(train, monkeypatch):
     seen, before = [], torch.get_num_threads()
-    monkeypatch.setattr("lstmlm.runs.assemble.report", lambda *_: seen.append(torch.get_num_threads()))
+    monkeypatch.setattr("lstmlm.runs.execute.log_report", lambda *_: seen.append(torch.get_num_threads()))
     assert train(*TINY, "-m", "threads=2,1")[0] == 0
     torch.set_num_threads(before)
     assert seen == [2, 1]

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from helpers.command_line import SMALL_RUN, composed_config
 
-from lstmlm.runs.verdict import NEXT, judge_run, read_evaluations
+from lstmlm.runs.verdict import NEXT, judge_run
 from lstmlm.system.dotted import flatten
+from lstmlm.training.metrics import read_evaluations
 
 UNIGRAM = 2.9
 EVALUATIONS = range(1, 21)
@@ -122,5 +123,5 @@ def test_a_real_run_has_a_verdict_and_goes_on_by_the_command_given(train):
     said = judge_run(rows, UNIGRAM, composed_config(*SMALL_RUN, "backend=nn"), "run")
     assert said.kind == "falling" and "still falling: by" in said.sentence
     code, out, _ = train(*shlex.split(said.command)[4:])
-    assert code == 0 and "going on from step 40" in out
+    assert code == 0 and "resuming from step 40" in out
     assert [row["step"] for row in read_evaluations(Path("run/metrics.jsonl"))][-1] == 80

@@ -1,5 +1,7 @@
 """A user's mistake is one line on stderr that names the thing and what would do, and an exit code; nothing is left."""
 
+import errno
+import os
 import re
 import sys
 
@@ -7,8 +9,9 @@ import pytest
 from helpers.command_line import ROOT, SMALL_RUN, shell
 
 from lstmlm.system import errors
-from lstmlm.system.durable import lock_directory
+from lstmlm.system.durable import lock_directory, name_refusals
 
+NO_MEMORY = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes."
 ASCII = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
 
 
@@ -152,7 +155,7 @@ def test_a_text_that_changed_since_the_run_is_not_scored_in_silence(train, comma
 
 
 def test_a_bug_is_one_line_and_the_traceback_is_in_the_log(train, tmp_path, monkeypatch):
-    monkeypatch.setattr("lstmlm.training.trainer.gate_openings", lambda *_: 1 / 0)
+    monkeypatch.setattr("lstmlm.training.evaluator.collect_gate_openings", lambda *_: 1 / 0)
     code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
     assert code == 1 and err.startswith("error: a bug in lstmlm: ZeroDivisionError") and err.count("\n") == 1
     assert "Traceback" in (tmp_path / "run" / "train.log").read_text()
@@ -215,6 +218,41 @@ def test_a_terminal_gets_escapes_and_a_pipe_gets_the_text(train, command, tmp_pa
 
 
 def test_hydra_full_error_shows_the_traceback_of_a_bug(monkeypatch):
-    monkeypatch.setattr(errors, "SHOW_TRACEBACKS", True)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(ZeroDivisionError):
         errors.run_to_exit_code(lambda: 1 / 0)
+
+
+def test_only_a_mistake_of_the_user_is_a_value_error():
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert {errors.BadInput, errors.Diverged, errors.EnvironmentFault, errors.Stopped} < set(kinds)
+    assert [kind for kind in kinds if issubclass(kind, ValueError)] == [errors.BadInput]
+
+
+@pytest.mark.parametrize("failed", [MemoryError(), RuntimeError("CUDA out of memory. Tried"), RuntimeError(NO_MEMORY)])
+def test_memory_that_is_short_is_one_line_with_the_advice_of_the_command(capsys, failed):
+    def job() -> None:
+        raise failed
+
+    assert errors.run_to_exit_code(job) == 4
+    assert errors.run_to_exit_code(errors.advise_on_memory("lower --samples")(job)) == 4
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "error: out of memory: free memory on this machine"
+    assert second == "error: out of memory: lower --samples"
+
+
+def test_an_error_that_is_none_of_memory_passes_the_advice_unchanged():
+    for error in (errors.BadInput("out of memory.txt: no such file"), KeyError("out of memory")):
+        with pytest.raises(type(error)) as caught, errors.advise_on_memory("lower --samples"):
+            raise error
+        assert caught.value is error
+
+
+def test_what_the_disk_refuses_is_advised_by_its_reason(tmp_path):
+    for number, advice in [
+        (errno.ENOSPC, "No space left on device: free space there, or write to another folder"),
+        (errno.EROFS, "Read-only file system: write to another folder"),
+    ]:
+        with pytest.raises(errors.EnvironmentFault) as caught, name_refusals(tmp_path / "out.safetensors"):
+            raise OSError(number, os.strerror(number))
+        assert str(caught.value) == f"cannot write {tmp_path / 'out.safetensors'}: {advice}"

@@ -11,7 +11,7 @@ def faults_of_a_step(before: str) -> int:
     """Pages that a process got from the system for one more step of 40 MB, freed like those before."""
     program = f"""
 import resource, torch
-from lstmlm.machine import keep_memory
+from lstmlm.system.machine import keep_memory
 {before}
 def faults():
     torch.zeros(10_000_000)

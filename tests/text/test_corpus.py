@@ -1,4 +1,4 @@
-"""Texts arrive whole or with one line of complaint, as ids that say what they are of."""
+"""Texts are read whole or refused in one line, and become ids that are known by the hashes of their text."""
 
 import functools
 import hashlib
@@ -15,7 +15,7 @@ from lstmlm.system.errors import BadInput
 from lstmlm.text import corpus as corpus_module
 from lstmlm.text.batches import SequentialStreams
 from lstmlm.text.corpus import Corpus, read_corpus
-from lstmlm.text.preprocess import d2l, d2l_classic
+from lstmlm.text.preprocess import clean_d2l, clean_d2l_classic
 from lstmlm.text.vocab import Vocab
 
 TIDE_CLOCK = "40143c06f38bd5afd9957441b70e875945144ee3b54e2e4aee7080a5960528e3"
@@ -47,12 +47,12 @@ def test_the_embedded_text_is_the_one_on_the_card():
     assert TIDE_CLOCK in (ROOT / "data" / "README.md").read_text()
     assert corpus.num_chars == 164_017 and len(corpus.vocab) == 63
     assert corpus.split.pieces == {"train": [(0, 147_615)], "val": [(147_615, 155_816)], "test": [(155_816, 164_017)]}
-    assert corpus.num_bytes["val"] == corpus.split.size("val") == 8201 and corpus.unknown("val") == 0
+    assert corpus.num_bytes["val"] == corpus.split.size("val") == 8201 and corpus.count_unknown("val") == 0
 
 
 def test_the_books_clean_ups_give_the_books_counts():
     text = shared_text("time_machine.txt").read_text()
-    classic, newer = d2l_classic(text), d2l(text)
+    classic, newer = clean_d2l_classic(text), clean_d2l(text)
     assert len(classic) == 170_580 and len(newer) == 173_428
     assert "the time machine by h g wells" in classic and "andtwinkled" not in newer
     vocab = Vocab(classic)
@@ -60,14 +60,14 @@ def test_the_books_clean_ups_give_the_books_counts():
     assert vocab.idx_to_token == ["<unk>", *" etainoshrdlmucfwgypbvkxzjq"]
 
 
-def test_line_ends_become_line_feeds_and_a_byte_order_mark_is_dropped_and_both_are_said(tmp_path):
+def test_line_ends_become_line_feeds_and_a_byte_order_mark_is_dropped_and_both_are_noted(tmp_path):
     corpus = read(write(tmp_path, "\ufeffAb\r\ncd\u2028e\rAb\r\ncd\u2028e\r".encode()), HALVES)
     assert whole(corpus) == "Ab\ncd\u2028e\nAb\ncd\u2028e\n"
     assert any("byte-order mark" in note for note in corpus.notes)
     assert any("4 line ends with a carriage return" in note for note in corpus.notes)
 
 
-def test_letters_and_their_marks_are_joined_if_that_is_wanted_and_else_it_is_said(tmp_path):
+def test_letters_and_their_marks_are_joined_with_normalize_nfc_and_noted_without(tmp_path):
     path = write(tmp_path, ("e\u0301te\u0301 " * 20).encode())
     joined, apart = read(path, HALVES, "data.normalize=nfc"), read(path, HALVES)
     assert whole(joined) == "\u00e9t\u00e9 " * 20 and whole(apart) == "e\u0301te\u0301 " * 20
@@ -103,15 +103,15 @@ def test_an_encoding_can_be_named(tmp_path):
         read(write(tmp_path, text.encode()), "data.encoding=morse")
 
 
-def test_nothing_left_after_the_clean_up_is_said(tmp_path):
+def test_a_text_of_which_the_clean_up_leaves_nothing_is_refused(tmp_path):
     with pytest.raises(BadInput, match=r"nothing left after data\.preprocess=d2l"):
         read(write(tmp_path, b"1234 5678"), "data.preprocess=d2l")
 
 
-def test_rare_characters_become_unknown_and_the_model_sees_some(tmp_path):
+def test_rare_characters_become_unknown_in_the_training_part_too(tmp_path):
     corpus = read(write(tmp_path, b"abababab#ababab#$abababababababababab"), "data.min_freq=2", HALVES)
     assert corpus.vocab.idx_to_token == ["<unk>", "a", "b", "#"]
-    assert corpus.unknown("train") == 1 and "<unk>" in corpus.vocab.decode(corpus.ids["train"])
+    assert corpus.count_unknown("train") == 1 and "<unk>" in corpus.vocab.decode(corpus.ids["train"])
 
 
 @given(st.binary(min_size=40).filter(lambda data: len(set(data[:20])) > 1 and data.strip()))
@@ -130,7 +130,7 @@ def test_texts_come_back_whatever_their_script(tmp_path_factory, text):
     corpus = read(write(tmp_path_factory.mktemp("text"), text.encode()), "data.split=[0.5,0.5,0]")
     assert corpus.num_chars == len(text) and corpus.num_bytes["train"] == len(text[: len(text) // 2].encode())
     assert corpus.vocab.decode(corpus.ids["train"]) == text[: len(text) // 2]
-    assert corpus.unknown("val") == sum(char not in text[: len(text) // 2] for char in text[len(text) // 2 :])
+    assert corpus.count_unknown("val") == sum(char not in text[: len(text) // 2] for char in text[len(text) // 2 :])
 
 
 # Texts of their own
@@ -153,6 +153,14 @@ def test_the_penn_treebank_is_three_files_of_symbols_with_spaces_between(tmp_pat
         write(tmp_path, text.encode(), f"ptb.char.{part}.txt")
     data = composed_config("data=ptb_char", f"data.path={tmp_path / 'ptb.char.train.txt'}").data
     assert whole(read_corpus(data)) == "aer bank\n" * 9 + "be \n" * 5 + "k a\n" * 5
+
+
+def test_a_text_of_its_own_that_cannot_be_read_is_named_by_its_setting(tmp_path):
+    write(tmp_path, b"abc" * 10, "a.txt")
+    for content, complaint in ((b"caf\xe9", r"is not UTF-8 at byte 3 .*data\.encoding=latin-1"), (b"", "is empty")):
+        own = write(tmp_path, content, "v.txt")
+        with pytest.raises(BadInput, match=rf"^data\.val_path: {own} {complaint}"):
+            read(tmp_path / "a.txt", f"data.val_path={own}")
 
 
 # Large texts
@@ -198,7 +206,7 @@ def test_a_large_text_is_the_same_from_its_file_as_from_memory(tmp_path, monkeyp
         assert all(torch.equal(x, y) and x.dtype == y.dtype for x, y in zip(ours, theirs, strict=True))
 
 
-def test_another_content_or_setting_is_numbered_anew_and_another_name_is_not(tmp_path, everything_is_large):
+def test_another_content_or_setting_is_encoded_again_and_another_name_is_not(tmp_path, everything_is_large):
     text = b"the tide comes in, the tide goes out. " * 20
     read(write(tmp_path, text))
     read(write(tmp_path, text, "other name.txt"))
@@ -209,7 +217,7 @@ def test_another_content_or_setting_is_numbered_anew_and_another_name_is_not(tmp
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "no facts", "facts cut"])
-def test_damaged_ids_are_made_anew(tmp_path, everything_is_large, damage):
+def test_damaged_ids_are_written_again(tmp_path, everything_is_large, damage):
     path = write(tmp_path, b"the tide comes in, the tide goes out. " * 20)
     good = read(path).ids["train"].tolist()
     (folder,) = everything_is_large.iterdir()

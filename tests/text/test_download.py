@@ -1,4 +1,4 @@
-"""A text from the net is whole and the right one, or there is one line and no file; a part of it is gone on with."""
+"""A downloaded text is whole and has its hash, or there is one line and no file; a cut download is resumed."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ from helpers.command_line import ROOT, composed_config, shared_text
 from lstmlm.runs.prepare import prepare
 from lstmlm.system.errors import BadInput, EnvironmentFault
 from lstmlm.text import download, published
-from lstmlm.text.download import Text, fetch
+from lstmlm.text.download import RemoteText, fetch
 
 TALE = b"".join(b"Line %d: the tide comes in, the tide goes out.\n" % k for k in range(4000))
 OTHER = TALE.replace(b"tide", b"moon")
@@ -119,8 +119,8 @@ def server(monkeypatch):
     with Server() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        https = download.allowed
-        monkeypatch.setattr(download, "allowed", lambda url: url.startswith(server.url) or https(url))
+        https = download.is_allowed
+        monkeypatch.setattr(download, "is_allowed", lambda url: url.startswith(server.url) or https(url))
         monkeypatch.setattr(download, "PAUSE", 0)
         yield server
         server.over.set()
@@ -135,8 +135,10 @@ def cache(monkeypatch, tmp_path) -> Path:
 
 
 @pytest.fixture
-def tale(server) -> Text:
-    return Text("tale", "tale.txt", server.url + "..%2f..%2felsewhere", len(TALE), hashlib.sha256(TALE).hexdigest())
+def tale(server) -> RemoteText:
+    return RemoteText(
+        "tale", "tale.txt", server.url + "..%2f..%2felsewhere", len(TALE), hashlib.sha256(TALE).hexdigest()
+    )
 
 
 @pytest.fixture
@@ -222,7 +224,7 @@ def test_two_at_once_fetch_it_once(server, tale, cache):
 # Interruptions
 
 
-def test_a_cut_connection_is_gone_on_with(server, tale, cache):
+def test_a_cut_connection_is_resumed(server, tale, cache):
     server.answers = [cut(), ranged()]
     assert fetch(tale).read_bytes() == TALE
     assert server.asked == [(None, None), (f"bytes={CUT}-", '"1"')] and list(left(cache)) == ["tale.txt"]
@@ -240,7 +242,7 @@ def test_a_connection_that_is_cut_again_and_again_leaves_the_part_for_the_next_r
 
 
 @pytest.mark.parametrize("second", [whole(TALE), ranged(TALE, '"2"')], ids=["ignores ranges", "has another file now"])
-def test_a_server_that_does_not_go_on_starts_again(server, tale, cache, second):
+def test_a_server_that_cannot_resume_starts_again(server, tale, cache, second):
     server.answers = [cut(OTHER), second]
     assert fetch(tale).read_bytes() == TALE
     assert server.asked == [(None, None), (f"bytes={CUT}-", '"1"')] and list(left(cache)) == ["tale.txt"]
@@ -275,9 +277,9 @@ def test_a_server_that_stalls_is_waited_for_so_long_and_no_longer(server, tale, 
     assert len(server.asked) == 3 and left(cache) == {"tale.txt.part": TALE[:CUT]}
 
 
-def test_a_kill_leaves_a_part_and_the_next_run_goes_on(server, tale, cache):
+def test_a_kill_leaves_a_part_and_the_next_run_resumes_it(server, tale, cache):
     server.answers = [stalled, ranged()]
-    program = "from lstmlm import download; download.allowed = lambda url: True; "
+    program = "from lstmlm.text import download; download.is_allowed = lambda url: True; "
     program += f"download.fetch(download.{tale!r})"
     child = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
     while child.poll() is None and len(left(cache).get("tale.txt.part", b"")) < CUT // 2:
@@ -330,7 +332,7 @@ def test_another_text_of_the_same_size_is_refused(server, tale, cache):
 @pytest.mark.parametrize(
     ("code", "kind", "tries"), [(404, BadInput, 1), (403, BadInput, 1), (503, EnvironmentFault, 3)]
 )
-def test_what_the_server_answers_is_said(server, tale, cache, code, kind, tries):
+def test_the_status_that_the_server_answers_is_named(server, tale, cache, code, kind, tries):
     server.answers = [status(code)]
     with pytest.raises(kind, match=rf"^data=tale: cannot download .*: the server answered {code}: put the file at"):
         fetch(tale)
@@ -360,7 +362,7 @@ def test_a_redirect_within_https_is_followed_and_its_body_not_read(server, tale,
 
 def test_http_is_refused(cache):
     with pytest.raises(BadInput, match="only https is allowed"):
-        fetch(Text("tale", "tale.txt", f"http://127.0.0.1:{closed_port()}/", 1, ""))
+        fetch(RemoteText("tale", "tale.txt", f"http://127.0.0.1:{closed_port()}/", 1, ""))
     assert left(cache) == {}
 
 
@@ -395,16 +397,16 @@ def test_a_cache_that_cannot_be_made_is_one_line(tale, cache):
 def time_machine(monkeypatch):
     """Let data=time_machine be another text."""
 
-    def let(text: Text) -> None:
+    def let(text: RemoteText) -> None:
         monkeypatch.setitem(published.FETCHED, "time_machine", replace(text, name="time_machine"))
 
     return let
 
 
-def test_a_run_without_a_net_ends_in_one_line_and_writes_nothing(
+def test_a_run_without_a_network_ends_in_one_line_and_writes_nothing(
     train, tale, time_machine, cache, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(download, "allowed", lambda url: True)
+    monkeypatch.setattr(download, "is_allowed", lambda url: True)
     time_machine(replace(tale, url=f"http://127.0.0.1:{closed_port()}/"))
     code, out, err = train("data=time_machine")
     assert (code, out) == (4, "")

@@ -1,4 +1,4 @@
-"""A path means the files that a person expects, in one order, unpacked; and nothing that would hang."""
+"""A path means the files that a person expects, sorted and decompressed; and none that would block."""
 
 import gzip
 import hashlib
@@ -36,7 +36,7 @@ def test_a_folder_is_all_its_files_in_order_and_a_pattern_those_that_match(folde
     assert names(list_files(folder / "d[1].txt", "x"), folder) == ["d[1].txt"]
 
 
-def test_what_is_no_file_is_named(folder):
+def test_a_path_without_a_regular_file_is_refused_by_name(folder):
     os.mkfifo(folder / "pipe")
     (folder / "empty").mkdir()
     for path, complaint in (("nothere", "no such file"), ("no*pe", "no such file"), ("empty", "holds no files")):
@@ -47,16 +47,16 @@ def test_what_is_no_file_is_named(folder):
     assert "pipe" not in names(list_files(folder, "x"), folder)
 
 
-def test_a_gzipped_file_is_what_is_in_it(folder):
-    assert b"".join(read_pieces(folder / "e.txt.gz")) == b"e" * 100
-    assert hash_files([folder / "a.txt", folder / "e.txt.gz"]) == (
+def test_a_gzipped_file_is_decompressed(folder):
+    assert b"".join(read_pieces(folder / "e.txt.gz", "x")) == b"e" * 100
+    assert hash_files({"x": [folder / "a.txt"], "y": [folder / "e.txt.gz"]}) == (
         hashlib.sha256(b"a.txt" + b"e" * 100).hexdigest(),
         105,
     )
     for damage in (lambda data: data[:-9], lambda data: b"xx" + data[2:], lambda data: data[:12] + b"xxx" + data[15:]):
         (folder / "bad.gz").write_bytes(damage((folder / "e.txt.gz").read_bytes()))
-        with pytest.raises(BadInput, match="not a whole gzip file"):
-            b"".join(read_pieces(folder / "bad.gz"))
+        with pytest.raises(BadInput, match=r"^data\.val_path: .*bad\.gz is not a whole gzip file"):
+            hash_files({"data.path": [folder / "e.txt.gz"], "data.val_path": [folder / "bad.gz"]})
 
 
 @given(st.text(), st.sampled_from(["utf-8", "utf-16", "utf-32"]), st.integers(0, 1000))
@@ -64,7 +64,7 @@ def test_a_text_cut_anywhere_reads_as_the_whole(text, encoding, seed):
     data, chance = text.encode(encoding), random.Random(seed)
     cuts = sorted({0, len(data), *(chance.randrange(len(data) + 1) for _ in range(5))})
     pieces = [data[a:b] for a, b in itertools.pairwise(cuts)]
-    read = "".join(Decoder(encoding, "none").text("x", pieces))
+    read = "".join(Decoder(encoding, "none").decode(pieces, "x", "data.path"))
     expected = text.replace("\r\n", "\n").replace("\r", "\n")
     if encoding == "utf-8":
         expected = expected.removeprefix("\ufeff")
@@ -80,7 +80,7 @@ def test_normalized_in_pieces_is_normalized_whole(text, size):
 
     data = text.encode()
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
-    assert "".join(Decoder("utf-8", "nfc").text("x", pieces)) == unicodedata.normalize("NFC", text)
+    assert "".join(Decoder("utf-8", "nfc").decode(pieces, "x", "data.path")) == unicodedata.normalize("NFC", text)
     at = find_last_boundary(text)
     halves = (unicodedata.normalize("NFC", part) for part in (text[:at], text[at:]))
     assert "".join(halves) == unicodedata.normalize("NFC", text)

@@ -1,4 +1,4 @@
-"""decode(encode(x)) == x for any covered text; what is not covered never crashes and never passes in silence."""
+"""decode(encode(x)) == x for any covered text; other characters become <unk> and are named."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from lstmlm.text.vocab import UNK, Vocab
 def test_a_covered_text_comes_back(text):
     vocab = Vocab(text)
     assert vocab.decode(vocab.encode(text)) == text
-    assert not vocab.unknown(text)
+    assert not vocab.find_unknown(text)
     assert len(vocab) == len(set(text)) + 1
 
 
@@ -24,7 +24,7 @@ def test_unknown_characters_become_unk_and_are_named(text, other):
     ids = vocab.encode(other)
     assert ids.dtype == np.int64 and len(ids) == len(other)
     missing = [(k, char) for k, char in enumerate(other) if char not in text]
-    assert vocab.unknown(other) == missing
+    assert vocab.find_unknown(other) == missing
     assert [int(k) for k in np.flatnonzero(ids == vocab.unk)] == [k for k, _ in missing]
     assert vocab.decode(ids) == "".join(char if char in text else UNK for char in other)
     if missing:
@@ -41,6 +41,6 @@ def test_ids_fall_in_frequency_after_unk_as_in_d2l():
     assert Vocab("abbccc", min_freq=2, reserved_tokens=["<pad>"]).idx_to_token == [UNK, "<pad>", "c", "b"]
 
 
-def test_a_stored_vocabulary_numbers_as_before():
+def test_a_stored_vocabulary_gives_the_same_ids():
     vocab = Vocab("the tide clock")
     assert Vocab.from_tokens(vocab.idx_to_token).token_to_idx == vocab.token_to_idx

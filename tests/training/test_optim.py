@@ -73,4 +73,6 @@ def test_progress_is_the_largest_of_the_limits_fractions():
     assert limits.progress(step=10, steps_per_epoch=2, seconds=0) == 0.5
     assert limits.progress(step=10, steps_per_epoch=8, seconds=90) == 0.9
     assert limits.progress(step=40, steps_per_epoch=8, seconds=0) == 1
-    assert limits.steps(8) == 40 and limits.steps(2) == 20 and Limits(max_seconds=1.0).steps(8) is None
+    assert (
+        limits.count_steps(8) == 40 and limits.count_steps(2) == 20 and Limits(max_seconds=1.0).count_steps(8) is None
+    )

@@ -23,14 +23,14 @@ def eight_cores(monkeypatch):
     threads = [1]
     monkeypatch.setattr(torch, "set_num_threads", lambda number: threads.append(number))
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
-    monkeypatch.setattr(assemble, "cores", lambda: 8)
-    real = thread_tuning.training_step
+    monkeypatch.setattr(assemble, "count_cores", lambda: 8)
+    real = thread_tuning.make_timed_step
 
     def on_a_clock_of_our_own(*arguments):
         step = real(*arguments)
         return lambda threads: min(TIMES[threads], 100 + step(threads))
 
-    monkeypatch.setattr(thread_tuning, "training_step", on_a_clock_of_our_own)
+    monkeypatch.setattr(thread_tuning, "make_timed_step", on_a_clock_of_our_own)
     return threads
 
 

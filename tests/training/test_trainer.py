@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.training import trainer
+from lstmlm.training import step, trainer
 
 
 def rows(directory):
@@ -41,7 +41,7 @@ def test_metrics_have_a_row_for_each_evaluation_and_end_with_the_final_figures(r
     assert {"loss/train", "ppl/val", "optim/lr", "optim/grad_norm", "optim/clipped", "gates/layer0_F"} <= row_keys(
         evaluations
     )
-    assert final["final"] is True
+    assert final["final"] is True and final["state"] == "finished"
     assert {"loss/val_best", "bpc/val_best", "ppl/val_best", "ppl/test_best", "seconds", "chars_per_s"} <= final.keys()
     assert 1 < final["ppl/val_best"] < 63
 
@@ -111,13 +111,13 @@ def test_a_step_does_not_wait_for_the_device(train, monkeypatch):
             waits.append(function is torch.ops.aten._local_scalar_dense.default)
             return function(*args, **(kwargs or {}))
 
-    step = trainer.Trainer.train_step
+    train_on_batch = trainer.Trainer.train_on_batch
 
     def watched(self, X, Y):
         with Watch():
-            return step(self, X, Y)
+            return train_on_batch(self, X, Y)
 
-    monkeypatch.setattr(trainer.Trainer, "train_step", watched)
+    monkeypatch.setattr(trainer.Trainer, "train_on_batch", watched)
     assert train(*SMALL_RUN, "train.max_steps=12", "model.dropout=0.3")[0] == 0
     assert len(waits) > 1000 and not any(waits)
 
@@ -141,22 +141,30 @@ def test_a_time_limit_ends_the_run(train, tmp_path):
     code, _, _ = train(
         *SMALL_RUN, "train.max_steps=null", "train.max_epochs=null", "train.max_seconds=2", "hydra.run.dir=r"
     )
-    assert code == 0 and rows(tmp_path / "r")[-1]["final"]
+    final = rows(tmp_path / "r")[-1]
+    assert code == 0 and final["final"] and final["state"] == "out of time"
 
 
 def test_divergence_ends_with_the_step_and_leaves_the_last_good_checkpoint(train, tmp_path, monkeypatch):
-    clip = trainer.grad_clipping
+    clip, train_step, calls = step.grad_clipping, trainer.train_step, []
 
-    def poisoned(params, theta, calls=[]):  # noqa: B006
-        calls.append(None)
-        if len(calls) == 33:
-            params[0].grad[0] = float("nan")
+    def clip_poisoned(params, theta):
+        params[0].grad[0] = float("nan")
         return clip(params, theta)
 
-    monkeypatch.setattr(trainer, "grad_clipping", poisoned)
+    def poisoned(*arguments):
+        calls.append(None)
+        with monkeypatch.context() as patch:
+            if len(calls) == 33:
+                patch.setattr(step, "grad_clipping", clip_poisoned)
+            return train_step(*arguments)
+
+    monkeypatch.setattr(trainer, "train_step", poisoned)
     code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
     assert code == 3
     assert re.fullmatch(r"error: training diverged at step 33: .*\n", err)
+    assert [row["step"] for row in rows(tmp_path / "run")[:-1]] == [20]
+    assert rows(tmp_path / "run")[-1] == {"state": "diverged", "step": 40}  # it is found at the next reading
     assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["step"] == 20
     assert checkpoint.load_checkpoint(tmp_path / "run" / "best.safetensors").record["step"] == 20
 
@@ -178,9 +186,10 @@ def test_a_signal_finishes_the_step_saves_and_says_where(tmp_path, number, code)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
-    match = re.fullmatch(r"stopped at step (\d+): saved run/last\.safetensors: go on with resume=run\n", err)
+    match = re.fullmatch(r"stopped at step (\d+): saved run/last\.safetensors: resume the run with resume=run\n", err)
     assert match, err
     assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["step"] == int(match[1]) >= 20
+    assert rows(tmp_path / "run")[-1] == {"state": "stopped", "step": int(match[1])}
 
 
 @pytest.mark.parametrize("backend", ["scratch", "nn"])

@@ -1,0 +1,99 @@
+"""The path of a run, from its checked settings to its report."""
+
+import contextlib
+import math
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lstmlm.checkpoints.checkpoint import Checkpoint
+from lstmlm.evaluation.baselines import Baseline, compute_ngram_baselines, compute_unigram_nats, find_best_ngram
+from lstmlm.evaluation.scoring import take_first
+from lstmlm.runs.announcement import announce, announce_baseline
+from lstmlm.runs.assemble import (
+    assemble_tracker,
+    assemble_trainer,
+    choose_threads,
+    make_limits,
+    make_streams,
+    restore_trainer,
+    to_arrays,
+)
+from lstmlm.runs.book_report import log_book_report
+from lstmlm.runs.final_scores import collect_final_figures, score_final_weights
+from lstmlm.runs.prepare import Prepared
+from lstmlm.runs.report import log_report
+from lstmlm.runs.verdict import Verdict, judge_run
+from lstmlm.settings.config import Config
+from lstmlm.settings.hydra_yaml import to_yaml
+from lstmlm.system.dotted import flatten
+from lstmlm.system.durable import write_durably
+from lstmlm.system.errors import Diverged, EnvironmentFault, Stopped
+from lstmlm.system.machine import keep_memory
+from lstmlm.system.signals import StopRequest
+from lstmlm.text.corpus import Corpus
+from lstmlm.training import metrics
+from lstmlm.training.trainer import Trainer
+
+
+def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = None) -> None:
+    """Train in `directory`, which belongs to this run alone, score the final weights, and log a report.
+
+    With a checkpoint of the same run, training continues from it.
+    """
+    cpu_started = time.process_time()
+    keep_memory()
+    asked, streams = prepared.config, make_streams(prepared)
+    prepared, seconds_per_step = choose_threads(prepared, streams)
+    config, corpus = prepared.config, prepared.corpus
+    torch.set_num_threads(int(config.threads))
+    write_durably(directory / "config.yaml", to_yaml(config).encode())
+    announce(prepared, make_limits(config).count_steps(streams.steps_per_epoch), seconds_per_step, directory)
+    val_pieces = take_first(corpus.pieces("val"), config.train.eval_chars)
+    baseline = find_baseline(corpus, val_pieces) if config.train.baselines else None
+    resumed_at = None if loaded is None else loaded.record["step"]
+    with contextlib.closing(assemble_tracker(prepared, streams, directory, resumed_at)) as tracker:
+        trainer = assemble_trainer(prepared, streams, val_pieces, baseline, tracker, directory, cpu_started)
+        if loaded is not None:
+            restore_trainer(trainer, loaded)
+        fit(trainer)
+        cpu_seconds = trainer.state.clock.cpu_seconds
+        tracker.close_bar()
+        book_figures = log_book_report(trainer, corpus) if config.train.book_report else {}
+        best_weights = trainer.saver.load_best().weights
+        scores = score_final_weights(trainer, best_weights, corpus)
+        figures = book_figures | collect_final_figures(trainer, corpus, scores, cpu_seconds)
+        tracker.track_end(trainer.name_end(), flatten(config), figures)
+    judged = judge(asked, corpus, val_pieces, directory)
+    trainer.learner.model.load_book_weights(best_weights)  # so that the sample below is theirs
+    sample = trainer.evaluator.sample.write(trainer.learner.model)[len(prepared.prompt) :]
+    log_report(prepared, scores, figures, sample, judged, directory)
+
+
+def find_baseline(corpus: Corpus, val_pieces: list[Tensor]) -> Baseline:
+    """The best n-gram on the validation text, which is logged."""
+    baseline = find_best_ngram(compute_ngram_baselines(to_arrays(corpus.pieces("train")), to_arrays(val_pieces)))
+    announce_baseline(baseline, len(corpus.ids["train"]), sum(len(piece) - 1 for piece in val_pieces))
+    return baseline
+
+
+def fit(trainer: Trainer) -> None:
+    """Train until a limit is reached. Stopped or Diverged if the run ends before, which metrics.jsonl then says."""
+    try:
+        with StopRequest() as stop:
+            trainer.fit(stop)
+        if not math.isfinite(trainer.state.best["loss/val"]):
+            raise Diverged("training diverged: no evaluation gave a finite validation loss: lower train.lr")
+    except (Stopped, Diverged) as error:
+        state: metrics.RunState = "stopped" if isinstance(error, Stopped) else "diverged"
+        with contextlib.suppress(EnvironmentFault):  # the error to report is the one that ended the run
+            metrics.append_state(trainer.tracker.metrics, state, trainer.state.step)
+        raise
+
+
+def judge(config: Config, corpus: Corpus, val_pieces: list[Tensor], directory: Path) -> Verdict:
+    """The verdict on the curves of the run. Its next command has the settings as the user gave them."""
+    unigram = compute_unigram_nats(to_arrays(corpus.pieces("train")), to_arrays(val_pieces), len(corpus.vocab))
+    return judge_run(metrics.read_evaluations(directory / metrics.NAME), unigram, config, str(directory))

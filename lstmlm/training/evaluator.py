@@ -1,0 +1,65 @@
+"""The evaluations of a run: validation loss, gate openings and a sample, and how they compare with what came before."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from lstmlm.evaluation.baselines import Baseline
+from lstmlm.evaluation.scoring import evaluate_pieces
+from lstmlm.generation.writer import generate
+from lstmlm.model.gates import collect_gate_openings
+from lstmlm.model.rnn_model import RNNModel
+from lstmlm.text.vocab import Vocab
+from lstmlm.training.tags import make_baseline_tags, make_score_tags
+
+GATE_CHARS = 1000  # of the validation text: the gates are averaged over them
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """The text that a model writes at each evaluation: always from the same prompt and seed."""
+
+    vocab: Vocab
+    prompt: str
+    length: int  # characters after the prompt
+    temperature: float
+    seed: int
+
+    def write(self, model: RNNModel) -> str:
+        """The prompt and what the model writes after it."""
+        return generate(model, self.vocab, self.prompt, self.length, self.temperature, self.seed)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    tags: dict[str, float]  # the figures under the names that they have in metrics.jsonl and TensorBoard
+    sample: str
+    is_best: bool  # a lower validation loss than every evaluation before
+    passed: Baseline | None  # the best n-gram, if this validation loss is the first one below its
+
+
+class Evaluator:
+    """Scores `val_pieces`, each (n,), as streams of their own, and compares with the best n-gram if one is given."""
+
+    def __init__(self, val_pieces: list[Tensor], baseline: Baseline | None, sample: SampleSettings) -> None:
+        self.val_pieces, self.baseline, self.sample = val_pieces, baseline, sample
+
+    def evaluate(self, model: RNNModel, lowest: float) -> Evaluation:
+        """Evaluate a model; `lowest` is the lowest validation loss of the run so far, in nats per character."""
+        val = evaluate_pieces(model, self.val_pieces)
+        loss, baseline = val.nats_per_char, self.baseline
+        tags = make_score_tags("val", val) | self.measure_gates(model)
+        if baseline is not None:
+            tags |= make_baseline_tags(baseline, min(loss, lowest))
+        return Evaluation(
+            tags,
+            self.sample.write(model),
+            is_best=loss < lowest,
+            passed=baseline if baseline is not None and loss < baseline.nats_per_char <= lowest else None,
+        )
+
+    def measure_gates(self, model: RNNModel) -> dict[str, float]:
+        """The mean opening of every gate of every layer, over the start of the validation text."""
+        ids = self.val_pieces[0][None, :GATE_CHARS].to(model.W_hq.device).long()
+        openings = enumerate(collect_gate_openings(model, ids))
+        return {f"gates/layer{k}_{gate}": o.mean().item() for k, gates in openings for gate, o in gates.items()}
