@@ -23,13 +23,23 @@ class Decoder:
         self.encoding, self.normalize = find_encoding(encoding), normalize
         self.changes: Counter[str] = Counter()
 
-    def decode_files(self, files: Iterable[Path], what: str) -> Iterator[str]:
-        """Yield the text of the files, one after the other, in pieces of bounded size."""
+    def decode_files(self, files: Iterable[Path], what: str, begin_lines: bool) -> Iterator[str]:
+        """Yield the text of the files, one after the other, in pieces of bounded size.
+
+        `begin_lines` puts a line end between two files where the first does not end with one.
+        """
+        last = ""
         for path in files:
-            yield from self.decode(read_pieces(path, what), path, what)
+            begun = False
+            for text in self.decode(read_pieces(path, what), path, what):
+                if begin_lines and not begun and last not in ("", "\n"):
+                    self.changes["line ends"] += 1
+                    yield "\n"
+                begun, last = True, text[-1]
+                yield text
 
     def decode(self, pieces: Iterable[bytes], name: Path | str, what: str) -> Iterator[str]:
-        """Yield the text of the bytes of one file, whose name is for messages."""
+        """Yield the text, in pieces that are not empty, of the bytes of one file, whose name is for messages."""
         for text in self._unify_line_ends(self._decode_bytes(pieces, name, what)):
             if self.normalize == "none" and not unicodedata.is_normalized("NFC", text):
                 self.changes["decomposed"] += 1
@@ -77,6 +87,8 @@ class Decoder:
             lines.append("dropped the byte-order mark at the start")
         if changes["carriage returns"]:
             lines.append(f"read {changes['carriage returns']:,} line ends with a carriage return as line feeds")
+        if changes["line ends"]:
+            lines.append(f"put a line end after {changes['line ends']:,} files that have none at their end")
         if changes["decomposed"]:
             lines.append("some letters are written as a letter and a mark: data.normalize=nfc would join them")
         return lines
