@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lstmlm.system.errors import BadInput
 from lstmlm.text.files import read_pieces
+from lstmlm.text.remedy import suggest_encoding
 
 
 class Decoder:
@@ -54,18 +55,14 @@ class Decoder:
             except UnicodeDecodeError as error:
                 at, rest = offset - held + error.start, error.object[error.start :]
                 message = f"{what}: {name} is not {self.encoding.upper()} at byte {at} (0x{rest[0]:02X})"
-                raise BadInput(f"{message}: {self._suggest_remedy(what, at, rest)}") from None
+                if error.reason == "unexpected end of data":
+                    raise BadInput(f"{message}: it ends inside a character: was it cut short?") from None
+                remedy = suggest_encoding(what, name, error.object, self.encoding, error.start)
+                raise BadInput(f"{message}: {remedy}") from None
             if offset == 0 and text.startswith("\ufeff"):
                 self.changes["marks"], text = self.changes["marks"] + 1, text[1:]
             offset += len(data)
             yield text
-
-    def _suggest_remedy(self, what: str, at: int, rest: bytes) -> str:
-        """The advice for a file whose bytes cannot be decoded from byte `at` on: `rest`."""
-        if not what.startswith("data."):  # an option of a command, where the encoding is that of a run
-            return f"convert it to {self.encoding.upper()}, the encoding of the run's own text"
-        guess = "utf-16" if at == 0 and rest[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin-1"
-        return f"name its encoding, as in data.encoding={guess}, or take its bytes as they are with data.vocab=byte"
 
     def _unify_line_ends(self, texts: Iterable[str]) -> Iterator[str]:
         """CR and CRLF become LF. With NFC, characters that may join those that follow wait for them."""

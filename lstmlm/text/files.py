@@ -3,11 +3,12 @@
 `what` is the setting or option by which the user named a file: the messages begin with it.
 """
 
+import contextlib
 import gzip
 import hashlib
 import itertools
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from lstmlm.system.errors import BadInput
 from lstmlm.text.folder import Listing, list_folder, list_matches
+from lstmlm.text.kinds import HEAD
 
 PIECE = 1 << 20  # bytes read at a time
 WORTH_A_BAR = 256 << 20  # bytes: about a second
@@ -41,14 +43,23 @@ def list_files(path: str | Path, what: str, join: str = "lines") -> Listing:
     return replace(listing, files=sorted(listing.files)) if join == "plain" else listing
 
 
-def read_pieces(path: Path, what: str) -> Iterator[bytes]:
-    """Yield the bytes of a file, decompressed where its name ends in .gz. BadInput for a damaged gzip file."""
+def read_pieces(path: Path, what: str, size: int = PIECE) -> Generator[bytes, None, None]:
+    """Yield the bytes of a file, `size` at a time, decompressed where its name ends in .gz.
+
+    BadInput for a damaged gzip file.
+    """
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
-            while data := file.read(PIECE):
+            while data := file.read(size):
                 yield data
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadInput(f"{what}: {path} is not a whole gzip file: {error}") from None
+
+
+def read_head(path: Path, what: str) -> bytes:
+    """The first bytes of a file, decompressed as by `read_pieces`."""
+    with contextlib.closing(read_pieces(path, what, HEAD)) as pieces:
+        return next(pieces, b"")
 
 
 def read_files(paths: Iterable[Path], what: str) -> Iterator[bytes]:

@@ -6,9 +6,11 @@ from pathlib import Path
 from lstmlm.settings.config import Data
 from lstmlm.system.errors import BadInput
 from lstmlm.system.paths import expand_path, find_shipped
+from lstmlm.text.decoding import find_encoding
 from lstmlm.text.files import find_copies, hash_files, list_files
 from lstmlm.text.folder import SHOWN, Listing, shorten_names
 from lstmlm.text.published import OWN_PARTS, find_text
+from lstmlm.text.remedy import refuse_other_kinds
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,11 @@ def find_origin(data: Data, what: str = "data.path") -> Origin:
         if part is not None:
             own[which] = Path(expand_path(part, f"data.{which}_path"))
     named_by = {"train": what} | {which: f"data.{which}_path" for which in own}
-    listings = {which: list_files(part, named_by[which], data.join) for which, part in ({"train": path} | own).items()}
+    given = {"train": path} | own
+    listings = {which: list_files(part, named_by[which], data.join) for which, part in given.items()}
+    if data.vocab == "char" and data.join == "lines":
+        for which, listing in listings.items():
+            refuse_other_kinds(listing, given[which], named_by[which], find_encoding(data.encoding))
     files = {which: listing.files for which, listing in listings.items()}
     sha256, lengths = hash_files({named_by[which]: paths for which, paths in files.items()})
     sizes = {which: lengths[named_by[which]] for which in files}
