@@ -19,18 +19,12 @@ from lstmlm.text.vocab import Vocab
 
 WESTERN = "It\u2019s a \u201ccaf\u00e9\u201d \u2013 na\u00efve, d\u00e9j\u00e0 vu. The quick brown fox\u2026\n" * 30
 GERMAN = "\u00dcber die sch\u00f6ne Stra\u00dfe gehen M\u00e4dchen und B\u00e4ume.\n" * 30
-CHINESE = (
-    "\u5929\u5730\u7384\u9ec4\uff0c\u5b87\u5b99\u6d2a\u8352\u3002"
-CHINESE = 30 * (CHINESE + "\u6211\u4eec\u4eca\u5929\u53bb\u5b66\u6821\u5b66\u4e60\u4e2d\u6587\u3002\n"
-    * 30
-)
+CHINESE = "\u5929\u5730\u7384\u9ec4\uff0c\u5b87\u5b99\u6d2a\u8352\u3002"
+CHINESE = 30 * (CHINESE + "\u6211\u4eec\u4eca\u5929\u53bb\u5b66\u6821\u5b66\u4e60\u4e2d\u6587\u3002\n")
 JAPANESE = "\u543e\u8f29\u306f\u732b\u3067\u3042\u308b\u3002\u540d\u524d\u306f\u307e\u3060\u7121\u3044\u3002\n" * 30
 KOREAN = "\ub098\ub77c\uc758 \ub9d0\uc774 \uc911\uad6d\uacfc \ub2ec\ub77c \ubb38\uc790\uc640 \uc11c\ub85c\n" * 30
-RUSSIAN = (
-    "\u0412\u0441\u0435 \u0441\u0447\u0430\u0441\u0442\u043b\u0438\u0432\u044b\u0435"
-RUSSIAN = 30 * (RUSSIAN + " \u0441\u0435\u043c\u044c\u0438 \u043f\u043e\u0445\u043e\u0436\u0438.\n"
-    * 30
-)
+RUSSIAN = "\u0412\u0441\u0435 \u0441\u0447\u0430\u0441\u0442\u043b\u0438\u0432\u044b\u0435"
+RUSSIAN = 30 * (RUSSIAN + " \u0441\u0435\u043c\u044c\u0438 \u043f\u043e\u0445\u043e\u0436\u0438.\n")
 
 # (text, its encoding, the guess)
 TEXTS = [
@@ -59,16 +53,12 @@ def refusal(path, *words: str) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("text", "encoding", "guess"), TEXTS, ids=[f"{encoding}{k}" for k, (_, encoding, _) in enumerate(TEXTS)]
-)
+@pytest.mark.parametrize(("text", "encoding", "guess"), TEXTS, ids=[f"{k} {row[1]}" for k, row in enumerate(TEXTS)])
 def test_the_encoding_that_is_guessed_reads_the_text_as_it_was_written(tmp_path, text, encoding, guess):
     path = tmp_path / "my.txt"
     path.write_bytes(text.encode(encoding))
     says = refusal(path)
-    assert re.search(rf"my\.txt is not UTF-8.*: it is (almost certainly|probably) {guess}: name its encoding", says), (
-        says
-    )
+    assert re.search(rf"my\.txt is not UTF-8.*: it is (almost certainly|probably) {guess}: name its", says), says
     (hint,) = re.findall(r"data\.encoding=[\w-]+", says)
     corpus = read(path, hint, "data.split=[0.5,0.5,0]")
     assert corpus.vocab.decode(corpus.ids["train"]) == text[: len(text) // 2]
