@@ -152,7 +152,8 @@ def to_bytes(tensor: Tensor, form: str) -> bytes:
     if form == "float32":
         return values.astype("<f4").tobytes()
     if form == "bf16":
-        return tensor.detach().cpu().bfloat16().view(torch.int16).numpy().astype("<i2").tobytes()
-    scales = np.abs(values).max(0) / np.float32(127)
+        halves: NDArray[np.int16] = tensor.detach().cpu().bfloat16().view(torch.int16).numpy()
+        return halves.astype("<i2").tobytes()
+    scales: NDArray[np.float32] = np.abs(values).max(0) / np.float32(127)
     levels = np.rint(values / np.where(scales == 0, 1, scales))
     return scales.astype("<f4").tobytes() + levels.astype(np.int8).tobytes()

@@ -78,12 +78,12 @@ class RNNModel(nn.Module):
         state = self.begin_state(ids.shape[0], ids.device) if state is None else state
         Y, outputs, states, generator = self.inputs(ids), [], [], self.dropout_generator
         for layer, locked_rate, *layer_state in zip(self.recurrent_layers, self.locked_rates, *state, strict=True):
-            thinned = drop_weights(layer, self._rate(self.config.weight_drop), generator)
-            Y, layer_state = thinned(Y, tuple(layer_state))
+            masked = drop_weights(layer, self._rate(self.config.weight_drop), generator)
+            Y, next_state = masked(Y, tuple(layer_state))
             Y = drop_elements(Y, self._rate(self.config.dropout), generator)
             Y = drop_locked(Y, self._rate(locked_rate), generator)
             outputs.append(Y)
-            states.append(layer_state)
+            states.append(next_state)
         return outputs, tuple(torch.stack(part) for part in zip(*states, strict=True))
 
     def _rate(self, rate: float) -> float:
