@@ -1,31 +1,36 @@
-"""How a model learns from the text that it is scored on: the settings, their defaults and what they may be. No torch.
+"""The settings of dynamic evaluation, their defaults and their bounds. No torch.
 
-The defaults gain on the validation parts of both Tiny Shakespeare, which rewards a larger lr, and the embedded text,
-which rewards a smaller one.
+The defaults improve on the score of the trained weights on the validation parts of both Tiny Shakespeare, where a
+larger lr is better, and the embedded text, where a smaller one is.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from lstmlm.system.errors import BadInput
+
+TUNED_CHARS = 10_000  # characters that lr and decay are chosen on, if they are
 
 
 @dataclass(frozen=True)
 class AdaptiveSettings:
-    lr: float = 5e-4  # eta of adaptive.py
-    decay: float = 1e-3  # lambda
-    steps: int = 32  # T
+    """The settings by which the weights learn from the text that is scored; evaluation/dynamic.py has the symbols."""
 
-    def check(self, spelled: Callable[[str], str] = str) -> "AdaptiveSettings":
-        """Itself, or BadInput that names, as `spelled`, the first setting that means nothing."""
-        for name, (means_something, what) in MAY_BE.items():
-            if not means_something(value := getattr(self, name)):
-                raise BadInput(f"{spelled(name)}: must be {what}, got {value}")
+    lr: float = 5e-4  # eta
+    decay: float = 1e-3  # lambda
+    steps: int = 32  # T, characters in a segment
+
+    def check(self, spell: Callable[[str], str] = str) -> "AdaptiveSettings":
+        """Itself, or BadInput that names the first setting out of its bounds, as `spell` writes its name."""
+        for name, (admits, bounds) in BOUNDS.items():
+            if not admits(value := getattr(self, name)):
+                raise BadInput(f"{spell(name)}: must be {bounds}, got {value}")
         return self
 
 
-MAY_BE = {
+BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "lr": (lambda lr: 0 <= lr < math.inf, "0 or more"),
     "decay": (lambda decay: 0 <= decay <= 1, "0 (the trained weights do not pull) to 1"),
     "steps": (lambda steps: steps >= 1, "1 or more"),
