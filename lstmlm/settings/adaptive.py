@@ -1,7 +1,7 @@
 """The settings of dynamic evaluation, their defaults and their bounds. No torch.
 
-The defaults improve on the score of the trained weights on the validation parts of both Tiny Shakespeare, where a
-larger lr is better, and the embedded text, where a smaller one is.
+The defaults lower the loss on the validation parts of both Tiny Shakespeare, which favours a larger lr, and the
+embedded text, which favours a smaller one.
 """
 
 import math
@@ -16,11 +16,11 @@ TUNED_CHARS = 10_000  # characters that lr and decay are chosen on, if they are
 
 @dataclass(frozen=True)
 class AdaptiveSettings:
-    """The settings by which the weights learn from the text that is scored; evaluation/dynamic.py has the symbols."""
+    """How the weights follow the text that they score: evaluation/dynamic.py has the formulas."""
 
     lr: float = 5e-4  # eta
     decay: float = 1e-3  # lambda
-    steps: int = 32  # T, characters in a segment
+    steps: int = 32  # T, the characters between two updates
 
     def check(self, spell: Callable[[str], str] = str) -> "AdaptiveSettings":
         """Itself, or BadInput that names the first setting out of its bounds, as `spell` writes its name."""
@@ -32,6 +32,6 @@ class AdaptiveSettings:
 
 BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "lr": (lambda lr: 0 <= lr < math.inf, "0 or more"),
-    "decay": (lambda decay: 0 <= decay <= 1, "0 (the trained weights do not pull) to 1"),
+    "decay": (lambda decay: 0 <= decay <= 1, "0 (no pull towards the trained weights) to 1"),
     "steps": (lambda steps: steps >= 1, "1 or more"),
 }
