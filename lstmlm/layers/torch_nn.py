@@ -78,7 +78,7 @@ class TorchGRU(TorchLayer):
         self.second_bias.requires_grad_(True)
         only_n = torch.cat([torch.zeros(2 * num_hiddens), torch.ones(num_hiddens)])
         self.register_buffer("only_n", only_n, persistent=False)
-        self.second_bias.register_hook(lambda grad: grad * self.only_n)  # type: ignore[no-untyped-call]
+        self.second_bias.register_hook(lambda grad: grad * self.only_n)
 
     @classmethod
     def from_book(cls, book: Tensors) -> Tensors:

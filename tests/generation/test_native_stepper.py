@@ -15,6 +15,7 @@ from lstmlm.generation.prompt import make_stepper
 from lstmlm.generation.sampling import compute_distribution, draw
 from lstmlm.generation.writer import Writer, start_writer, write_pieces
 from lstmlm.kernels.build import build_library
+from lstmlm.kernels.library import find_source, open_library
 from lstmlm.settings.sampling import SamplingSettings
 
 needs_a_compiler = pytest.mark.usefixtures("kernel")
@@ -22,7 +23,7 @@ needs_a_compiler = pytest.mark.usefixtures("kernel")
 
 @pytest.fixture
 def kernel():
-    if native_stepper.load_library() is None:
+    if native_stepper.find_kernel() is None:
         pytest.skip("there is no C compiler")
 
 
@@ -174,9 +175,8 @@ def test_a_copy_of_a_writer_holds_one_state_and_not_those_of_a_block():
 def test_the_portable_build_steps_and_draws_like_the_one_for_this_processor(tmp_path):
     model = model_of(2, 65, 66)
     book = {name: tensor.numpy() for name, tensor in model.book_weights().items()}
-    portable = NativeStepper(
-        native_stepper.open_library(build_library(native_stepper.KERNEL, tmp_path, native=False)), book, 2
-    )
+    library = build_library(find_source(native_stepper.KERNEL), tmp_path, native=False)
+    portable = NativeStepper(open_library(library, native_stepper.FUNCTIONS), book, 2)
     first, numbers = some_state(2, 3, 65), np.random.default_rng(0).random((40, 3))
     arguments = (first, np.zeros((3, 66)), np.zeros((0, 3), int), numbers, 0, SETTINGS["all"])
     for ours, theirs in zip(portable.draw(*arguments), make_stepper(model).native.draw(*arguments), strict=True):
@@ -187,14 +187,14 @@ def test_without_a_compiler_the_text_is_the_same_and_nothing_is_logged(monkeypat
     expected = text(start_writer(model_of(2, 24), VOCAB, "ab", SETTINGS["all"], [5]), 100)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
-    native_stepper.load_library.cache_clear()
+    native_stepper.find_kernel.cache_clear()
     try:
         with caplog.at_level(logging.DEBUG, "lstmlm"):
             writer = start_writer(model_of(2, 24), VOCAB, "ab", SETTINGS["all"], [5])
             assert writer.stepper.native is None and text(writer, 100) == expected
         assert not caplog.records
     finally:
-        native_stepper.load_library.cache_clear()
+        native_stepper.find_kernel.cache_clear()
 
 
 def test_other_cells_and_doubles_are_stepped_in_numpy():
