@@ -145,9 +145,7 @@ def parse_size(word: str) -> list[tuple[int, ...]]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument(
-        "--sizes", help="layers x hidden units, with batch_size 16 and 32 and num_steps 64: 1x256,2x256"
-    )
+    options.add_argument("--sizes", help="layers x hidden units, with batch_size 16 and 32, num_steps 64: 1x256,2x256")
     options.add_argument("--backends", default=",".join(BACKENDS), help="which to compare; nn is always among them")
     options.add_argument("--threads", help="numbers of threads: 1,2 (default: 1 and all cores)")
     options.add_argument("--rounds", type=int, help="turns of each contestant, at least 2 (default: 9; quick: 5)")

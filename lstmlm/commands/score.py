@@ -73,4 +73,4 @@ def read_given(file: str) -> tuple[bytes, str]:
     """The bytes of the text to score, and its name in messages."""
     if file == "-":
         return sys.stdin.buffer.read(), "standard input"
-    return b"".join(read_files(list_files(file, WHAT), WHAT)), file
+    return b"".join(read_files(list_files(file, WHAT).files, WHAT)), file

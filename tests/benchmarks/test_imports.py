@@ -1,4 +1,4 @@
-"""Every name that a benchmark imports is there: benchmarks are run by hand, so a move would go unnoticed."""
+"""The scripts in benchmarks/ import names that exist, also in the code that they start processes with."""
 
 import ast
 import importlib
@@ -22,7 +22,8 @@ def find_imports(source: str) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_imports_what_exists(script):
     for module, name in find_imports(script.read_text(encoding="utf-8")):
-        assert hasattr(importlib.import_module(module), name) or importlib.import_module(f"{module}.{name}"), name
+        if not hasattr(importlib.import_module(module), name):
+            importlib.import_module(f"{module}.{name}")  # a module of a package
 
 
 def test_imports_in_strings_are_found():
