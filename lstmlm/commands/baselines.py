@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from lstmlm.commands import options
 from lstmlm.system.errors import BadInput
@@ -20,6 +21,7 @@ def run(args: argparse.Namespace) -> None:
         compute_compressor_baselines,
         compute_ngram_baselines,
         find_best_ngram,
+        take_last,
     )
     from lstmlm.settings.overrides import compose_settings
     from lstmlm.text.corpus import read_corpus
@@ -30,11 +32,12 @@ def run(args: argparse.Namespace) -> None:
         raise BadInput(f"--split: {args.split} has {size} characters: scoring needs at least 2")
     train, held_out = ([piece.numpy() for piece in corpus.pieces(which)] for which in ("train", args.split))
     ngrams = compute_ngram_baselines(train, held_out)
-    texts = ([corpus.vocab.to_bytes(piece[-LIMIT:]) for piece in part] for part in (train, held_out))
+    texts = ([corpus.vocab.to_bytes(piece) for piece in part] for part in (take_last(train, LIMIT), held_out))
     best = find_best_ngram(ngrams).name
     rows = [
         {
             "name": baseline.name,
+            "kind": baseline.kind,
             "nats_per_char": baseline.nats_per_char,
             "bits_per_char": baseline.bits_per_char,
             "perplexity": baseline.perplexity,
@@ -63,14 +66,15 @@ def run(args: argparse.Namespace) -> None:
     print(format_table(rows, best))
 
 
-def format_table(rows: list[dict], best: str) -> str:
-    lines = [f"{'':<9}{'nats':>8}{'bits':>8}{'perplexity':>12}"]
+def format_table(rows: list[dict[str, Any]], best: str) -> str:
+    lines = [f"{'':<20}{'nats':>8}{'bits':>8}{'perplexity':>12}"]
     notes = {
-        best: f"the best n-gram: it looks at the {best.partition('-')[0]} characters before",
+        "2-gram": "with absolute discounting: it looks at the 2 characters before",
+        best: f"the best n-gram: it looks at the {''.join(filter(str.isdigit, best))} characters before",
         "xz": "goes on learning while it reads",
         "bzip2": "so does this, in blocks of 900,000 bytes",
     }
     for row in rows:
         figures = f"{row['nats_per_char']:8.4f}{row['bits_per_char']:8.3f}{row['perplexity']:12.3f}"
-        lines.append(f"{row['name']:<9}{figures}  {notes.get(row['name'], '')}".rstrip())
+        lines.append(f"{row['name']:<20}{figures}  {notes.get(row['name'], '')}".rstrip())
     return "\n".join(lines)
