@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
         raise BadInput(f"--split: {args.split} has {size} characters: scoring needs at least 2")
     train, held_out = ([piece.numpy() for piece in corpus.pieces(which)] for which in ("train", args.split))
     ngrams = compute_ngram_baselines(train, held_out)
-    texts = ([corpus.vocab.to_bytes(piece) for piece in part] for part in (take_last(train, LIMIT), held_out))
+    before, after = ([corpus.vocab.to_bytes(piece) for piece in part] for part in (take_last(train, LIMIT), held_out))
     best = find_best_ngram(ngrams).name
     rows = [
         {
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
             "bits_per_char": baseline.bits_per_char,
             "perplexity": baseline.perplexity,
         }
-        for baseline in ngrams + compute_compressor_baselines(*texts, size)
+        for baseline in ngrams + compute_compressor_baselines(before, after, size)
     ]
     about = {
         "split": args.split,
