@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> None:
         compute_compressor_baselines,
         compute_ngram_baselines,
         find_best_ngram,
+        take_last,
     )
     from lstmlm.settings.overrides import compose_settings
     from lstmlm.text.corpus import read_corpus
@@ -34,11 +35,12 @@ def run(args: argparse.Namespace) -> None:
         raise BadInput(f"--split: {args.split} has {size} characters: scoring needs at least 2")
     train, held_out = ([piece.numpy() for piece in corpus.pieces(which)] for which in ("train", args.split))
     ngrams = compute_ngram_baselines(train, held_out)
-    before, after = ([corpus.vocab.to_bytes(piece[-LIMIT:]) for piece in part] for part in (train, held_out))
+    before, after = ([corpus.vocab.to_bytes(piece) for piece in part] for part in (take_last(train, LIMIT), held_out))
     best = find_best_ngram(ngrams).name
     rows: list[Row] = [
         {
             "name": baseline.name,
+            "kind": baseline.kind,
             "nats_per_char": baseline.nats_per_char,
             "bits_per_char": baseline.bits_per_char,
             "perplexity": baseline.perplexity,
@@ -70,7 +72,8 @@ def run(args: argparse.Namespace) -> None:
 def format_rows(rows: list[Row], best: str) -> str:
     """The rows as a table for people, with notes; `best` is the name of the best n-gram."""
     notes = {
-        best: f"the best n-gram: it looks at the {best.partition('-')[0]} characters before",
+        "2-gram": "with absolute discounting: it looks at the 2 characters before",
+        best: f"the best n-gram: it looks at the {''.join(filter(str.isdigit, best))} characters before",
         "xz": "goes on learning while it reads",
         "bzip2": "so does this, in blocks of 900,000 bytes",
     }

@@ -2,7 +2,7 @@
 
 V = vocab_size, H = num_hiddens, L = num_layers, G = number of gates, D = width of a layer's input, E = embedding_dim.
 
-The model stands in the page as JSON: what it is made of, its vocabulary, and its weights in base64. Everything in it may
+The page holds the model as JSON: its sizes, its vocabulary, and its weights in base64. Everything in it may
 come from a stranger: `<` is escaped, so that no string ends the element, and the scripts show strings as text, never as
 markup. The Content-Security-Policy of the page allows its own scripts and styles, known by their SHA-256, and nothing
 else: no request can leave it.
@@ -53,7 +53,7 @@ GATES = {"lstm": "ifoc", "gru": "zrh", "gru_before": "zrh", "rnn": "h"}
 def make_page(model: RNNModel, vocab: Vocab, title: str, weights: str = "float32", prompt: str = "") -> str:
     """The HTML of a page that runs `model`.
 
-    `weights` is the form in which the matrices are stored: float32, bf16 or int8 (symmetric, one scale for each column);
+    `weights` is the form that the matrices are stored in: float32, bf16 or int8 (symmetric, one scale for a column);
     vectors are always float32. `prompt` is what stands in the page at first. BadInput for another form.
     """
     if weights not in WEIGHTS:
