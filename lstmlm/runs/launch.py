@@ -11,7 +11,13 @@ from lstmlm.settings.config import Config
 from lstmlm.settings.help import format_help
 from lstmlm.settings.hydra_main import call_hydra_main
 from lstmlm.settings.hydra_yaml import parse_composed, register_schema
-from lstmlm.settings.overrides import explain_hydra_error, find_swept_keys, find_typed_settings, quote_free_text
+from lstmlm.settings.overrides import (
+    check_words,
+    explain_hydra_error,
+    find_swept_keys,
+    find_typed_settings,
+    quote_free_text,
+)
 from lstmlm.system.errors import BadInput, advise_on_memory, make_streams_safe, run_to_exit_code
 
 if TYPE_CHECKING:
@@ -36,6 +42,8 @@ def train(argv: list[str]) -> int:
     flags = [word for word in argv if word in ("-m", "--multirun")][:1]
     sweeps = bool(flags) or "hydra.mode=MULTIRUN" in argv
     words = quote_free_text([word for word in argv if word not in flags], sweeps)
+    if (code := run_to_exit_code(lambda: check_words(words))) != 0:
+        return code
     codes = [0]
     sweep = Sweep() if sweeps else None
 

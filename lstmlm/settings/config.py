@@ -231,11 +231,26 @@ def check_type(declared: "Field[Any]", value: Any) -> Any:
 
 
 def unknown_key(key: str) -> BadInput:
-    """The error for a setting that does not exist, with the nearest that do."""
+    """The error for a setting that does not exist, with the nearest that does."""
     for name, facts in SETTINGS.items():
         if key == facts.former_name:
             return BadInput(f"{key}: is now called {name}: type {name}=...")
-    near = difflib.get_close_matches(key, SETTINGS, n=1)
-    guess = f"did you mean {near[0]}? " if near else ""
-    group = [name for name in SETTINGS if name.startswith(key.rpartition(".")[0] + ".")] or list(SETTINGS)
-    return BadInput(f"{key}: no such setting: {guess}there are {', '.join(group)}")
+    if near := find_nearest_settings(key):
+        return BadInput(f"{key}: no such setting: did you mean {' or '.join(near)}?")
+    group = [name for name in SETTINGS if "." in key and name.startswith(key.partition(".")[0] + ".")]
+    where = f"there are {', '.join(group)}" if group else "python train.py --help lists them"
+    return BadInput(f"{key}: no such setting: {where}")
+
+
+def find_nearest_settings(key: str) -> list[str]:
+    """The settings that a misspelt name, or one without its group, most likely means."""
+    last_parts: dict[str, list[str]] = {}
+    for name in SETTINGS:
+        last_parts.setdefault(name.rpartition(".")[2], []).append(name)
+    if key in last_parts:
+        return last_parts[key]
+    candidates = [*SETTINGS, *last_parts]
+    near = difflib.get_close_matches(key, candidates, n=1, cutoff=0.75) or difflib.get_close_matches(
+        key.rpartition(".")[2], last_parts, n=1
+    )
+    return [near[0]] if near and near[0] in SETTINGS else last_parts.get(near[0], []) if near else []

@@ -1,7 +1,9 @@
 """Ctrl-C and SIGTERM request a stop after the current step; a second Ctrl-C stops at once; SIGHUP is ignored."""
 
 import signal
+import threading
 from types import FrameType
+from typing import Any
 
 
 class StopRequest:
@@ -9,15 +11,19 @@ class StopRequest:
 
     `exit_code` is None until a signal arrives, then 130 (SIGINT) or 143 (SIGTERM). A SIGINT after the first signal
     raises KeyboardInterrupt. SIGHUP, which a terminal sends when it is closed, is ignored.
+
+    Python delivers signals to the main thread alone: in another thread nothing is recorded.
     """
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
 
     def __enter__(self) -> "StopRequest":
-        self._before = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
-        if hasattr(signal, "SIGHUP"):
-            self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+            if hasattr(signal, "SIGHUP"):
+                self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -206,3 +206,9 @@ def test_a_text_without_end_comes_as_it_is_drawn_and_ctrl_c_ends_it(run_director
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, b"stopped\n")
+
+
+def test_a_list_of_names_is_one_a_line(run_directory, command):
+    code, out, _ = command("generate", str(run_directory), "--samples", "4", "--stop", "\n", "--length", "400")
+    assert code == 0 and "\n\n" not in out.strip("\n")
+    assert len(out.strip("\n").split("\n")) <= 4
