@@ -72,7 +72,7 @@ def test_a_fault_ends_as_its_row_says(scene, injection, expected):
     for fault in injection.given:
         fault(scene)
     before = scene.files()
-    code, scene.out, err = getattr(scene, injection.door)(*injection.words)
+    code, scene.out, err = getattr(scene, injection.program)(*injection.words)
     scene.faults.close()
     assert code == expected.code and re.fullmatch(expected.err, err), err
     assert re.search(expected.out, scene.out), scene.out
@@ -117,7 +117,7 @@ def test_each_of_two_hundred_flipped_bits_is_caught(kept, tmp_path):
             checkpoint.load_checkpoint(tmp_path / "flipped")
 
 
-def test_nothing_is_unpickled_or_unpacked_but_behind_the_one_door_for_it():
+def test_nothing_is_unpickled_or_unpacked_outside_of_torch_file():
     """torch_file.py, behind its gate, reads the entries of a zip in memory, and loads weights alone."""
     modules = {"pickle", "shelve", "marshal", "dill", "joblib", "zipfile", "tarfile"}
     calls = re.compile(r"(eval|exec|(torch|np|numpy|yaml)\.load|.*\b(extractall|unpack_archive|instantiate))")

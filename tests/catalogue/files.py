@@ -173,7 +173,7 @@ FILES = [
     row(
         "E18",
         "any other file",
-        tests=(*OPENED, CHECKPOINT + "a_damaged_or_foreign_file_is_one_line_with_its_name"),
+        tests=(*OPENED, CHECKPOINT + "a_damaged_file_or_one_of_another_program_is_one_line_with_its_name"),
         files=("empty", "text", "a list", "not UTF-8"),
     ),
     # F. What is asked of a model

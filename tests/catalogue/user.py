@@ -243,6 +243,6 @@ USER = [
     row(
         "C10",
         "an archive with paths of its own",
-        tests=("test_faults.py::test_nothing_is_unpickled_or_unpacked_but_behind_the_one_door_for_it",),
+        tests=("test_faults.py::test_nothing_is_unpickled_or_unpacked_outside_of_torch_file",),
     ),
 ]

@@ -171,7 +171,7 @@ def test_a_prompt_file_that_is_not_utf_8_is_named_with_the_byte(run_directory, c
     )
 
 
-def test_what_has_no_effect_is_said(generate):
+def test_a_setting_without_effect_is_noted(generate):
     notes = r"note: --top-p has no effect with these settings\n"
     assert generate("--temperature", "0", "--top-p", "0.5", "--length", "3", notes=notes)
     notes = r"note: --penalty-window has no effect with these settings\n"

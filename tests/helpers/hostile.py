@@ -1,4 +1,4 @@
-"""Files from strangers, opened in a process that watches itself: python -m helpers.hostile GOOD_FILE FOLDER MUTATIONS
+"""Hostile checkpoints, opened in a process that watches itself: python -m helpers.hostile GOOD_FILE FOLDER MUTATIONS
 
 Makes hostile variants of a good checkpoint in the folder, limits its own memory and time, and loads each under an audit
 hook. Prints a JSON object: for each file how it ended, how long it took, and what it did that loading must not do.
@@ -233,7 +233,7 @@ def main(good_file: str, place: str, count: str) -> None:
     seconds = 120 + int(count) // 50
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     seen, results = watch(), {}
-    written = folder / "stranger.safetensors"
+    written = folder / "hostile.safetensors"
     for name, content in itertools.chain(crafted.items(), special.items(), mutations(good, int(count))):
         path = content if isinstance(content, Path) else written
         if path is written:

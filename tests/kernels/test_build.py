@@ -110,14 +110,14 @@ def test_a_compiler_that_fails_is_named_in_one_line(asked_anew, in_pytorch, tmp_
     assert [record.getMessage() for record in caplog.records] == [WITHOUT + "mycc failed: no such target"]
 
 
-def test_without_the_kernel_by_choice_nothing_is_said(asked_anew, in_pytorch, monkeypatch, caplog):
+def test_without_the_kernel_by_choice_nothing_is_logged(asked_anew, in_pytorch, monkeypatch, caplog):
     monkeypatch.setenv("LSTMLM_NATIVE", "0")
     assert all(torch.equal(a, b) for a, b in zip(layer_of(), in_pytorch, strict=True))
     layer_of(torch.float64)
     assert caplog.records == []
 
 
-def test_another_dtype_is_computed_in_pytorch_and_said_once(asked_anew, caplog):
+def test_another_dtype_is_computed_in_pytorch_with_one_line_in_the_log(asked_anew, caplog):
     for _ in range(2):
         layer_of(torch.float64)
     said = WITHOUT + "that is for float32 on a cpu, not for float64 on cpu"
