@@ -45,7 +45,7 @@ def model_of(num_layers: int, num_hiddens: int) -> RNNModel:
 
 
 def stepping_nn(model: RNNModel) -> Callable[[int], None]:
-    rnn, linear = nn.LSTM(V, model.num_hiddens, model.num_layers), nn.Linear(model.num_hiddens, V)
+    rnn, linear = nn.LSTM(V, model.config.num_hiddens, model.config.num_layers), nn.Linear(model.config.num_hiddens, V)
     for module, state in zip((rnn, linear), to_torch(model.book_weights()), strict=True):
         module.load_state_dict(state)
     one_hot = torch.eye(V)

@@ -1,9 +1,9 @@
-"""What is in a checkpoint: one safetensors file, dense tensors and one JSON record with a SHA-256.
+"""A checkpoint: one safetensors file with dense tensors and one JSON record, which has a SHA-256.
 
-The tensors are the weights under the book's names (`layers.0.W_xi`, ..., `W_hq`, `b_q`), their average, if one is kept,
-under `ema.`, the optimizer's state under `optimizer.`, and under `run.` what else the loop holds (snapshot.py). The
-record holds the rest: vocabulary, model arguments, configuration, step, metrics, the text's and its splits' hashes,
-versions, format. One file is the whole run: enough to generate, and to resume. Nothing here unpickles.
+The tensors are the weights by d2l's names (`layers.0.W_xi`, ..., `W_hq`, `b_q`), their moving average, if there is one,
+under `ema.`, the optimizer's state under `optimizer.`, and the state of the training loop under `run.`. The record has
+the vocabulary, the model's arguments, the settings, the step, metrics, hashes of the text and of its splits, versions,
+and the format. One file is the whole run: enough to generate, and to resume. Nothing here unpickles.
 """
 
 import math
@@ -15,7 +15,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from lstmlm.checkpoints.validation import FORMAT, KEY, compute_digest, open_header, read_checked
+from lstmlm.checkpoints.validation import FORMAT, KEY, Record, compute_digest, open_header, read_checked
 from lstmlm.layers.contract import Tensors
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
@@ -28,47 +28,52 @@ from lstmlm.text.vocab import Vocab, restore_vocab
 
 LARGEST_WEIGHT = 1e15  # a sum of 2^20 products of two such is finite in float32
 BEST, LAST, PREVIOUS = "best.safetensors", "last.safetensors", "previous.safetensors"
-APART = ("optimizer.", "ema.", "run.")  # how the tensors begin that are not the model's weights
-CONVERTED = "converted"  # in place of a text's name, where there was no run (conversion.py)
+APART = ("optimizer.", "ema.", "run.")  # prefixes of the tensors that are not the model's weights
+CONVERTED = "converted"  # in place of a text's name: the checkpoint comes from a torch file (from_torch.py)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
+    """The contents of a checkpoint file, validated."""
+
     tensors: Tensors
-    record: dict
+    record: Record
 
     @property
     def weights(self) -> Tensors:
+        """The model's weights, by d2l's names."""
         return {name: t for name, t in self.tensors.items() if not name.startswith(APART)}
 
     @property
     def optimizer(self) -> Tensors:
+        """The optimizer's state."""
         return under("optimizer.", self.tensors)
 
     def averaged(self) -> "Checkpoint":
-        """The same with the average of the weights (train.ema) as the weights; BadInput if none was kept."""
+        """The same checkpoint with the moving average (train.ema) as the weights; BadInput if it has none."""
         average = under("ema.", self.tensors)
         if not average:
             raise BadInput("--ema: the checkpoint has no averaged weights: its run had train.ema=null: leave --ema out")
         return Checkpoint(self.tensors | average, self.record)
 
     def build(self, backend: str | None = None, device: str = "cpu") -> tuple[RNNModel, Vocab]:
-        """The model, on the backend that trained it or another, ready to use, and its vocabulary."""
+        """The model, in evaluation mode, and its vocabulary. `backend` None: the one that trained the model."""
         vocab = restore_vocab(self.record["vocab"])
         model = RNNModel(ModelConfig.from_record(self.record["model"]), backend or self.record["config"]["backend"])
         model.load_book_weights(self.weights)
         return model.to(device).eval(), vocab
 
 
-def save_checkpoint(path: Path, tensors: Tensors, record: dict, keep: Path | None = None) -> None:
-    """Write a checkpoint durably; a file that was there goes to `keep`.
+def save_checkpoint(path: Path, tensors: Tensors, record: Record, keep: Path | None = None) -> None:
+    """Write a checkpoint durably; `keep` is the new name of an existing file at `path`.
 
-    EnvironmentFault where the disk refuses, and then what was there is there still.
+    Raises EnvironmentFault if the file cannot be written; an existing file is then unchanged.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     record = {**record, "format": FORMAT, "versions": collect_versions(), "sha256": "0" * 64}
     data = safetensors.torch.save(tensors, {KEY: encode_json(record)})
-    # The digest is of the file's own layout, so it takes its place, quoted twice over, when the rest is there
+    # The digest covers the layout of the finished file, so it replaces a placeholder of the same length. The quotes are
+    # escaped, because the record is a string in the JSON of the header
     blank, filled = (
         rb"\"sha256\": \"%b\"" % value for value in (b"0" * 64, compute_digest(data, *open_header(data)).encode())
     )
@@ -76,13 +81,13 @@ def save_checkpoint(path: Path, tensors: Tensors, record: dict, keep: Path | Non
     write_durably(path, data.replace(blank, filled), keep)
 
 
-def save_last_checkpoint(directory: Path, tensors: Tensors, record: dict) -> None:
-    """Write `last`; what was last becomes `previous`. At every moment one of the two is good."""
+def save_last_checkpoint(directory: Path, tensors: Tensors, record: Record) -> None:
+    """Write `last`; the former `last` becomes `previous`. At every moment at least one of the two is whole."""
     save_checkpoint(directory / LAST, tensors, record, keep=directory / PREVIOUS)
 
 
-def find_checkpoint(run_or_checkpoint: str, which: str = BEST) -> Path:
-    """The file meant by RUN_OR_CHECKPOINT: the best one (or `which`) of a run directory, or the file itself."""
+def find_checkpoint(run_or_checkpoint: str | Path, which: str = BEST) -> Path:
+    """The file that RUN_OR_CHECKPOINT names: `which` of a run directory, or the file itself."""
     path = Path(run_or_checkpoint)
     if not path.is_dir():
         return path
@@ -92,7 +97,7 @@ def find_checkpoint(run_or_checkpoint: str, which: str = BEST) -> Path:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint through the gate; BadInput says in one line what is wrong with the file."""
+    """Read and validate a checkpoint. Raises BadInput, with the reason in one line, if the file is refused."""
     data, record = read_checked(path)
     try:
         tensors = safetensors.torch.load(data)
@@ -104,7 +109,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def find_unsound_tensor(tensors: Tensors) -> str | None:
-    """The first tensor with a number that is not finite, or with a weight so large that what it gives may not be."""
+    """The name of the first tensor with a number that is not finite, or with a weight too large to compute with."""
     for name, tensor in tensors.items():
         bound = math.inf if name.startswith(("optimizer.", "run.")) else LARGEST_WEIGHT
         if not (tensor.abs() < bound).all():  # false for NaN too
@@ -113,7 +118,7 @@ def find_unsound_tensor(tensors: Tensors) -> str | None:
 
 
 def collect_versions() -> dict[str, str]:
-    """What a run's bits may depend on, besides its settings."""
+    """The versions that the bits of a run may depend on, besides its settings."""
     return {
         "lstmlm": __version__,
         "torch": str(torch.__version__),

@@ -1,41 +1,95 @@
-"""A state_dict from elsewhere becomes a checkpoint: which tensor is what, the vocabulary, `<unk>`, the record.
+"""Conversion of a torch file to a checkpoint: the role of each tensor, the vocabulary, `<unk>`, the record.
 
-V = symbols of the other program, H = num_hiddens, D = width of what the first layer reads: of the embedding, or V.
+V = symbols of the torch file's model, H = num_hiddens, D = width of the first layer's input: of the embedding, or V.
 """
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from lstmlm.checkpoints import checkpoint
 from lstmlm.checkpoints.checkpoint import CONVERTED
+from lstmlm.checkpoints.torch_file import read_state
 from lstmlm.checkpoints.validation import read_regular
 from lstmlm.layers.contract import Tensors
 from lstmlm.layers.weight_names import WEIGHT_NAMES
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.torch_weights import count_layers, layers_from_torch
+from lstmlm.settings.check import config_from_flat
 from lstmlm.settings.config import Config
-from lstmlm.system.dotted import under
+from lstmlm.system.dotted import flatten, under
 from lstmlm.system.errors import BadInput
 from lstmlm.system.hashing import hash_text
 from lstmlm.text.split import SPLITS
 from lstmlm.text.vocab import UNK
 
 LAYER = re.compile(r"(?:.*\.)?((?:weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)_l[0-9]{1,3}(?:_reverse)?)")
-UNKNOWN_NATS = 30.0  # at the least, what `<unk>` costs: a probability of 1e-13
+UNKNOWN_NATS = 30.0  # the lowest cost of `<unk>`: a probability of 1e-13
 
 
-# Which tensor is what
+@dataclass(frozen=True)
+class Conversion:
+    """A checkpoint that was converted from a torch file."""
+
+    path: Path  # of the checkpoint
+    model: ModelConfig
+    num_symbols: int  # of the torch file's model
+    added_unknown: bool  # whether `<unk>` was added to them
+
+
+def convert_torch_file(source: Path, vocab: Path | None, out: Path, defaults: Config) -> Conversion:
+    """Convert the weights in a torch file to a checkpoint.
+
+    Args:
+        source: a state_dict written by torch.save, of one nn.LSTM, nn.GRU or nn.RNN, an nn.Linear and at most one
+            nn.Embedding.
+        vocab: the file with the symbols, for `read_vocabulary`.
+        out: the checkpoint, which must not exist.
+        defaults: the settings to record; those of the model are taken from the weights.
+
+    Raises BadInput if the file or the vocabulary cannot be used, and then writes nothing.
+    """
+    if out.exists():
+        raise BadInput(f"--out: {out} is there already: choose another name with --out FILE.safetensors")
+    state, source_hash = read_state(source)
+    weights = extract_weights(state)
+    size = len(weights["b_q"])
+    if vocab is None:
+        raise BadInput(f"--vocab: a torch file does not say which characters its {size} ids are: give --vocab FILE")
+    symbols = read_vocabulary(vocab, size)
+    added = symbols[0] != UNK
+    if added:
+        symbols, weights = [UNK, *symbols], add_unknown_symbol(weights)
+    model = infer_model_config(weights)
+    record = describe_conversion(make_settings(defaults, model), model, symbols, source, source_hash)
+    checkpoint.save_checkpoint(out, weights, record)
+    try:
+        checkpoint.load_checkpoint(out)  # a checkpoint that cannot be read is not left behind
+    except BadInput:
+        out.unlink()
+        raise
+    return Conversion(out, model, size, added)
+
+
+def make_settings(defaults: Config, model: ModelConfig) -> Config:
+    """The defaults with backend nn, no text, and the settings of this model."""
+    own = {f"model.{name}": value for name, value in model.to_record().items() if name != "vocab_size"}
+    return config_from_flat(flatten(defaults) | {"backend": "nn", "data.name": CONVERTED} | own)
+
+
+# The role of each tensor
 
 
 def extract_weights(state: Tensors) -> Tensors:
-    """The weights of a language model, under the book's names, from a state_dict with any prefixes.
+    """The weights of a language model, by d2l's names, from a state_dict with any prefixes.
 
-    The recurrent layers are known by their suffixes, `weight_ih_l0` and so on, the head (V, H) and an embedding (V, D)
-    by their shapes. BadInput names what is missing, and what no model of this program has.
+    The recurrent layers are recognized by their suffixes, `weight_ih_l0` and so on, the head (V, H) and an embedding
+    (V, D) by their shapes. BadInput names a tensor that is missing, or one that no model of this program has.
     """
     keys = {name: match[1] for name in state if (match := LAYER.fullmatch(name))}
     rnn = {key: state[name] for name, key in keys.items()}
@@ -48,9 +102,8 @@ def extract_weights(state: Tensors) -> Tensors:
     names = list(state)
     behind = names[max(names.index(name) for name in keys) :]
     rest = {name: tensor for name, tensor in state.items() if name not in keys}
-    head, bias, embedding = find_head_and_embedding(
-        rest, behind, *rnn["weight_ih_l0"].shape[1:], rnn["weight_hh_l0"].shape[1]
-    )
+    D, H = rnn["weight_ih_l0"].shape[1], rnn["weight_hh_l0"].shape[1]
+    head, bias, embedding = find_head_and_embedding(rest, behind, D, H)
     if embedding is not None:
         weights["W_e"] = embedding.clone()
     return weights | {"W_hq": head.T.contiguous().clone(), "b_q": torch.zeros(len(head)) if bias is None else bias}
@@ -59,10 +112,13 @@ def extract_weights(state: Tensors) -> Tensors:
 def find_head_and_embedding(
     rest: Tensors, behind: list[str], D: int, H: int
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The head (V, H), its bias (V,) and the embedding (V, D), as far as they are there; BadInput if more is."""
+    """The head (V, H), and its bias (V,) and the embedding (V, D) or None. BadInput for any other tensor.
+
+    `behind` are the names after the recurrent layers.
+    """
     vectors, matrices = ([name for name, tensor in rest.items() if tensor.dim() == axes] for axes in (1, 2))
     heads = [name for name in matrices if rest[name].shape[1] == H]
-    if len(heads) > 1:  # an embedding as wide as the layers: the head is what has the bias, or stands behind the layers
+    if len(heads) > 1:  # an embedding as wide as the layers: the head has the bias, or comes after the layers
         biased = [name for name in heads if name.removesuffix("weight") + "bias" in vectors]
         heads = biased or [name for name in heads if name in behind]
     if len(heads) != 1:
@@ -77,15 +133,17 @@ def find_head_and_embedding(
     if (rest[inputs[0]].shape[1] if inputs else V) != D:
         read = f"the embedding gives {rest[inputs[0]].shape[1]}" if inputs else f"one-hot symbols are {V}"
         raise BadInput(f"--from-torch: weight_ih_l0 takes {D} numbers, but {read}")
-    return rest[heads[0]], *(rest[names[0]] if names else None for names in (vectors, inputs))
+    bias, embedding = (rest[names[0]] if names else None for names in (vectors, inputs))
+    return rest[heads[0]], bias, embedding
 
 
 def list_names(names: list[str]) -> str:
+    """The first names, escaped, for a message."""
     return ", ".join(ascii(name)[1:-1][:40] for name in names[:5]) or "none"
 
 
 def infer_model_config(weights: Tensors) -> ModelConfig:
-    """What the model is made of, as far as its weights show it."""
+    """The sizes and the cell of a model, from its weights; without dropout."""
     names = set(under("layers.0.", weights))
     return ModelConfig(
         vocab_size=len(weights["b_q"]),
@@ -100,9 +158,9 @@ def infer_model_config(weights: Tensors) -> ModelConfig:
 
 
 def read_vocabulary(path: Path, size: int) -> list[str]:
-    """The `size` symbols in the order of their ids: a JSON list of them, or a text of them and nothing else.
+    """The `size` symbols in the order of their ids, from a JSON list, or from a text of these characters only.
 
-    The first may be `<unk>`, all others are one character each. BadInput says what is wrong.
+    The first symbol may be `<unk>`; every other is one character. BadInput for anything else.
     """
     try:
         text = read_regular(path, "--vocab").decode("utf-8")
@@ -126,10 +184,10 @@ def read_vocabulary(path: Path, size: int) -> list[str]:
 
 
 def add_unknown_symbol(weights: Tensors) -> Tensors:
-    """The same model with a symbol more, of id 0, that it reads as nothing and practically never expects.
+    """The weights of the same model with one more symbol, of id 0: `<unk>`.
 
-    Its row in the inputs is zero; its logit lies `UNKNOWN_NATS` below the mean of the others, whatever the state, so
-    that their probabilities change by less than float32 can tell.
+    The symbol's input row is zero. Its logit is `UNKNOWN_NATS` below the mean of the other logits, in every state, so
+    that their probabilities change by less than the precision of float32.
     """
     weights = dict(weights)
     for name in ["W_e"] if "W_e" in weights else [name for name in weights if name.startswith("layers.0.W_x")]:
@@ -142,13 +200,15 @@ def add_unknown_symbol(weights: Tensors) -> Tensors:
 # The record
 
 
-def describe_conversion(config: Config, weights: Tensors, vocab: list[str], source: Path, source_hash: str) -> dict:
-    """What the checkpoint says of itself: no step was made, and in place of a text stands the torch file."""
+def describe_conversion(
+    config: Config, model: ModelConfig, vocab: list[str], source: Path, source_hash: str
+) -> dict[str, Any]:
+    """The record of the checkpoint: of step 0, with the torch file in place of a text."""
     return {
         "step": 0,
         "epoch": 0.0,
         "vocab": vocab,
-        "model": infer_model_config(weights).to_record(),
+        "model": model.to_record(),
         "config": asdict(config),
         "data": {
             "name": CONVERTED,

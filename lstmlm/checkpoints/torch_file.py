@@ -1,10 +1,11 @@
-"""A torch file from elsewhere, maybe from a stranger: its tensors. Only `convert --from-torch` comes here.
+"""The tensors of a torch file, which may be hostile. Only `convert --from-torch` reads such files.
 
-torch.load(weights_only=True) runs no code of a file, but alone it opens files that claim more memory than there is, and
-it does not look at checksums. So a gate stands before it: a zip of stored entries, each read with its CRC, and a small
-pickle whose opcodes are read, not executed, and which names nothing but what a state_dict is made of. Torch gets these
-entries packed anew, not the file, because two readers of a zip may find two contents in it. Of what it gives only dense
-tensors of plain numbers pass. A file that fails is refused, and not tried in another way.
+torch.load(weights_only=True) runs no code of a file, but it allocates as much memory as a file claims, and it does not
+verify checksums. So the file is validated first: it must be a zip of uncompressed entries, each with a correct CRC, and
+its pickle must be small; the pickle's opcodes are read without executing them, and may name only the parts of a
+state_dict. torch.load gets these entries in a new zip, not the file itself, because two readers of one zip may find
+different contents. Of the result only dense tensors of floats are accepted. A file that fails is refused, not read in
+another way.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,7 +25,7 @@ from lstmlm.layers.contract import Tensors
 from lstmlm.system.errors import BadInput, EnvironmentFault
 from lstmlm.system.hashing import hash_text
 
-OLDEST_TORCH = (2, 10)  # of torch: before, this kind of loading could be made to write past its memory (CVE-2026-24747)
+OLDEST_TORCH = (2, 10)  # older ones can be made to write outside of their memory by weights_only files (CVE-2026-24747)
 MAX_ENTRIES, MAX_PICKLE = 2_000, 1 << 20  # bytes
 MAX_OPCODES, MAX_DEPTH = 40_000, 16  # a tensor takes some 30 opcodes; a state_dict is 6 to 8 deep
 ENTRY = re.compile(
@@ -33,7 +35,7 @@ GLOBALS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch.
 GLOBALS |= {"torch FloatStorage", "torch DoubleStorage", "torch HalfStorage", "torch BFloat16Storage"}
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
-# How many values an opcode takes from the stack, to leave one; TO_MARK: all above the last mark
+# Number of values that an opcode replaces by one on the stack; TO_MARK: all above the last mark
 TO_MARK = -1
 TAKES = dict.fromkeys(["NONE", "NEWTRUE", "NEWFALSE", "EMPTY_DICT", "EMPTY_TUPLE", "BINUNICODE"], 0)
 TAKES |= dict.fromkeys(["BININT", "BININT1", "BININT2", "LONG1"], 0)
@@ -42,9 +44,10 @@ TAKES |= {"TUPLE": TO_MARK, "SETITEMS": TO_MARK}
 
 
 def read_state(path: Path) -> tuple[Tensors, str]:
-    """The tensors of a state_dict, as float32 on the CPU, and the SHA-256 of the file; BadInput says what is wrong.
+    """The tensors of a state_dict, as float32 on the CPU, and the SHA-256 of the file.
 
-    A tuple of state_dicts, such as `exchange.to_torch` returns, is taken as one.
+    A tuple of state_dicts, such as `torch_weights.to_torch` returns, is read as one. Raises BadInput if the file is
+    refused, EnvironmentFault if this torch is too old to read it safely.
     """
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < OLDEST_TORCH:
         raise EnvironmentFault(f"--from-torch: torch {torch.__version__} is not safe here: install torch 2.10 or later")
@@ -59,7 +62,7 @@ def read_state(path: Path) -> tuple[Tensors, str]:
 
 @contextlib.contextmanager
 def refuse_failures(what: str) -> Iterator[None]:
-    """Whatever a stranger's file makes a reader stumble over, as Refused; what it makes it warn of, unsaid."""
+    """Turn an exception of the block, caused by a damaged or hostile file, into Refused; suppress its warnings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -71,7 +74,7 @@ def refuse_failures(what: str) -> Iterator[None]:
 
 
 def read_entries(data: bytes) -> dict[str, bytes]:
-    """The contents of the zip by name, without the folder that all of them are in."""
+    """The contents of the zip's entries by name, without the folder that all entries are in."""
     if not data.startswith(b"PK\3\4"):
         raise Refused("was not written by torch.save (1.6 or later): it is no zip")
     if data.count(b"PK\1\2") > MAX_ENTRIES:  # counted before zipfile makes an object of each
@@ -94,8 +97,13 @@ def read_entries(data: bytes) -> dict[str, bytes]:
 
 
 def check_pickle(data: bytes) -> None:
-    """Follow the opcodes. In place of each value stands how deep it is nested: 0 a global, 1 a number or a text."""
-    stack, marks, memo = [], [], {}
+    """Follow the opcodes of a pickle without executing them; Refused for any that a state_dict does not need.
+
+    Each value is represented on the stack by its depth of nesting: 0 a global, 1 a number or a text.
+    """
+    stack: list[int] = []
+    marks: list[int] = []
+    memo: dict[Any, int] = {}
     with refuse_failures("its pickle cannot be followed"):
         for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
             name = opcode.name
@@ -121,6 +129,7 @@ def check_pickle(data: bytes) -> None:
 
 
 def load_repacked(entries: dict[str, bytes]) -> object:
+    """The object in a new zip of these entries, loaded by torch with weights_only=True."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, content in entries.items():
@@ -131,18 +140,18 @@ def load_repacked(entries: dict[str, bytes]) -> object:
 
 
 def take_plain_tensors(loaded: object) -> Tensors:
-    """The tensors by name, as float32; Refused unless all that was loaded are dense tensors of finite numbers."""
-    tensors = {}
+    """The tensors by name, as float32. Refused unless `loaded` has only dense tensors of finite floats."""
+    tensors: Tensors = {}
     for part in loaded if isinstance(loaded, tuple) else (loaded,):
-        # Methods of dict, because a file may give an OrderedDict attributes of any name
+        # dict's own methods, because a file may set attributes of any name on an OrderedDict
         if not isinstance(part, dict) or any(not isinstance(name, str) or name in tensors for name in dict.keys(part)):
             raise Refused("is no state_dict, a tensor for each name: save model.state_dict() alone")
         tensors.update(dict.items(part))
     for name, tensor in tensors.items():
         if not isinstance(tensor, torch.Tensor):
             raise Refused(f"is no plain state_dict: {ascii(name)[:60]} is no tensor: save model.state_dict() alone")
-        # Contiguous, so no larger than its storage, which is no larger than its entry. A part of a storage will do: on
-        # CUDA all weights of an nn.LSTM are parts of one
+        # A contiguous tensor is no larger than its storage, and the storage no larger than its entry. A tensor may be a
+        # part of a storage: on CUDA all weights of an nn.LSTM share one
         dense = tensor.layout == torch.strided and tensor.device.type == "cpu" and tensor.is_contiguous()
         if not dense or tensor.dtype not in FLOATS or not 1 <= tensor.dim() <= 2 or tensor.numel() == 0:
             raise Refused(f"has a tensor that is no contiguous vector or matrix of floats: {ascii(name)[:60]}")

@@ -145,7 +145,7 @@ def make_row(prompt: str, seed: int, sample: Iterable[Piece], index) -> dict:
     sample = list(sample)
     text, nats = "".join(piece for piece, _ in sample), math.fsum(surprisal for _, surprisal in sample)
     own = {"text": prompt + text, "prompt": prompt, "seed": seed, "log_probability": -nats}
-    return own if index is None else own | {"novelty": asdict(index.novelty(text))}
+    return own if index is None else own | {"novelty": asdict(index.measure(text))}
 
 
 def write_samples(prompt: str, samples: list[tuple[int, Iterable[Piece]]], out: TextIO, say: Say, index) -> None:
@@ -161,4 +161,4 @@ def write_samples(prompt: str, samples: list[tuple[int, Iterable[Piece]]], out: 
         if out.isatty() or seed != samples[-1][0] or (index and out is sys.stdout):
             say("\n")
         if index:
-            print("\n".join(index.novelty(text).account()), flush=True)
+            print("\n".join(index.measure(text).format_lines()), flush=True)

@@ -1,1 +1,1 @@
-"""What text costs: a model, baselines without a network, dynamic evaluation, copied passages."""
+"""Evaluation: the score of a model on held-out text, baselines, dynamic evaluation, copied passages."""

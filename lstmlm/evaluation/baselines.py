@@ -1,7 +1,7 @@
-"""What held-out text costs without a network: n-grams and compressors that know the training part, kept by content.
+"""Baselines: the cost of held-out text under n-grams and compressors that know the training part.
 
-Train and held-out parts come in pieces: an n-gram does not look across the ends of a piece, and the first character of
-each held-out piece is not scored, as with the model.
+Both parts come in pieces: an n-gram does not look across the ends of a piece, and the first character of each held-out
+piece is not scored, as with the model. Results are kept in the cache, by the content of both parts.
 """
 
 import hashlib
@@ -10,25 +10,29 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from lstmlm.evaluation.ngram import NGrams
 from lstmlm.evaluation.units import compute_perplexity, convert_to_bits
+from lstmlm.system.arrays import Floats, Integers
 from lstmlm.system.durable import write_durably
 from lstmlm.system.errors import EnvironmentFault
 from lstmlm.system.paths import find_cache
 
 log = logging.getLogger("lstmlm")
 
-METHOD = 2  # to be raised with any change of the numbers below: what the cache holds is then not found
+METHOD = 2  # raise it with any change of the results: those in the cache are then not found
 ORDERS = range(2, 8)
-LIMIT = 10_000_000  # characters (xz, bzip2: bytes) of the training part that are read, its last: seconds, < 1 GB
-WINDOW = 2**26  # bytes that xz looks back at most, as at its own level 9: 0.7 GB
+LIMIT = 10_000_000  # the last characters (xz, bzip2: bytes) of the training part, which are read: seconds, < 1 GB
+WINDOW = 2**26  # bytes: xz looks back no further, as at its own level 9; 0.7 GB
 
 
 @dataclass(frozen=True)
 class Baseline:
+    """The cost of a held-out text under a method that is not a network."""
+
     name: str
     nats_per_char: float
 
@@ -41,13 +45,12 @@ class Baseline:
         return compute_perplexity(self.nats_per_char)
 
 
-def compute_ngram_baselines(train: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -> list[Baseline]:
-    """uniform, unigram, 2-gram, ... 7-gram, from pieces of ids, (n,) each; one held-out piece has 2 or more.
+def compute_ngram_baselines(train: Sequence[Integers], held_out: Sequence[Integers]) -> list[Baseline]:
+    """uniform, unigram, 2-gram, ... 7-gram, from pieces of ids (n,); at least one held-out piece has 2 or more.
 
-    The number is the order, as those who compress count it: the k-gram looks at the k characters before, the unigram
-    at none.
-    The alphabet is the characters that occur; those that the training part lacks count as one, `<unk>`, if they have
-    one id, as in a Vocab of the training part.
+    The number is the order, as in the literature on compression: the k-gram looks at the k characters before, the
+    unigram at none. The alphabet is the set of ids that occur: characters that the training part lacks are one symbol
+    if they have one id, as `<unk>` of its Vocab.
     """
     train = take_last(train, LIMIT)
     alphabet = np.unique(np.concatenate([np.unique(piece) for piece in (*train, *held_out)]))
@@ -56,7 +59,7 @@ def compute_ngram_baselines(train: Sequence[np.ndarray], held_out: Sequence[np.n
     def compute() -> list[Baseline]:
         ngrams = NGrams(train, len(alphabet), 1 + max(ORDERS))
         num_chars = sum(max(len(piece) - 1, 0) for piece in held_out)
-        nats = sum(ngrams.nats(piece) for piece in held_out) / num_chars
+        nats = add_nats(ngrams, held_out) / num_chars
         orders = [Baseline(f"{order}-gram", float(nats[order])) for order in ORDERS]
         return [Baseline("uniform", math.log(len(alphabet))), Baseline("unigram", float(nats[0])), *orders]
 
@@ -64,14 +67,22 @@ def compute_ngram_baselines(train: Sequence[np.ndarray], held_out: Sequence[np.n
     return compute_or_recall("n-grams", content, compute)
 
 
-def compute_unigram_nats(train: Sequence[np.ndarray], held_out: Sequence[np.ndarray], vocab_size: int) -> float:
-    """What the held-out pieces cost, a character, if only the frequencies of the training part are known."""
+def compute_unigram_nats(train: Sequence[Integers], held_out: Sequence[Integers], vocab_size: int) -> float:
+    """The nats per character of the held-out pieces (n,) under the frequencies of characters in the training part."""
     unigram = NGrams(take_last(train, LIMIT), vocab_size, 1)
-    return sum(unigram.nats(piece)[0] for piece in held_out) / sum(max(len(piece) - 1, 0) for piece in held_out)
+    return float(add_nats(unigram, held_out)[0]) / sum(max(len(piece) - 1, 0) for piece in held_out)
+
+
+def add_nats(ngrams: NGrams, pieces: Sequence[Integers]) -> Floats:
+    """The nats of all pieces (n,), for each n of the n-grams."""
+    total = np.zeros(len(ngrams.counts))
+    for piece in pieces:
+        total += ngrams.compute_nats(piece)
+    return total
 
 
 def find_best_ngram(baselines: Sequence[Baseline]) -> Baseline:
-    """The lowest from 2-gram on."""
+    """The n-gram with the lowest cost, the unigram excluded."""
     return min(
         (baseline for baseline in baselines if baseline.name.endswith("-gram")),
         key=lambda baseline: baseline.nats_per_char,
@@ -79,14 +90,14 @@ def find_best_ngram(baselines: Sequence[Baseline]) -> Baseline:
 
 
 def compute_compressor_baselines(train: Sequence[bytes], held_out: Sequence[bytes], num_chars: int) -> list[Baseline]:
-    """xz and bzip2, from pieces of text in UTF-8: by how much train and held-out text together exceed train alone.
+    """xz and bzip2, from pieces of text in UTF-8: the growth of the compressed training text by the held-out text.
 
-    In nats for each of the `num_chars` characters that are held out.
+    In nats for each of the `num_chars` held-out characters.
 
-    They go on learning while they read, which an n-gram and a model under evaluation do not. xz at its strongest
-    sees all of a text up to 64 MiB; bzip2 sorts blocks of 900,000 bytes, and sees nothing of the ones before.
+    The compressors continue to learn from the held-out text, which an n-gram and a model under evaluation do not. xz at
+    its strongest sees all of a text up to 64 MiB; bzip2 sorts blocks of 900,000 bytes, and sees only the current block.
     """
-    import bz2  # here, because a Python may be built without them, and training needs neither
+    import bz2  # here, because Python may be built without bz2 and lzma, which training does not need
     import lzma
 
     before, after = b"".join(take_last(train, LIMIT)), b"".join(held_out)
@@ -106,9 +117,20 @@ def compute_compressor_baselines(train: Sequence[bytes], held_out: Sequence[byte
     return compute_or_recall("compressors", [[before], [after]], compute)
 
 
-def take_last(pieces: Sequence, limit: int) -> list:
+class Sliceable(Protocol):
+    """A piece of text or of ids."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Any: ...
+
+
+Piece = TypeVar("Piece", bound=Sliceable)
+
+
+def take_last(pieces: Sequence[Piece], limit: int) -> list[Piece]:
     """The last `limit` characters of pieces of text or ids, in pieces."""
-    kept = []
+    kept: list[Piece] = []
     for piece in reversed(pieces):
         if limit > 0:
             kept.append(piece[-limit:])
@@ -120,20 +142,20 @@ def take_last(pieces: Sequence, limit: int) -> list:
 
 
 def compute_or_recall(
-    what: str, content: Iterable[Iterable[bytes]], compute: Callable[[], list[Baseline]]
+    method: str, content: Iterable[Iterable[bytes]], compute: Callable[[], list[Baseline]]
 ) -> list[Baseline]:
-    """What `compute` gives for this content: from the cache, if it is there and whole, else computed and put there."""
-    key = hashlib.sha256(f"{what} {METHOD}".encode())
+    """The baselines of a method for this content: from the cache, or where it lacks them from `compute`, and kept."""
+    key = hashlib.sha256(f"{method} {METHOD}".encode())
     for part in content:
         hashes = [hashlib.sha256(piece).digest() for piece in part]
-        key.update(hashlib.sha256(b"".join(hashes)).digest())  # so that pieces are not confused with their sum
+        key.update(hashlib.sha256(b"".join(hashes)).digest())  # so that other pieces of the same text have another key
     path = find_cache() / "baselines" / f"{key.hexdigest()}.json"
     try:
         kept = json.loads(path.read_bytes())
         if kept["sha256"] == compute_checksum(kept["baselines"]):
             return [Baseline(name, nats) for name, nats in kept["baselines"].items()]
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, or damaged
+        pass  # missing, or damaged
     baselines = compute()
     rows = {baseline.name: baseline.nats_per_char for baseline in baselines}
     try:

@@ -1,18 +1,18 @@
-"""Dynamic evaluation: a model that goes on learning from a text while it is scored (Krause et al. 2018).
+"""Dynamic evaluation: the model continues to learn from a text while it is scored (Krause et al. 2018).
 
-theta = the weights, theta_g = the trained ones, T = num_steps, the length of a segment.
+theta = the weights, theta_g = the trained weights, T = num_steps, the length of a segment, n = characters of a piece.
 
-The text is cut into segments. Each is scored first, as in any evaluation; only then do the weights learn from it, by
-one step down the gradient of what it cost, g. So every character is scored by weights that know what came before it and
-nothing else (prequential). The update is the paper's, with its RMS scaling:
+The text is cut into segments. Each segment is scored first, as in any evaluation; then the weights take one gradient
+step on its loss, with gradient g. So every character is scored by weights that have seen only the text before it
+(prequential). The update is the paper's, with its RMS scaling:
 
     MS    = mean of g^2 over segments of the training text, at theta_g
     theta = theta + lambda D (theta_g - theta) - eta g / (sqrt(MS) + epsilon)
     D     = min(sqrt(MS) / mean of sqrt(MS), 1 / lambda)
 
-So all weights move at one pace, whatever the size of their gradients, and those that the training text often asked for
-are pulled back the more. A number from here may stand beside those of compressors, which learn while they read too; not
-beside those of frozen weights.
+So all weights move at the same rate, whatever the size of their gradients, and the weights with large gradients on the
+training text are pulled back more strongly. A score from here can be compared with those of compressors, which also
+learn while they read, but not with those of frozen weights.
 
 Krause, Kahembwe, Murray, Renals: Dynamic Evaluation of Neural Sequence Models, ICML 2018, arXiv:1709.07432.
 """
@@ -31,21 +31,21 @@ from lstmlm.layers.contract import Tensors
 from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.rnn_model import RNNModel
 
-# Times the mean of sqrt(MS): a character that the training text lacks then does not throw its weights far away
+# Relative to the mean of sqrt(MS): it bounds the step of weights whose MS is near zero, those of unseen characters
 EPSILON = 0.1
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """sqrt(MS) by the model's own names of the weights, its mean over the weights, and the T that it was taken at."""
+    """The gradients of the training text at the trained weights."""
 
-    rms: Tensors
-    mean: float
-    num_steps: int
+    rms: Tensors  # sqrt(MS), by the model's own names of the weights
+    mean: float  # of sqrt(MS), over all weights
+    num_steps: int  # T, the length of the segments
 
 
 def collect_gradient_statistics(model: RNNModel, pieces: Iterable[Tensor], num_steps: int) -> Statistics:
-    """Of pieces (n,) of the training text, scored as they will be, in segments of `num_steps`; nothing is learnt."""
+    """The statistics of pieces (n,) of the training text, in segments of `num_steps`. The weights do not change."""
     weights, count = model.trained(), 0
     squares = {name: torch.zeros_like(theta) for name, theta in weights.items()}
     for _, gradients in iterate_segments(model, pieces, num_steps):
@@ -53,7 +53,7 @@ def collect_gradient_statistics(model: RNNModel, pieces: Iterable[Tensor], num_s
         for MS, g in zip(squares.values(), gradients, strict=True):
             MS.addcmul_(g, g)
     rms = {name: MS.div_(max(1, count)).sqrt_() for name, MS in squares.items()}
-    book = model.to_book(rms).values()  # so that no backend counts a weight that it holds at zero
+    book = model.to_book(rms).values()  # without weights that a backend keeps at zero
     mean = sum(tensor.sum().item() for tensor in book) / sum(tensor.numel() for tensor in book)
     return Statistics(rms, mean, num_steps)
 
@@ -61,11 +61,12 @@ def collect_gradient_statistics(model: RNNModel, pieces: Iterable[Tensor], num_s
 def score_adaptive(
     model: RNNModel, pieces: Iterable[Tensor], statistics: Statistics, lr: float, decay: float
 ) -> Iterator[Tensor]:
-    """What each character but the first of each piece costs weights that learn on the way: float64, on the CPU.
+    """Yield the cost in nats of every character of each piece (n,) but the first, under weights that learn on the way.
 
-    `lr` is eta, `decay` lambda. The state is zero at the start of each piece; what the weights have learnt goes on from
-    piece to piece, in their order. At the end, or when the generator is closed, the trained weights are back in the
-    model, bit for bit; until then it holds the adapted ones.
+    Each tensor is of one segment, (T,) or shorter, float64 and on the CPU. `lr` is eta, `decay` lambda. The state is
+    zero at the start of each piece; the adapted weights are kept from piece to piece, in their order. At the end, or
+    when the generator is closed, the trained weights are back in the model, bit for bit; until then it holds the
+    adapted weights.
     """
     theta = list(model.trained().values())
     theta_g = [own.detach().clone() for own in theta]
@@ -86,7 +87,7 @@ def score_adaptive(
 def evaluate_adaptive(
     model: RNNModel, pieces: Iterable[Tensor], statistics: Statistics, lr: float, decay: float
 ) -> Score:
-    """The score of pieces, as of `evaluate_pieces`, by weights that learn on the way."""
+    """Score the pieces (n,), as `evaluate_pieces` does, under weights that learn on the way."""
     nats = score_adaptive(model, pieces, statistics, lr, decay)
     return sum((Score(segment.sum().item(), len(segment)) for segment in nats), Score(0.0, 0))
 
@@ -94,27 +95,28 @@ def evaluate_adaptive(
 def try_rates(
     model: RNNModel, pieces: list[Tensor], statistics: Statistics, lr: float, decay: float
 ) -> dict[tuple[float, float], Score]:
-    """Scores of a small grid around `lr` and `decay`, by them.
+    """The scores of a small grid around `lr` and `decay`, by (lr, decay).
 
-    The pieces should be text that the model was not trained on and that is not scored afterwards. What it was trained
-    on it knows to a degree: less is left to learn there, and settings chosen there keep it too near to where it was.
+    The pieces (n,) should be text that the model was not trained on and that is not scored afterwards: there is less to
+    learn from its training text, and rates chosen there are too small.
     """
     grid = itertools.product([lr / 3, lr, lr * 3], [0.0, decay, decay * 10])
     return {at: evaluate_adaptive(model, pieces, statistics, *at) for at in grid}
 
 
 def find_best(scores: dict[tuple[float, float], Score]) -> tuple[float, float]:
-    """The pair with the lowest score; one that diverged is not it."""
+    """The pair (lr, decay) with the lowest score, never one that diverged while others did not."""
     return min(scores, key=lambda at: (math.isnan(scores[at].nats), scores[at].nats))
 
 
 def iterate_segments(
     model: RNNModel, pieces: Iterable[Tensor], num_steps: int
 ) -> Iterator[tuple[Tensor, tuple[Tensor, ...]]]:
-    """Segments of T characters, one after the other, at the weights that the model has when its turn comes.
+    """Yield the segments of T characters in order, each under the weights that the model then has.
 
-    Of each what its characters cost, (T,), and the gradient of their mean, in the order of `model.trained()`. The state
-    is carried along a piece, without its history. A shorter last segment weighs as much less.
+    Of each, the cost of its characters in nats, (T,), and the gradient of their mean, in the order of
+    `model.trained()`. The state is carried along a piece, without its graph. The gradient of a shorter last segment is
+    smaller in proportion. Between segments the model is in the mode that it was in before.
     """
     theta = list(model.trained().values())
     for piece in pieces:

@@ -1,9 +1,9 @@
-"""What text costs if only the few characters before each are looked at: n-grams with absolute discounting.
+"""n-gram models with absolute discounting: each character is predicted from the few characters before it.
 
-An n-gram is n characters long: one is predicted from its context, the n-1 before it. Its order is the length of the
-context, and by that baselines.py names it.
+An n-gram is n characters: its last character is predicted from its context, the n-1 characters before. Its order is the
+length of the context; baselines.py names the models by order.
 
-N characters of training text, V vocab_size, G different n-grams, C different contexts.
+N = characters of training text, V = vocab_size, G = distinct n-grams, C = distinct contexts, n = characters of a piece.
 """
 
 import itertools
@@ -12,18 +12,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-UNSEEN = -1  # the number of a context that the training text, or the piece so far, does not have
+from lstmlm.system.arrays import Floats, Ids, Integers
+
+UNSEEN = -1  # the number of a context that the training text, or the piece so far, lacks
 CHUNK = 1_000_000  # characters scored at once: bounds the memory and does not change the result
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The n-grams of one n. Each has a number, its place here, and a key: number of its context * V + character."""
+    """The n-grams of one n. Each has a number, its index here, and a key: number of its context * V + character."""
 
-    keys: np.ndarray  # (G+1,) rising; the last is above any key
-    times: np.ndarray  # (G+1,) how often each was seen
-    totals: np.ndarray  # (C+1,) how often a character came after each context; the last is of UNSEEN, so 0
-    followers: np.ndarray  # (C+1,) how many different ones
+    keys: Ids  # (G+1,) rising; the last is above every key
+    times: Ids  # (G+1,) occurrences of each n-gram
+    totals: Floats  # (C+1,) occurrences of each context with a character after it; the last is of UNSEEN, so 0
+    followers: Ids  # (C+1,) distinct characters after each context
 
 
 class NGrams:
@@ -34,16 +36,16 @@ class NGrams:
 
         p(c | h) = max(times(hc) - D, 0) / total(h) + D * followers(h) / total(h) * p(c | h')
 
-    with D = 0.5 if h is empty and 0.8 if not. Below the empty context stands the uniform distribution over V. After a
-    context that was never seen p(c | h) = p(c | h'). So every distribution sums to one and has no zero.
+    with D = 0.5 if h is empty and 0.8 if not. Below the empty context lies the uniform distribution over V. After an
+    unseen context p(c | h) = p(c | h'). So every distribution sums to one and has no zero.
     """
 
-    def __init__(self, pieces: Sequence[np.ndarray], vocab_size: int, longest: int) -> None:
+    def __init__(self, pieces: Sequence[Integers], vocab_size: int, longest: int) -> None:
         self.vocab_size = vocab_size
         self.counts = list(itertools.islice(count_ngrams(pieces, vocab_size), longest))
 
-    def probabilities(self, ids: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield, for each n, the probability of every character of a piece after those before it, float64 (n,)."""
+    def compute_probabilities(self, ids: Integers) -> Iterator[Floats]:
+        """Yield, for n = 1, ..., longest, the probability of each character of a piece after those before it, (n,)."""
         p, h = np.full(len(ids), 1 / self.vocab_size), np.zeros(len(ids), dtype=np.int64)
         for n, seen in enumerate(self.counts, start=1):
             D = 0.5 if n == 1 else 0.8
@@ -56,39 +58,39 @@ class NGrams:
             yield p
             h = find_contexts(np.where(found, place, UNSEEN), [0])
 
-    def nats(self, ids: np.ndarray) -> np.ndarray:
-        """What a piece costs for each n, (longest,); its first character is not scored."""
+    def compute_nats(self, ids: Integers) -> Floats:
+        """The cost of a piece (n,) in nats for n = 1, ..., longest: (longest,). Its first character is not scored."""
         nats = np.zeros(len(self.counts))
         for start in range(1, len(ids), CHUNK):
-            before = min(start, len(self.counts) - 1)  # the context of the first in the chunk
+            before = min(start, len(self.counts) - 1)  # the context of the chunk's first character
             chunk = ids[start - before : start + CHUNK]
-            nats += [-np.log(p[before:]).sum() for p in self.probabilities(chunk)]
+            nats += [-np.log(p[before:]).sum() for p in self.compute_probabilities(chunk)]
         return nats
 
 
-def count_ngrams(pieces: Sequence[np.ndarray], vocab_size: int) -> Iterator[Counts]:
+def count_ngrams(pieces: Sequence[Integers], vocab_size: int) -> Iterator[Counts]:
     """Yield the counts for n = 1, 2, ..., without end.
 
-    The context of an n-gram is an (n-1)-gram and so has a number: no key is above N * V, however large n and V are.
+    The context of an n-gram is an (n-1)-gram and so has a number: no key exceeds N * V, however large n is.
     """
     pieces = [piece for piece in pieces if len(piece)]
     ids = np.concatenate(pieces).astype(np.int64)
-    starts = np.cumsum([0] + [len(piece) for piece in pieces[:-1]])
+    starts = list(itertools.accumulate((len(piece) for piece in pieces[:-1]), initial=0))
     h, num_contexts = np.zeros(len(ids), dtype=np.int64), 1
     while True:
         there = h != UNSEEN
         found = h[there] * vocab_size + ids[there]
         keys, times = np.unique(found, return_counts=True)
         contexts = keys // vocab_size
-        totals = np.bincount(contexts, weights=times, minlength=num_contexts + 1)
+        totals = np.bincount(contexts, weights=times, minlength=num_contexts + 1).astype(np.float64, copy=False)
         followers = np.bincount(contexts, minlength=num_contexts + 1)
         yield Counts(np.append(keys, np.iinfo(np.int64).max), np.append(times, 0), totals, followers)
         h[there] = np.searchsorted(keys, found)
         h, num_contexts = find_contexts(h, starts), len(keys)
 
 
-def find_contexts(numbers: np.ndarray, starts: Sequence[int]) -> np.ndarray:
-    """From the n-grams that end at each character, the contexts that come before each; a piece starts without."""
+def find_contexts(numbers: Ids, starts: Sequence[int]) -> Ids:
+    """The numbers of the n-grams that end before each character, given those that end at each; UNSEEN at starts."""
     contexts = np.roll(numbers, 1)
     contexts[starts] = UNSEEN
     return contexts

@@ -1,8 +1,9 @@
-"""How much of a text stands word for word in the text that the model was trained on, and where.
+"""The share of a text that is copied from the text that the model was trained on, and its longest copied run.
 
-The training text is indexed once, as a suffix array: the places in it, in the order of what follows them. The longest
-run that starts at a place of the other text is then found by bisection. The array is kept in the cache under the hash
-of the text, behind a SHA-256 of its own; it is built again where that does not fit.
+A run is a sequence of characters; it is copied if it occurs in the training text, and new if not. The training text is
+indexed once, as a suffix array: its positions, sorted by the text that follows them. The longest copied run that starts
+at a position of the other text is then found by bisection. The array is kept in the cache under the hash of the text,
+with a SHA-256 of its own, and is rebuilt where that does not match. n = characters of the training text.
 """
 
 import bisect
@@ -11,6 +12,7 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
 from lstmlm.evaluation.held_out import read_own_corpus
@@ -22,20 +24,22 @@ from lstmlm.system.paths import find_cache
 
 RUNS = (10, 20, 40)  # lengths, in characters
 
+SuffixArray = NDArray[np.int32]
+
 
 @dataclass(frozen=True)
 class Novelty:
-    """Of a text of `chars` characters."""
+    """The copied and the new runs of a text of `chars` characters."""
 
     chars: int
     longest: int  # the length of `run`
-    run: str  # the longest that was copied
-    source: int  # where it stands in the training text, in characters
-    line: int  # and on which line, from 1
-    new: dict[int, float | None]  # length: share of the runs of this length that were not copied; None: there are none
+    run: str  # the longest copied run
+    source: int  # its position in the training text, in characters
+    line: int  # its line in the training text, from 1
+    new: dict[int, float | None]  # length: share of the runs of this length that are new; None: there are no such runs
 
-    def account(self) -> list[str]:
-        """For people, in two lines."""
+    def format_lines(self) -> list[str]:
+        """Two lines for people."""
         shown = escape_controls(repr(self.run if self.longest <= 40 else self.run[:37] + "..."))
         where = f", from character {self.source} (line {self.line}) of the training text: {shown}"
         shares = ", ".join(f"{share:.1%} of {k}" for k, share in self.new.items() if share is not None)
@@ -46,29 +50,29 @@ class Novelty:
 
 
 class Index:
-    """A text (n characters) and `order`, its suffix array (n,)."""
+    """A text of n characters and `order`, its suffix array (n,)."""
 
-    def __init__(self, text: str, order: np.ndarray) -> None:
+    def __init__(self, text: str, order: SuffixArray) -> None:
         self.text, self.order = text, order
 
-    def longest_match(self, other: str, at: int) -> tuple[int, int]:
-        """(length, place in the text) of the longest run that begins other[at:] and stands in the text."""
-        reach = 64  # looked at first; most matches are shorter
+    def find_longest_run(self, other: str, at: int) -> tuple[int, int]:
+        """(length, position in the text) of the longest run of the text with which other[at:] begins."""
+        reach = 64  # characters to compare at first; most runs are shorter
         while True:
             piece = other[at : at + reach]
             spot = bisect.bisect_left(self.order, piece, key=lambda place: self.text[place : place + reach])
             nearby = self.order[max(spot - 1, 0) : spot + 1].tolist()
-            length, place = max((common(piece, self.text[p : p + reach]), p) for p in nearby)
+            length, place = max((count_common(piece, self.text[p : p + reach]), p) for p in nearby)
             if length < reach or at + reach >= len(other):
                 return length, place
             reach *= 2
 
-    def novelty(self, other: str) -> Novelty:
-        """Of `other` against the text."""
-        matches = [self.longest_match(other, at) for at in range(len(other))]
+    def measure(self, other: str) -> Novelty:
+        """The novelty of `other`."""
+        matches = [self.find_longest_run(other, at) for at in range(len(other))]
         start = max(range(len(other)), key=lambda at: matches[at][0], default=0)
         longest, source = matches[start] if matches else (0, 0)
-        new = {}
+        new: dict[int, float | None] = {}
         for k in RUNS:
             runs = [length < k for length, _ in matches[: max(len(other) - k + 1, 0)]]
             new[k] = sum(runs) / len(runs) if runs else None
@@ -76,16 +80,17 @@ class Index:
         return Novelty(len(other), longest, other[start : start + longest], source, line, new)
 
 
-def common(a: str, b: str) -> int:
-    """The length of the longest common beginning."""
+def count_common(a: str, b: str) -> int:
+    """The length of the longest common prefix."""
     return next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
-def build_suffix_array(text: str) -> np.ndarray:
-    """The places of a text (n characters) in the order of what follows them, int32 (n,).
+def build_suffix_array(text: str) -> SuffixArray:
+    """The positions of a text of n characters, sorted by the text that follows them, (n,).
 
-    By prefix doubling (Manber and Myers 1993): places that are ranked by their first h characters are ranked by 2 h
-    when the rank of the place h further on decides between equals. The first h are as many as fit in an int64.
+    By prefix doubling (Manber and Myers 1993): once positions are ranked by the h characters that follow them, the rank
+    of the position h further on decides between equals, which ranks them by 2 h. The first h characters are packed into
+    an int64.
     """
     code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     symbols, codes = np.unique(code_points, return_inverse=True)
@@ -108,7 +113,7 @@ def build_suffix_array(text: str) -> np.ndarray:
 
 
 def build_index(text: str) -> Index:
-    """The index of a text, from the cache or into it. A cache that cannot be written is done without."""
+    """The index of a text, from the cache, or built and kept there where the cache can be written."""
     path = find_cache() / f"novelty_{hash_text(text)}.bin"
     with contextlib.suppress(OSError):
         data = path.read_bytes()
@@ -123,7 +128,7 @@ def build_index(text: str) -> Index:
 
 
 def read_training_text(loaded: Checkpoint) -> str:
-    """The text that a checkpoint was trained on, known by its hash. BadInput if it is not where it was."""
+    """The training part of the run's own text, checked by its hash; BadInput where it is missing or has changed."""
     try:
         corpus = read_own_corpus(loaded)
     except BadInput as error:

@@ -9,16 +9,27 @@ import functools
 import os
 from collections.abc import Mapping, Sequence
 from ctypes import c_double, c_int, c_int64, c_void_p
-from pathlib import Path
 
 import numpy as np
 
-from lstmlm.kernels.build import NoCompiler, build_library
+from lstmlm.kernels.build import NoCompiler
+from lstmlm.kernels.library import Functions, load_kernel
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.arrays import Floats, Ids, Integers
-from lstmlm.system.paths import PACKAGE, find_cache
 
-KERNEL = PACKAGE / "kernels" / "lstm_step.c"
+KERNEL = "lstm_step"
+FUNCTIONS: Functions = {
+    "width": (c_int, []),
+    "stretch": (
+        c_int,
+        [
+            *(c_int, c_int, c_int, c_void_p),
+            *(c_int, c_int, c_void_p, c_void_p, c_int, c_void_p, c_void_p),
+            *(c_double, c_int64, c_double, c_double),
+            *(c_int64, c_double, c_int64),
+        ],
+    ),
+}
 GATES = "ifoc"  # in the order of the kernel
 CACHE_LINE = 64  # bytes
 
@@ -27,27 +38,14 @@ State = Sequence[LayerState] | Floats  # of L layers; an array is (L, parts, N, 
 
 
 @functools.cache
-def load_library() -> ctypes.CDLL | None:
+def find_kernel() -> ctypes.CDLL | None:
     """The kernel, compiled if it is not in the cache. None where it cannot be built: stepper.py then does the same."""
     if os.environ.get("LSTMLM_NATIVE") == "0":
         return None
     try:
-        return open_library(build_library(KERNEL, find_cache() / "kernels"))
-    except (NoCompiler, OSError, AttributeError):
+        return load_kernel(KERNEL, FUNCTIONS)
+    except NoCompiler:
         return None
-
-
-def open_library(path: Path) -> ctypes.CDLL:
-    """The compiled kernel, with the types of its arguments."""
-    kernel = ctypes.CDLL(os.fspath(path))
-    kernel.width.argtypes = []
-    kernel.stretch.argtypes = [
-        *(c_int, c_int, c_int, c_void_p),
-        *(c_int, c_int, c_void_p, c_void_p, c_int, c_void_p, c_void_p),
-        *(c_double, c_int64, c_double, c_double),
-        *(c_int64, c_double, c_int64),
-    ]
-    return kernel
 
 
 def pad_columns(W: Floats, multiple: int) -> Floats:
@@ -57,7 +55,7 @@ def pad_columns(W: Floats, multiple: int) -> Floats:
 
 def make_native_stepper(cell: str, weights: Mapping[str, Floats], num_layers: int) -> "NativeStepper | None":
     """The steps in C for weights under the book's names; None unless they are those of an LSTM in float32."""
-    if cell != "lstm" or weights["W_hq"].dtype != np.float32 or (kernel := load_library()) is None:
+    if cell != "lstm" or weights["W_hq"].dtype != np.float32 or (kernel := find_kernel()) is None:
         return None
     return NativeStepper(kernel, weights, num_layers)
 

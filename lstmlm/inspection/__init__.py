@@ -1,1 +1,1 @@
-"""Looking inside: the equality check of the backends, gates character by character."""
+"""Inspection: the equality check of the backends, and the gates of an LSTM character by character."""

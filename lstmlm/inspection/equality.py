@@ -1,15 +1,18 @@
-"""Is every form the same function on this machine? Each backend of each cell against the from-scratch page.
+"""The equality check: on this machine, every backend of every cell computes the function of the from-scratch page.
 
 B = batch_size, T = num_steps.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
 from lstmlm.layers.registry import BACKENDS
+from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.initialization import initialize
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
@@ -22,18 +25,20 @@ from lstmlm.training.step import train_step
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 # Twenty updates of AdamW, which divides by what may be tiny, let rounding grow
 STEPS_TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
-SHAPE = {"vocab_size": 63, "num_hiddens": 64, "num_layers": 2, "dropout": 0.2}
+CONFIG = ModelConfig(vocab_size=63, num_hiddens=64, num_layers=2, dropout=0.2)
+Row = dict[str, Any]  # cell, backend, dtype, the difference by column or None, passed
 RECIPE = Recipe(0.01, "constant", warmup=0.0, grad_clip=1.0, ema=None, micro_batches=1, precision="float32")
 COLUMNS = ("values", "state", "gradients", "chunked", "20 steps")
 
 
-def relative_difference(a: Tensor, b: Tensor) -> float:
-    """The largest difference, relative to the largest element of b."""
-    return ((a - b).abs().max() / b.abs().max().clamp_min(1e-300 if b.dtype == torch.float64 else 1e-30)).item()
+def measure_difference(a: Tensor, b: Tensor) -> float:
+    """The largest absolute difference, relative to the largest absolute element of b."""
+    smallest = 1e-300 if b.dtype == torch.float64 else 1e-30  # instead of a division by zero
+    return ((a - b).abs().max() / b.abs().max().clamp_min(smallest)).item()
 
 
-def check_backends(device: torch.device) -> Iterator[dict]:
-    """Yield a row for each cell, backend and type of number: the differences by column, and whether all are allowed."""
+def check_backends(device: torch.device) -> Iterator[Row]:
+    """Yield a row for each cell, backend and dtype: its differences by column, and whether all are allowed (passed)."""
     allow = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:
@@ -47,20 +52,19 @@ def check_backends(device: torch.device) -> Iterator[dict]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = allow
 
 
-def check_form(cell: str, backend: str, dtype: torch.dtype, device: torch.device) -> dict:
-    """One row. scratch is the measure, so of itself only `chunked` says something; the rest is None."""
+def check_form(cell: str, backend: str, dtype: torch.dtype, device: torch.device) -> Row:
+    """One row of differences from scratch. For scratch itself only `chunked` is measured; the others are None."""
     generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(SHAPE["vocab_size"], (4, 24), generator=generator).to(device)
+    ids = torch.randint(CONFIG.vocab_size, (4, 24), generator=generator).to(device)
     ours = build(cell, backend, dtype, device)
     differences: dict[str, float | None] = dict.fromkeys(COLUMNS)
     if backend != "scratch":
         book = build(cell, "scratch", dtype, device)
         a, b = compute_all(ours, ids), compute_all(book, ids)
-        differences |= {column: max(map(relative_difference, a[column], b[column])) for column in a}
-        differences["20 steps"] = relative_difference(train_twenty_steps(ours, ids), train_twenty_steps(book, ids))
-    ours.eval()
-    with torch.no_grad():
-        differences["chunked"] = relative_difference(run_in_chunks(ours, ids), ours(ids)[0])
+        differences |= {column: max(map(measure_difference, a[column], b[column])) for column in a}
+        differences["20 steps"] = measure_difference(train_twenty_steps(ours, ids), train_twenty_steps(book, ids))
+    with evaluation_mode(ours), torch.no_grad():
+        differences["chunked"] = measure_difference(run_in_chunks(ours, ids), ours(ids)[0])
     allowed = {column: TOLERANCE[dtype] for column in COLUMNS} | {"20 steps": STEPS_TOLERANCE[dtype]}
     # A NaN is not smaller than anything, so it does not pass
     passed = all(value is None or value <= allowed[column] for column, value in differences.items())
@@ -69,8 +73,8 @@ def check_form(cell: str, backend: str, dtype: torch.dtype, device: torch.device
 
 
 def build(cell: str, backend: str, dtype: torch.dtype, device: torch.device) -> RNNModel:
-    """The same weights, biases too, and the same dropout to come, for every backend."""
-    model = RNNModel(ModelConfig(**SHAPE, cell=cell), backend)
+    """A model with the same weights, biases included, and the same future dropout masks, on every backend."""
+    model = RNNModel(replace(CONFIG, cell=cell), backend)
     generator = torch.Generator().manual_seed(1)
     initialize(model, "default", generator)
     weights = model.book_weights()
@@ -82,20 +86,22 @@ def build(cell: str, backend: str, dtype: torch.dtype, device: torch.device) -> 
 
 
 def compute_all(model: RNNModel, ids: Tensor) -> dict[str, list[Tensor]]:
+    """The tensors that must be equal, by column, for one training forward and backward on ids (B, T)."""
     model.train()
     logits, state = model(ids)
-    functional.cross_entropy(logits, ids.roll(-1, 1).T.flatten()).backward()
-    gradients = model.to_book({name: param.grad for name, param in model.trained().items()})
+    loss, trained = functional.cross_entropy(logits, ids.roll(-1, 1).T.flatten()), model.trained()
+    gradients = dict(zip(trained, torch.autograd.grad(loss, list(trained.values())), strict=True))
     return {
         "values": [logits.detach()],
         "state": [part.detach() for part in state],
-        "gradients": list(gradients.values()),
+        "gradients": list(model.to_book(gradients).values()),
     }
 
 
 def run_in_chunks(model: RNNModel, ids: Tensor) -> Tensor:
+    """The logits (T*B, V) of ids (B, T), T = 24, read in chunks."""
     parts, state = [], None
-    for chunk in ids.split([1, 5, 10, 8], dim=1):
+    for chunk in torch.split(ids, [1, 5, 10, 8], dim=1):
         logits, state = model(chunk, state)
         parts.append(logits)
     return torch.cat(parts)
@@ -108,7 +114,8 @@ def train_twenty_steps(model: RNNModel, ids: Tensor) -> Tensor:
     return torch.stack([train_step(learner, X, Y, zero_state, RECIPE).loss for _ in range(20)])
 
 
-def format_table(rows: list[dict]) -> str:
+def format_table(rows: list[Row]) -> str:
+    """The rows as a table for people."""
     lines = [f"{'cell':<11}{'backend':<9}{'type':<9}" + "".join(f"{column:>11}" for column in COLUMNS)]
     for row in rows:
         figures = "".join(f"{'' if row[column] is None else format(row[column], '.1e'):>11}" for column in COLUMNS)

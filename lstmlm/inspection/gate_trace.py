@@ -1,17 +1,19 @@
-"""A step-by-step account of the gates of an LSTM: of a worked example, or of a trained model reading a text.
+"""The gates of an LSTM step by step: in a worked example, or while a trained model reads a text.
 
-D = width of the inputs, H = num_hiddens, T = characters.
+D = width of a layer's inputs, H = num_hiddens, T = characters of the text.
 """
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from lstmlm.layers.contract import Tensors, to_dense
+from lstmlm.layers.contract import RecurrentLayer, Tensors, to_dense
 from lstmlm.layers.registry import layer_class
+from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.gates import compute_gates
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
@@ -22,11 +24,11 @@ COLUMNS = ("F", "I", "C~", "O", "C", "H")
 
 
 @torch.no_grad()
-def follow_gates(layer: torch.nn.Module, weights: Tensors, inputs: Tensor) -> dict[str, Tensor]:
+def follow_gates(layer: RecurrentLayer, weights: Tensors, inputs: Tensor) -> dict[str, Tensor]:
     """The columns, each (T, H), of one layer that reads inputs (T, D) from the zero state, one step at a time.
 
-    H and C are what the layer gives, so they are of its backend; the gates and the candidate that led to them follow
-    from `weights`, under the book's names.
+    H and C are the layer's own, so they are of its backend; the gates and the candidate are computed from `weights`,
+    under the book's names, and the state before each step.
     """
     num_hiddens = len(weights["b_i"])
     state = tuple(part.to(inputs.dtype) for part in layer.init_state(1, num_hiddens, inputs.device))
@@ -60,7 +62,7 @@ DEPARTURE = (
 
 def follow_example(backend: str = "scratch") -> dict[str, Tensor]:
     """The columns, each (5, 1), of the worked example, in float64."""
-    weights = {}
+    weights: Tensors = {}
     for gate, (row, bias) in EXAMPLE_WEIGHTS.items():
         column = torch.tensor(row, dtype=torch.float64)[:, None]  # (4, 1): h, then the three features
         weights |= {"W_h" + gate: column[:1], "W_x" + gate: column[1:]}
@@ -97,6 +99,7 @@ def format_example(columns: dict[str, Tensor]) -> str:
 
 
 def format_example_table(columns: dict[str, Tensor]) -> str:
+    """The columns of the worked example as a table in Markdown."""
     lines = ["| word | " + " | ".join(COLUMNS) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
     for t, word in enumerate(EXAMPLE_WORDS):
         lines.append(f"| {word} | " + " | ".join(f"{columns[column][t].item():.6f}" for column in COLUMNS) + " |")
@@ -108,34 +111,39 @@ def format_example_table(columns: dict[str, Tensor]) -> str:
 
 @dataclass(frozen=True)
 class Trace:
-    """What layer `layer` of a model did on a text; the columns are (T, H)."""
+    """The columns, each (T, H), of layer `layer` of a model while it read a text."""
 
     text: str
     layer: int
     columns: dict[str, Tensor]
 
-    def most_active(self, count: int) -> list[int]:
-        """The units whose cell state swings most over the text."""
+    def find_most_active(self, count: int) -> list[int]:
+        """The `count` units whose cell state has the largest range over the text."""
         swing = self.columns["C"].amax(0) - self.columns["C"].amin(0)
-        return swing.argsort(descending=True)[:count].tolist()
+        return [int(unit) for unit in swing.argsort(descending=True)[:count]]
 
 
 @torch.no_grad()
 def trace_gates(model: RNNModel, ids: Tensor, text: str, layer: int) -> Trace:
-    """Follow the layer's gates while the model, in eval mode, reads ids (T,). BadInput where it has no such gates."""
+    """The gates of one layer of an LSTM while the model reads ids (T,), those of `text`.
+
+    BadInput for another cell, and for a layer that the model does not have.
+    """
     if model.config.cell != "lstm":
         raise BadInput(f"trace: follows the gates of an LSTM, and this model's cell is {model.config.cell}")
     if not 0 <= layer < model.config.num_layers:
         raise BadInput(f"--layer: the model has layers 0 to {model.config.num_layers - 1}, got {layer}")
-    outputs, _ = model.hidden_states(ids[None])
-    X = outputs[layer - 1] if layer else model.inputs(ids[None])
-    X = to_dense(X, model.layers[layer].num_inputs, model.W_hq.dtype)[:, 0]  # (T, D)
-    return Trace(text, layer, follow_gates(model.layers[layer], under(f"layers.{layer}.", model.book_weights()), X))
+    with evaluation_mode(model):
+        outputs, _ = model.hidden_states(ids[None])
+        X = outputs[layer - 1] if layer else model.inputs(ids[None])
+    X = to_dense(X, model.config.vocab_size, model.W_hq.dtype)[:, 0]  # (T, D)
+    own, weights = cast(RecurrentLayer, model.layers[layer]), under(f"layers.{layer}.", model.book_weights())
+    return Trace(text, layer, follow_gates(own, weights, X))
 
 
 def format_trace(trace: Trace, count: int = 3) -> str:
-    """For each character the mean gates, and F, I, O, C of the most active units."""
-    units, columns = trace.most_active(count), trace.columns
+    """A table for people: for each character the means of the gates, and F, I, O, C of the most active units."""
+    units, columns = trace.find_most_active(count), trace.columns
     head = f"{'':>6}{'mean F':>8}{'mean I':>8}{'mean O':>8}"
     for unit in units:
         head += f"   |{f'unit {unit}: F':>12}{'I':>6}{'O':>6}{'C':>7}"
@@ -150,12 +158,12 @@ def format_trace(trace: Trace, count: int = 3) -> str:
 
 
 def draw_trace(trace: Trace, path: Path, count: int = 24) -> None:
-    """Heat maps to a PNG: characters along the top, the most active units down the side; F, I, O and C.
+    """Draw heat maps of F, I, O and C to a PNG: a column for each character, a row for each of the most active units.
 
     Needs matplotlib (the extra [plots]); BadInput without it.
     """
     plt = import_pyplot()
-    units, length = trace.most_active(count), len(trace.text)
+    units, length = trace.find_most_active(count), len(trace.text)
     figure, panels = plt.subplots(4, 1, figsize=(max(6, 0.16 * length + 2), 13), layout="constrained")
     titles = {"F": "forget gate", "I": "input gate", "O": "output gate", "C": "cell state"}
     for axes, (column, title) in zip(panels, titles.items(), strict=True):

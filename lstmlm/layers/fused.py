@@ -124,7 +124,7 @@ class FusedLSTM(RecurrentLayer):
         self.b = nn.Parameter(torch.zeros(4 * num_hiddens))
 
     def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        Y, H, C = FusedLayer.apply(X, self.W_x, self.W_h, self.b, *state)
+        Y, H, C = FusedLayer.apply(X, self.W_x, self.W_h, self.b, *state)  # type: ignore[no-untyped-call]
         return Y, (H, C)
 
     @classmethod
@@ -141,5 +141,5 @@ class FusedLSTM(RecurrentLayer):
         }
 
 
-# A tensor of FusedLSTM, and how the names of its four d2l tensors begin
+# A tensor of FusedLSTM, and how d2l's names of its four parts begin
 MERGED = (("W_x", "W_x"), ("W_h", "W_h"), ("b", "b_"))

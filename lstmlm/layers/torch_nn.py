@@ -6,32 +6,34 @@ T = num_steps, B = batch_size, D = width of the inputs, H = num_hiddens.
 import torch
 from torch import Tensor, is_autocast_enabled, nn
 
-from lstmlm.layers.contract import LayerState, Tensors, to_dense
+from lstmlm.layers.contract import LayerState, RecurrentLayer, Tensors, to_dense
 from lstmlm.layers.weight_names import GRU, LSTM, RNN
 from lstmlm.scratch.gru import init_gru_state
 from lstmlm.scratch.lstm import init_lstm_state
 from lstmlm.scratch.rnn import init_rnn_state
 
 
-class TorchLayer(nn.Module):
-    """`torch.nn.LSTM`, `GRU` or `RNN` with one layer; it stacks the gates in its own order, transposed.
+class TorchLayer(RecurrentLayer):
+    """`torch.nn.LSTM`, `GRU` or `RNN` with one layer; the module stacks the gates in its own order, transposed.
 
-    Its second bias is held at zero and not trained: the same function and the same trajectory as the book's.
+    The module's second bias is zero and not trained, so that function and training trajectory are those of d2l.
     """
 
-    names: list[str]
-    gates: str  # the book's letters in PyTorch's order
-    module: type[nn.RNNBase]
-    init_state: staticmethod
+    gates: str  # d2l's letters in PyTorch's order
+    module: type[nn.LSTM | nn.GRU | nn.RNN]
 
     def __init__(self, num_inputs: int, num_hiddens: int) -> None:
-        super().__init__()
-        self.num_inputs = num_inputs
+        super().__init__(num_inputs, num_hiddens)
         self.rnn = self.module(num_inputs, num_hiddens)
-        nn.init.zeros_(self.rnn.bias_hh_l0).requires_grad_(False)
+        nn.init.zeros_(self.second_bias).requires_grad_(False)
+
+    @property
+    def second_bias(self) -> nn.Parameter:
+        """The module's bias of H W_h, (gates * H,)."""
+        return self.rnn.get_parameter("bias_hh_l0")
 
     def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        H, *C = (part[None] for part in state)  # torch.nn has an axis for layers
+        H, *C = (part[None] for part in state)  # torch.nn has an axis of layers
         X, before = to_dense(X, self.num_inputs, H.dtype), (H, *C) if C else H
         Y, after = cast_module(self.rnn, X, before) if is_autocast_enabled(X.device.type) else self.rnn(X, before)
         return Y, tuple(part[0] for part in (after if C else (after,)))
@@ -47,14 +49,14 @@ class TorchLayer(nn.Module):
     @classmethod
     def to_book(cls, own: Tensors) -> Tensors:
         stacked = (own["rnn.weight_ih_l0"], own["rnn.weight_hh_l0"], own["rnn.bias_ih_l0"])
-        book = {}
+        book: Tensors = {}
         for gate, W_x, W_h, b in zip(cls.gates, *(tensor.chunk(len(cls.gates)) for tensor in stacked), strict=True):
             book |= {"W_x" + gate: W_x.T, "W_h" + gate: W_h.T, "b_" + gate: b}
         return {name: book[name] for name in cls.names if name in book}
 
 
 class TorchLSTM(TorchLayer):
-    """PyTorch's i, f, g, o: g is the book's candidate."""
+    """PyTorch's order is i, f, g, o; g is d2l's C_tilda."""
 
     names, gates, module, init_state = LSTM, "ifco", nn.LSTM, staticmethod(init_lstm_state)
 
@@ -64,16 +66,19 @@ class TorchRNN(TorchLayer):
 
 
 class TorchGRU(TorchLayer):
-    """PyTorch's r, z, n: n is the book's candidate. Of the second bias the third for n, b_hn, is real and trained."""
+    """PyTorch's order is r, z, n; n is d2l's H_tilda.
+
+    The part of the second bias for n, b_hn, belongs to the cell and is trained.
+    """
 
     names, gates, module, init_state = GRU, "rzh", nn.GRU, staticmethod(init_gru_state)
 
     def __init__(self, num_inputs: int, num_hiddens: int) -> None:
         super().__init__(num_inputs, num_hiddens)
-        self.rnn.bias_hh_l0.requires_grad_(True)
+        self.second_bias.requires_grad_(True)
         only_n = torch.cat([torch.zeros(2 * num_hiddens), torch.ones(num_hiddens)])
         self.register_buffer("only_n", only_n, persistent=False)
-        self.rnn.bias_hh_l0.register_hook(lambda grad: grad * self.only_n)
+        self.second_bias.register_hook(lambda grad: grad * self.only_n)
 
     @classmethod
     def from_book(cls, book: Tensors) -> Tensors:
@@ -85,11 +90,13 @@ class TorchGRU(TorchLayer):
         return super().to_book(own) | {"b_hn": own["rnn.bias_hh_l0"].chunk(3)[2]}
 
 
-def cast_module(rnn: nn.RNNBase, X: Tensor, state: Tensor | tuple[Tensor, ...]):
-    """`rnn(X, state)`, X (T, B, D) and each part of the state (1, B, H), computed in the type that autocast was told.
+def cast_module(
+    rnn: nn.RNNBase, X: Tensor, state: Tensor | tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor | tuple[Tensor, ...]]:
+    """`rnn(X, state)`, X (T, B, D) and each part of the state (1, B, H), computed in the dtype of autocast.
 
-    Autocast itself gives cuDNN float16, whatever type it was told (PyTorch, aten/src/ATen/cudnn/AutocastRNN.cpp), and
-    in float16 small gradients vanish. What comes back has the type of X, as from the other backends.
+    Autocast alone would pass float16 to cuDNN, whatever its dtype (PyTorch, aten/src/ATen/cudnn/AutocastRNN.cpp), and
+    small gradients vanish in float16. The results have the dtype of X, as with the other backends.
     """
     device, dtype = X.device.type, torch.get_autocast_dtype(X.device.type)
     weights = {name: param.to(dtype) for name, param in rnn.named_parameters()}
@@ -99,4 +106,5 @@ def cast_module(rnn: nn.RNNBase, X: Tensor, state: Tensor | tuple[Tensor, ...]):
 
 
 def cast_state(dtype: torch.dtype, state: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+    """A state, of one part or of several, in another dtype."""
     return tuple(part.to(dtype) for part in state) if isinstance(state, tuple) else state.to(dtype)

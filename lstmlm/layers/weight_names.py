@@ -1,14 +1,14 @@
-"""The names of the weights of each cell, in the order of the book's pages. No torch."""
+"""d2l's names of the weights of each cell, in the order of scratch/. No torch."""
 
 
-def book_names(gates: str) -> list[str]:
-    """W_x*, W_h*, b_* of each gate, in the order of the from-scratch pages."""
+def list_names(gates: str) -> list[str]:
+    """W_x*, W_h*, b_* of each gate."""
     return [name + gate for gate in gates for name in ("W_x", "W_h", "b_")]
 
 
-LSTM = book_names("ifoc")
-RNN = book_names("h")
-GRU_BEFORE = book_names("zrh")
+LSTM = list_names("ifoc")
+RNN = list_names("h")
+GRU_BEFORE = list_names("zrh")
 GRU = [*GRU_BEFORE, "b_hn"]
 
 # cell: its weights. The two forms of the GRU are two cells: `gru` resets after the matrix product, `gru_before` before

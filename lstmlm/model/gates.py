@@ -15,7 +15,10 @@ GATES = "ifozr"  # the letters of sigmoid gates: I, F, O of an LSTM, Z, R of a G
 
 
 def compute_gates(W: Tensors, X: Tensor, H: Tensor) -> Tensors:
-    """The gates of one layer with weights W under the book's names, for inputs (..., D) and states before (..., H)."""
+    """The gates (..., H) of one layer with weights W under the book's names, for inputs (..., D) and states (..., H).
+
+    The states are those before the step. The keys are upper-case: I, F, O of an LSTM, Z, R of a GRU.
+    """
     letters = [g for g in GATES if "b_" + g in W]
     return {g.upper(): torch.sigmoid(X @ W["W_x" + g] + H @ W["W_h" + g] + W["b_" + g]) for g in letters}
 
@@ -28,7 +31,7 @@ def collect_gate_openings(model: RNNModel, ids: Tensor) -> list[Tensors]:
         X = model.inputs(ids)
     book, gates = model.book_weights(), []
     for k, Y in enumerate(outputs):
-        H = torch.cat([torch.zeros_like(Y[:1]), Y[:-1]])  # what each step saw: the step before
-        gates.append(compute_gates(under(f"layers.{k}.", book), to_dense(X, model.layers[k].num_inputs, Y.dtype), H))
+        H = torch.cat([torch.zeros_like(Y[:1]), Y[:-1]])  # the state before each step
+        gates.append(compute_gates(under(f"layers.{k}.", book), to_dense(X, model.config.vocab_size, Y.dtype), H))
         X = Y
     return gates

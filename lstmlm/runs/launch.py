@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lstmlm.runs.sweep import STOPPED, Sweep
 from lstmlm.settings.config import Config
+from lstmlm.settings.help import format_help
 from lstmlm.settings.hydra_main import call_hydra_main
 from lstmlm.settings.hydra_yaml import parse_composed, register_schema
 from lstmlm.settings.overrides import explain_hydra_error, find_swept_keys, find_typed_settings, quote_free_text
@@ -16,6 +17,7 @@ from lstmlm.system.errors import BadInput, advise_on_memory, make_streams_safe, 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+HELP = {"-h", "--help"}
 MEMORY_ADVICE = "lower data.batch_size or model.num_hiddens"
 
 
@@ -28,6 +30,8 @@ def train(argv: list[str]) -> int:
 
     register_schema()
     make_streams_safe()
+    if HELP.intersection(argv):
+        return run_to_exit_code(lambda: print(format_help([word for word in argv if word[:1] != "-"])))
     # argparse takes the overrides as one stretch of words, so -m, which users type among them, is moved to the front
     flags = [word for word in argv if word in ("-m", "--multirun")][:1]
     sweeps = bool(flags) or "hydra.mode=MULTIRUN" in argv

@@ -69,7 +69,7 @@ def log_scores(scores: dict[str, Score], figures: dict[str, Any], corpus: Corpus
 def log_novelty(sample: str, corpus: Corpus) -> None:
     """How much of the sample stands in the training text, if that is short enough to look."""
     if corpus.split.size("train") <= INDEXED:
-        for line in build_index(corpus.vocab.decode(corpus.ids["train"])).novelty(sample).account():
+        for line in build_index(corpus.vocab.decode(corpus.ids["train"])).measure(sample).format_lines():
             log.info("%s", line)
     else:
         log.info("whether it is copied from the training text: lstmlm generate --novelty takes the time to look")

@@ -11,10 +11,10 @@ from lstmlm.system.paths import find_shipped
 OPENING = """\
 Train a character-level LSTM language model.
 
-  python train.py backend=scratch                        the embedded text, offline, one to two minutes
-  python train.py backend=nn data=file data.path=my.txt  your own text
-  python train.py -m backend=scratch,nn seed=1,2,3       six runs, one after the other
-  python train.py --cfg job ...                          show the settings of a command, without a run
+  python train.py backend=scratch                  the embedded text, offline
+  python train.py data=file data.path=my.txt       your own text
+  python train.py -m backend=scratch,nn seed=1,2   four runs, one after another
+  python train.py --cfg job ...                    show its settings
 """
 WIDTH, COLUMN = 80, 30  # of a line; where the texts begin
 

@@ -1,4 +1,4 @@
-"""The words of a command line as settings, through Hydra, and what Hydra says of mistakes in one line."""
+"""Overrides from a command line, composed to settings by Hydra, and Hydra's error messages as one line."""
 
 import os
 import re
@@ -10,6 +10,7 @@ from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.paths import find_shipped
 
+# Settings whose values are free text, which Hydra's grammar would parse
 FREE_TEXT = (
     "data.path",
     "data.val_path",
@@ -22,15 +23,15 @@ FREE_TEXT = (
 
 
 def find_swept_keys(words: list[str]) -> set[str]:
-    """The settings that were given several values."""
+    """The names of the settings that the overrides give several values, as a sweep does."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     overrides = OverridesParser.create().parse_overrides([word for word in words if word[:1] != "-"])
     return {override.get_key_element() for override in overrides if override.is_sweep_override()}
 
 
-def find_typed_settings(config, task_overrides: list[str]) -> dict[str, object]:
-    """The settings that the user gave a value, by themselves or through a group."""
+def find_typed_settings(config: Config, task_overrides: list[str]) -> dict[str, object]:
+    """The settings, and their values, that the user set: by name or through a group."""
     import hydra
 
     now, default = flatten(config), flatten(parse_composed(hydra.compose("config")))
@@ -39,9 +40,9 @@ def find_typed_settings(config, task_overrides: list[str]) -> dict[str, object]:
 
 
 def compose_settings(words: list[str]) -> Config:
-    """The settings that `python train.py` with these overrides would have, for a command that makes no run.
+    """The settings that `python train.py` has with these overrides, for a command that starts no run.
 
-    BadInput, in one line, where train.py would end with it, and for settings that only a run has.
+    BadInput for a mistake, as in train.py, and for overrides that concern runs only.
     """
     for word in words:
         if re.match(r"\+*(resume|hydra\.[^=]*)=", word):
@@ -50,7 +51,7 @@ def compose_settings(words: list[str]) -> Config:
 
 
 def compose_values(words: list[str]) -> dict[str, Any]:
-    """The value of every setting under its dotted name, as `compose_settings`, unchecked; null for what is missing."""
+    """The value of every setting by its dotted name, as in `compose_settings` but unchecked; None if it is missing."""
     from omegaconf import OmegaConf
 
     composed = compose(words)
@@ -61,7 +62,7 @@ def compose_values(words: list[str]) -> dict[str, Any]:
 
 
 def compose(words: list[str]) -> Any:
-    """Hydra's composition of conf/ and these overrides. BadInput, in one line, where Hydra cannot."""
+    """Hydra's composition of conf/ and these overrides. BadInput if Hydra refuses them."""
     import hydra
 
     register_schema()
@@ -73,9 +74,9 @@ def compose(words: list[str]) -> Any:
 
 
 def quote_free_text(argv: list[str], sweep: bool) -> list[str]:
-    """The overrides, free text quoted, because Hydra's grammar stumbles over it's.txt, a,b.txt or foo(1).txt.
+    """Quote the free text in overrides, because Hydra's grammar fails on it's.txt, a,b.txt or foo(1).txt.
 
-    In a sweep a comma lists choices, so there only the name of something that exists is quoted.
+    In a sweep a comma separates the values, so a value is quoted only if it is a path that exists.
     """
     words = []
     for word in argv:
@@ -87,7 +88,7 @@ def quote_free_text(argv: list[str], sweep: bool) -> list[str]:
 
 
 def explain_hydra_error(error: Exception) -> Exception:
-    """What Hydra says in many lines, in one of ours; anything else as it is."""
+    """The BadInput of one line for an exception of Hydra; any other exception is returned unchanged."""
     from hydra.errors import HydraException, MissingConfigException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
 

@@ -94,11 +94,13 @@ def find_last_boundary(text: str) -> int:
 
 
 def find_encoding(name: str) -> str:
-    """The name of a text encoding, as Python spells it; BadInput if there is none of that name."""
+    """The name of a text encoding, as Python spells it; BadInput for an unknown name."""
     try:
         found = codecs.lookup(name)
     except (LookupError, ValueError):  # ValueError: a NUL in the name
         found = None
     if found is None or not found._is_text_encoding:
-        raise BadInput(f"data.encoding: no encoding is called {name!a}: utf-8, latin-1, cp1252, utf-16 are some")
+        raise BadInput(
+            f"data.encoding: no encoding is called {name!a}: known are, for example, utf-8, latin-1, cp1252 and utf-16"
+        )
     return found.name

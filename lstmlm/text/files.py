@@ -49,7 +49,7 @@ def walk_folder(folder: Path, what: str) -> list[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(place) / name for name in names if not name.startswith(".")]
         if len(found) > MAX_FILES:
-            raise BadInput(f"{what}: {folder} holds more than {MAX_FILES:,} files: choose some with a pattern")
+            raise BadInput(f"{what}: {folder} holds more than {MAX_FILES:,} files: choose fewer with a pattern")
     return found
 
 

@@ -16,7 +16,7 @@ NAMED = 5  # characters in one message at most
 
 
 def check_text(vocab: Vocab, text: str, what: str, remedy: str = "leave it out, or train on a text that has it") -> str:
-    """The text, or BadInput that names the characters that the vocabulary lacks. `what` is the text's name there."""
+    """The text, or BadInput that names the characters that it lacks. `what` names the text there."""
     if unknown := vocab.find_unknown(text):
         verb = "is" if len({char for _, char in unknown}) == 1 else "are"
         raise BadInput(f"{what}: {name_characters(vocab, unknown)} {verb} not in the vocabulary: {remedy}")

@@ -48,10 +48,10 @@ def drop_rows_after(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in path.read_text(encoding="utf-8").splitlines():
         row = parse_row(line)
         if row is not None and is_evaluation(row) and row["step"] <= step:
-            kept.append(line)
+            kept.append(line + "\n")
     write_durably(path, "".join(kept).encode())
 
 
@@ -59,18 +59,18 @@ def drop_rows_after(path: Path, step: int) -> None:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """All rows, none where there is no file. A last line that a kill cut short is passed over.
+    """All rows, none where there is no file. A last line that a kill cut short, before its line end, is passed over.
 
     ValueError names another line that is not a JSON object.
     """
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
     rows = []
-    for k, line in enumerate(lines):
+    for number, line in enumerate(text.splitlines(keepends=True), 1):
         row = parse_row(line)
         if row is not None:
             rows.append(row)
-        elif k + 1 < len(lines):
-            raise ValueError(f"{path.name}: line {k + 1} is not a JSON object")
+        elif line.endswith("\n"):
+            raise ValueError(f"{path.name}: line {number} is not a JSON object")
     return rows
 
 

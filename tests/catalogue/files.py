@@ -134,7 +134,7 @@ FILES = [
         "characters that drive a terminal",
         tests=(
             ERRORS + "a_terminal_gets_escapes_and_a_pipe_gets_the_text",
-            SAMPLING + "what_would_drive_a_terminal_is_escaped_and_the_rest_is_not",
+            SAMPLING + "control_characters_are_escaped_and_the_others_are_not",
         ),
     ),
     row("E13", "NaN, infinite, huge weights", tests=OPENED, files=("NaN weights", "infinite weights", "huge weights")),

@@ -4,7 +4,7 @@ from catalogue import damage, strikes
 from catalogue.row import ends, goes_on, reading, refused, row, typed
 
 ERRORS, CORPUS, DOWNLOAD = "system/test_errors.py::test_", "text/test_corpus.py::test_", "text/test_download.py::test_"
-LINE_ENDS = CORPUS + "line_ends_become_line_feeds_and_a_byte_order_mark_is_dropped_and_both_are_said"
+LINE_ENDS = CORPUS + "line_ends_become_line_feeds_and_a_byte_order_mark_is_dropped_and_both_are_noted"
 
 USER = [
     # A. Settings and the command line
@@ -109,7 +109,7 @@ USER = [
         "too short for the batch, and for one lane",
         (typed("data.max_tokens=64"), refused(r"data\.num_steps: the training text has 64 characters.*at least 65")),
         tests=(
-            "text/test_batches.py::test_a_short_text_shrinks_the_batch_or_says_what_is_too_small",
+            "text/test_batches.py::test_a_short_text_shrinks_the_batch_or_is_refused_with_the_length_that_is_needed",
             ERRORS + "a_short_text_shrinks_the_batch_and_says_so",
         ),
     ),
@@ -197,12 +197,12 @@ USER = [
     ),
     row("B15", "a terminal of ASCII", tests=(ERRORS + "text_on_an_ascii_terminal_is_escaped",)),
     # C. Downloads
-    row("C1", "no network", tests=(DOWNLOAD + "a_run_without_a_net_ends_in_one_line_and_writes_nothing",)),
+    row("C1", "no network", tests=(DOWNLOAD + "a_run_without_a_network_ends_in_one_line_and_writes_nothing",)),
     row(
         "C2",
         "a page of an error in the text's place",
         tests=(
-            DOWNLOAD + "what_the_server_answers_is_said",
+            DOWNLOAD + "the_status_that_the_server_answers_is_named",
             DOWNLOAD + "a_page_in_the_place_of_the_text_is_not_the_text",
             DOWNLOAD + "another_text_of_the_same_size_is_refused",
         ),
@@ -211,7 +211,7 @@ USER = [
         "C3",
         "a connection that is cut",
         tests=(
-            DOWNLOAD + "a_cut_connection_is_gone_on_with",
+            DOWNLOAD + "a_cut_connection_is_resumed",
             DOWNLOAD + "a_connection_that_is_cut_again_and_again_leaves_the_part_for_the_next_run",
             DOWNLOAD + "a_server_that_stalls_is_waited_for_so_long_and_no_longer",
         ),
@@ -220,11 +220,11 @@ USER = [
         "C4",
         "a server that does not go on where it was asked to",
         tests=(
-            DOWNLOAD + "a_server_that_does_not_go_on_starts_again",
+            DOWNLOAD + "a_server_that_cannot_resume_starts_again",
             DOWNLOAD + "whatever_part_an_earlier_run_left_the_text_is_the_right_one",
         ),
     ),
-    row("C5", "a kill in the middle", tests=(DOWNLOAD + "a_kill_leaves_a_part_and_the_next_run_goes_on",)),
+    row("C5", "a kill in the middle", tests=(DOWNLOAD + "a_kill_leaves_a_part_and_the_next_run_resumes_it",)),
     row(
         "C6",
         "more than was announced",

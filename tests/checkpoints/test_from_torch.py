@@ -1,4 +1,4 @@
-"""Weights of another program compute here what they computed there; a file that is no plain state_dict is refused."""
+"""Converted weights compute the function of the original; a file that is no plain state_dict is refused."""
 
 import json
 import re
@@ -8,14 +8,16 @@ from collections import OrderedDict
 
 import pytest
 import torch
-from helpers.command_line import shell
+from helpers.command_line import composed_config, shell
 from helpers.forms import make_model
 from helpers.hostile_torch import good, hostile
 from torch import nn
 
 from lstmlm.checkpoints import checkpoint, torch_file
+from lstmlm.checkpoints.from_torch import convert_torch_file
 from lstmlm.evaluation.scoring import evaluate
-from lstmlm.inspection.equality import relative_difference
+from lstmlm.inspection.equality import measure_difference
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.torch_weights import to_torch
 from lstmlm.system.errors import BadInput
 
@@ -27,8 +29,8 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="needs rlimits and pi
 needs_safe_torch = pytest.mark.skipif(TOO_OLD, reason=WHY_NOT)
 
 
-class Foreign(nn.Module):
-    """A language model as others write them; `embedding_dim` None: one-hot inputs."""
+class OtherModel(nn.Module):
+    """A language model as other programs write it; `embedding_dim` None: one-hot inputs."""
 
     def __init__(self, cell="lstm", num_layers=1, embedding_dim=None, bias=True, head_bias=True, **options) -> None:
         super().__init__()
@@ -58,7 +60,7 @@ def convert_with_any_torch(command, tmp_path):
     (tmp_path / "vocab.txt").write_text(CHARS)
 
     def call(value, vocab: str | None = "vocab.txt", *words: str):
-        source = tmp_path / "foreign.pt"
+        source = tmp_path / "source.pt"
         source.write_bytes(value) if isinstance(value, bytes) else torch.save(value, source)
         vocab_words = [] if vocab is None else ["--vocab", str(tmp_path / vocab)]
         return *command("convert", "--from-torch", str(source), *vocab_words, *words), source.with_suffix(
@@ -72,7 +74,7 @@ def same_function(model, path, ids) -> bool:
     ours, vocab = checkpoint.load_checkpoint(path).build()
     assert vocab.idx_to_token == ["<unk>", *CHARS]
     logits = ours(torch.from_numpy(vocab.encode("".join(CHARS[k] for k in ids.flatten()))).view(ids.shape))[0]
-    return relative_difference(logits[:, 1:], model(ids)) < 1e-5
+    return measure_difference(logits[:, 1:], model(ids)) < 1e-5
 
 
 KINDS = [{"cell": cell, "num_layers": L, "embedding_dim": E} for cell in MODULES for L in (1, 2) for E in (None, 3)]
@@ -82,7 +84,7 @@ KINDS += [{"cell": "gru", "bias": False}]
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_converted_model_gives_the_logits_of_the_original(convert, kind):
-    model = Foreign(**kind)
+    model = OtherModel(**kind)
     code, out, err, path = convert(model.state_dict())
     assert (code, err) == (0, "") and "added <unk> as id 0" in out
     assert same_function(model, path, torch.randint(len(CHARS), (3, 9)))
@@ -90,7 +92,7 @@ def test_a_converted_model_gives_the_logits_of_the_original(convert, kind):
 
 @pytest.mark.parametrize("prefix", ["", "module.", "net.0.lm."])
 def test_names_may_have_any_prefix(convert, prefix):
-    model = Foreign(embedding_dim=3)
+    model = OtherModel(embedding_dim=3)
     state = {
         prefix + name.replace("decoder.", "" if not prefix else "fc."): t for name, t in model.state_dict().items()
     }
@@ -99,13 +101,13 @@ def test_names_may_have_any_prefix(convert, prefix):
 
 
 def test_a_head_with_a_bias_is_known_by_it_wherever_it_stands(convert):
-    model = Foreign(embedding_dim=5)  # as wide as the layers, so shapes do not tell
+    model = OtherModel(embedding_dim=5)  # as wide as the layers, so shapes do not tell
     code, _, _, path = convert(dict(reversed(model.state_dict().items())))
     assert code == 0 and same_function(model, path, torch.randint(len(CHARS), (2, 4)))
 
 
 def test_a_head_that_cannot_be_told_from_an_embedding_is_refused(convert):
-    state = dict(reversed(Foreign(embedding_dim=5, head_bias=False).state_dict().items()))
+    state = dict(reversed(OtherModel(embedding_dim=5, head_bias=False).state_dict().items()))
     state = {"encoder.weight": state.pop("encoder.weight"), **state}
     code, _, err, _ = convert(state)
     assert code == 2 and "needs one matrix (symbols, 5) for the head, found none" in err
@@ -113,13 +115,13 @@ def test_a_head_that_cannot_be_told_from_an_embedding_is_refused(convert):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
 def test_other_floats_become_float32(convert, dtype):
-    model = Foreign().to(dtype)
+    model = OtherModel().to(dtype)
     code, _, _, path = convert(model.state_dict())
     assert code == 0 and same_function(model.float(), path, torch.randint(len(CHARS), (2, 4)))
 
 
 def test_weights_that_share_a_storage_as_on_cuda_or_when_tied_are_taken(convert):
-    model = Foreign(embedding_dim=5)
+    model = OtherModel(embedding_dim=5)
     model.encoder.weight = model.decoder.weight
     state = model.state_dict()
     names = [name for name in state if name.startswith("rnn.")]
@@ -145,7 +147,7 @@ def test_our_own_weights_come_back_from_to_torch_as_they_were(convert, tmp_path,
 
 
 def test_unk_is_never_expected_whatever_the_head_and_read_as_nothing(convert):
-    model = Foreign()
+    model = OtherModel()
     with torch.no_grad():
         model.decoder.bias -= 100
     path = convert(model.state_dict())[3]
@@ -155,7 +157,7 @@ def test_unk_is_never_expected_whatever_the_head_and_read_as_nothing(convert):
 
 
 def test_a_converted_checkpoint_generates_and_scores_a_given_text(convert, command, tmp_path):
-    model = Foreign(num_layers=2)
+    model = OtherModel(num_layers=2)
     path = convert(model.state_dict())[3]
     code, out, err = command("generate", str(path), "--prompt", "abc", "--length", "20")
     assert (code, err) == (0, "") and out.startswith("abc") and set(out) <= set(CHARS)
@@ -170,7 +172,7 @@ def test_a_converted_checkpoint_generates_and_scores_a_given_text(convert, comma
 
 
 def test_what_a_converted_checkpoint_has_not_is_said(convert, command, train):
-    path = str(convert(Foreign().state_dict())[3])
+    path = str(convert(OtherModel().state_dict())[3])
     assert command("evaluate", path)[::2] == (
         2,
         "error: the checkpoint was converted, and has no text of its own: give it with --file FILE --split val, or any "
@@ -182,12 +184,23 @@ def test_what_a_converted_checkpoint_has_not_is_said(convert, command, train):
     )
 
 
+def test_the_function_writes_the_file_that_the_command_writes(convert, tmp_path):
+    path = convert(OtherModel(embedding_dim=3, num_layers=2).state_dict())[3]
+    out = tmp_path / "from_python.safetensors"
+    conversion = convert_torch_file(tmp_path / "source.pt", tmp_path / "vocab.txt", out, composed_config())
+    assert out.read_bytes() == path.read_bytes()
+    assert (conversion.path, conversion.num_symbols, conversion.added_unknown) == (out, len(CHARS), True)
+    assert conversion.model == ModelConfig(len(CHARS) + 1, 5, num_layers=2, embedding_dim=3)
+    with pytest.raises(BadInput, match="is there already"):
+        convert_torch_file(tmp_path / "source.pt", tmp_path / "vocab.txt", out, composed_config())
+
+
 def test_an_existing_file_is_not_overwritten(convert, tmp_path):
-    path = convert(Foreign().state_dict())[3]
+    path = convert(OtherModel().state_dict())[3]
     before = path.read_bytes()
-    code, _, err, _ = convert(Foreign(num_layers=2).state_dict())
+    code, _, err, _ = convert(OtherModel(num_layers=2).state_dict())
     assert code == 2 and "is there already" in err and path.read_bytes() == before
-    assert convert(Foreign().state_dict(), "vocab.txt", "--out", str(tmp_path / "other.safetensors"))[0] == 0
+    assert convert(OtherModel().state_dict(), "vocab.txt", "--out", str(tmp_path / "other.safetensors"))[0] == 0
     assert (tmp_path / "other.safetensors").exists()
 
 
@@ -197,7 +210,7 @@ def test_a_checkpoint_that_could_not_be_read_again_is_not_left(convert, monkeypa
         raise BadInput("checkpoint: refused")
 
     monkeypatch.setattr(checkpoint, "load_checkpoint", refuse)
-    code, _, err, path = convert(Foreign().state_dict())
+    code, _, err, path = convert(OtherModel().state_dict())
     assert (code, err) == (2, "error: checkpoint: refused\n") and not path.exists()
 
 
@@ -214,16 +227,16 @@ VOCABULARIES = [
 @pytest.mark.parametrize(("content", "says"), VOCABULARIES, ids=[says for _, says in VOCABULARIES])
 def test_a_vocabulary_that_does_not_fit_is_one_line(convert, tmp_path, content, says):
     (tmp_path / "wrong").write_bytes(content)
-    code, out, err, path = convert(Foreign().state_dict(), "wrong")
+    code, out, err, path = convert(OtherModel().state_dict(), "wrong")
     assert (code, out) == (2, "") and re.fullmatch(rf"error: --vocab: .*{says}.*\n", err), err
     assert not path.exists()
 
 
 def test_a_list_and_a_text_with_a_line_end_more_are_vocabularies(convert, tmp_path):
     (tmp_path / "list.json").write_text(json.dumps(list(CHARS)))
-    assert convert(Foreign().state_dict(), "list.json")[0] == 0
+    assert convert(OtherModel().state_dict(), "list.json")[0] == 0
     (tmp_path / "edited.txt").write_text("abcdefg\n")
-    path = convert(Foreign().state_dict(), "edited.txt", "--out", str(tmp_path / "edited.safetensors"))
+    path = convert(OtherModel().state_dict(), "edited.txt", "--out", str(tmp_path / "edited.safetensors"))
     assert path[0] == 0 and checkpoint.load_checkpoint(tmp_path / "edited.safetensors").record["vocab"][1:] == list(
         "abcdefg"
     )
@@ -231,9 +244,12 @@ def test_a_list_and_a_text_with_a_line_end_more_are_vocabularies(convert, tmp_pa
 
 # What the state_dict is, and what the line says
 MODELS = {
-    "two directions": (lambda: Foreign(bidirectional=True).rnn.state_dict(), r"weight_ih_l0_reverse: only one direc"),
+    "two directions": (
+        lambda: OtherModel(bidirectional=True).rnn.state_dict(),
+        r"weight_ih_l0_reverse: only one direc",
+    ),
     "projection": (
-        lambda: Foreign(proj_size=2).rnn.state_dict(),
+        lambda: OtherModel(proj_size=2).rnn.state_dict(),
         r"weight_hr_l0: only one direction and no projection",
     ),
     "no layers": (lambda: nn.Linear(5, 7).state_dict(), r"weight_ih_l0, weight_hh_l0: no first layer"),
@@ -253,12 +269,12 @@ MODELS = {
 
 def changed(more: dict[str, tuple[int, ...]], without: str = "") -> dict[str, torch.Tensor]:
     """A good state_dict with tensors more, or of other shapes, and one less."""
-    state = Foreign(embedding_dim=3).state_dict() | {name: torch.zeros(shape) for name, shape in more.items()}
+    state = OtherModel(embedding_dim=3).state_dict() | {name: torch.zeros(shape) for name, shape in more.items()}
     return {name: tensor for name, tensor in state.items() if name != without}
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_a_model_that_is_none_of_ours_is_refused_by_name(convert, kind):
+def test_a_model_that_no_backend_has_is_refused_by_name(convert, kind):
     make, says = MODELS[kind]
     code, out, err, path = convert(make())
     assert (code, out) == (2, "") and re.fullmatch(rf"error: --from-torch: .*{says}.*\n", err), err
@@ -308,15 +324,15 @@ REASONS = {
 
 @needs_safe_torch
 @pytest.mark.parametrize("name", REASONS)
-def test_the_gate_gives_its_reason(crafted, tmp_path, name):
-    """Not torch, which comes after it, or a reader that stumbles."""
+def test_a_refusal_has_the_reason_of_the_validation(crafted, tmp_path, name):
+    """The validation refuses the file; torch.load, which comes after it, is not reached."""
     (tmp_path / "x.pt").write_bytes(crafted[name])
     with pytest.raises(BadInput, match=re.escape(REASONS[name])):
         torch_file.read_state(tmp_path / "x.pt")
 
 
 def test_the_payload_would_have_run(crafted, tmp_path, monkeypatch):
-    """So that what is not there in the other tests is not there because of the gate."""
+    """So that the validation is the reason why nothing runs in the other tests."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.pt").write_bytes(crafted["os.system"])
     torch.load(tmp_path / "x.pt", weights_only=False)

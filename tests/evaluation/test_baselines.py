@@ -1,4 +1,4 @@
-"""Baselines are of the same text as the model's number, kept by content and no longer than whole; a run marks them."""
+"""Baselines are of the text that the model is scored on, and kept in the cache by content; a run reports them."""
 
 import json
 import math
@@ -37,7 +37,7 @@ def noise(length, seed):
     return "".join(random.Random(seed).choices("abcdefghijklmnop", k=length))
 
 
-def test_noise_costs_all_of_them_what_uniform_does():
+def test_no_baseline_beats_uniform_on_noise():
     train, held_out = noise(40_000, 0), noise(10_000, 1)
     rows = compute_ngram_baselines([ids(train)], [ids(held_out)]) + compute_compressor_baselines(
         [train.encode()], [held_out.encode()], len(held_out)
@@ -48,7 +48,7 @@ def test_noise_costs_all_of_them_what_uniform_does():
     assert rows[0].bits_per_char == pytest.approx(4) and rows[0].perplexity == pytest.approx(16)
 
 
-def test_what_the_training_part_has_costs_xz_nothing_however_far_back():
+def test_a_copy_of_training_text_costs_xz_nothing_however_far_back():
     held_out = noise(20_000, 0).encode()
     xz, bzip2 = compute_compressor_baselines([held_out, noise(950_000, 1).encode()], [held_out], 20_000)
     assert xz.nats_per_char < 0.03 and bzip2.nats_per_char > math.log(16)  # one was in another block of bzip2
@@ -76,7 +76,7 @@ def test_only_the_end_of_a_long_training_part_is_read(monkeypatch):
 # The cache
 
 
-def test_what_was_computed_is_read_and_not_computed_again(monkeypatch):
+def test_computed_baselines_are_read_from_the_cache(monkeypatch):
     first = compute_ngram_baselines([ids(TEXT)], [ids("the tide")])
     monkeypatch.setattr(baselines, "NGrams", None)
     assert compute_ngram_baselines([ids(TEXT)], [ids("the tide")]) == first
@@ -99,7 +99,7 @@ def test_what_was_computed_is_read_and_not_computed_again(monkeypatch):
         lambda data: data.replace(b"0", b"1", 1),
     ],
 )
-def test_a_damaged_cache_is_computed_anew(own_cache, damage):
+def test_a_damaged_cache_is_computed_again(own_cache, damage):
     first = compute_compressor_baselines([TEXT.encode()], [TEXT[:90].encode()], 90)
     (path,) = own_cache.iterdir()
     whole = path.read_bytes()

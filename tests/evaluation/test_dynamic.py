@@ -1,4 +1,4 @@
-"""Dynamic evaluation: the paper's update, after the score and never before it, and nothing is left of it afterwards."""
+"""Dynamic evaluation: the paper's update, after each score and never before it, undone at the end."""
 
 import json
 import math
@@ -18,7 +18,7 @@ from lstmlm.evaluation.dynamic import (
     try_rates,
 )
 from lstmlm.evaluation.scoring import Score, evaluate, evaluate_pieces
-from lstmlm.inspection.equality import relative_difference
+from lstmlm.inspection.equality import measure_difference
 from lstmlm.layers.registry import BACKENDS
 
 LR, DECAY, T = 0.01, 0.1, 5
@@ -43,7 +43,7 @@ def test_without_a_rate_it_is_the_frozen_score(cell, backend):
 
 
 def test_a_step_is_the_papers():
-    """The equations at the head of adaptive.py, written out: two segments, and a third scored after them."""
+    """The equations at the head of dynamic.py, written out: two segments, and a third scored after them."""
     decay = 0.5  # so that D reaches 1 / lambda for some weights
     model, ids, known = make_model("scratch"), torch.randint(7, (T + 3,)), torch.randint(7, (3 * T + 1,))
     theta = list(model.trained().values())
@@ -82,7 +82,7 @@ def test_a_step_is_the_papers():
     assert [segment.mean().item() for segment in nats] == pytest.approx(expected, rel=1e-12)
 
 
-def test_what_comes_later_does_not_change_what_came_before():
+def test_later_characters_do_not_change_earlier_scores():
     model, ids = make_model("fused", torch.float32), torch.randint(7, (40,))
     other = ids.clone()
     other[23] = (other[23] + 1) % 7  # the target of score 22, in the segment of the scores 20 to 24
@@ -92,7 +92,7 @@ def test_what_comes_later_does_not_change_what_came_before():
 
 
 @pytest.mark.parametrize("backend", BACKENDS["lstm"])
-def test_the_trained_weights_are_back_bit_for_bit_also_when_one_stops_midway(backend):
+def test_the_trained_weights_are_restored_bit_for_bit_also_when_the_reader_stops_midway(backend):
     model, ids = make_model(backend, torch.float32), torch.randint(7, (40,))
     before = model.book_weights()
 
@@ -112,7 +112,7 @@ def test_the_trained_weights_are_back_bit_for_bit_also_when_one_stops_midway(bac
 
 @pytest.mark.parametrize("cell", BACKENDS)
 @pytest.mark.parametrize("embedding_dim", [None, 3])
-def test_every_backend_learns_the_same(cell, embedding_dim):
+def test_every_backend_adapts_alike(cell, embedding_dim):
     ids = torch.randint(7, (50,))
     curves = [
         adapted(make_model(backend, cell=cell, num_layers=2, embedding_dim=embedding_dim), [ids])
@@ -120,24 +120,24 @@ def test_every_backend_learns_the_same(cell, embedding_dim):
         if one == cell
     ]
     for curve in curves[1:]:
-        assert relative_difference(curve, curves[0]) < 1e-9
+        assert measure_difference(curve, curves[0]) < 1e-9
 
 
 @every_form
-def test_float32_learns_what_float64_does(cell, backend):
+def test_float32_adapts_as_float64_does(cell, backend):
     ids = torch.randint(7, (50,))
     single, double = (adapted(make_model(backend, dtype, cell=cell), [ids]) for dtype in (torch.float32, torch.float64))
-    assert single.dtype == torch.float64 and relative_difference(single, double) < 1e-4
+    assert single.dtype == torch.float64 and measure_difference(single, double) < 1e-4
 
 
-def test_a_text_that_repeats_itself_gets_cheap():
+def test_the_cost_of_a_repeated_text_falls():
     model, ids = make_model("nn"), torch.tensor([0, 3, 1, 1, 5, 2] * 60)
     nats = adapted(model, [ids], lr=0.05, decay=0.01)
     assert nats.mean() < 0.7 * evaluate(model, ids).nats_per_char
     assert nats[-50:].mean() < 0.3 * nats[:50].mean()
 
 
-def test_what_is_learnt_goes_on_from_piece_to_piece_and_the_state_does_not():
+def test_adapted_weights_are_kept_from_piece_to_piece_and_the_state_is_not():
     model, piece = make_model("nn"), torch.tensor([0, 3, 1, 1, 5, 2] * 5)
     frozen, learning = (adapted(model, [piece, piece], lr=lr).view(2, -1) for lr in (0, LR))
     assert torch.equal(frozen[0], frozen[1])
@@ -159,7 +159,7 @@ def test_a_character_that_the_training_text_lacks_moves_its_weights_no_further_t
     nats.close()
 
 
-def test_tuning_takes_the_cheapest_of_its_grid_and_never_what_diverged():
+def test_tuning_chooses_the_lowest_score_of_its_grid_and_never_one_that_diverged():
     model, ids = make_model("nn"), torch.tensor([0, 3, 1, 1, 5, 2] * 30)
     statistics = collect_gradient_statistics(model, [ids], T)
     scores = try_rates(model, [ids], statistics, LR, DECAY)
@@ -197,7 +197,7 @@ def rows(command, *words: str) -> dict:
     return json.loads(out)
 
 
-def test_adaptive_figures_stand_beside_the_frozen_ones_under_a_name_of_their_own(run, command):
+def test_adaptive_figures_are_reported_apart_from_the_frozen_ones(run, command):
     frozen = rows(command, run)
     row = rows(command, run, "--adaptive", "--adapt-lr", "0.01")
     own = row.pop("adaptive")
@@ -211,7 +211,7 @@ def test_adaptive_figures_stand_beside_the_frozen_ones_under_a_name_of_their_own
     assert lines[0] == command("evaluate", run)[1].strip() and lines[1].startswith("adaptive: perplexity")
 
 
-def test_settings_are_tuned_on_another_part_and_it_says_on_which(run, command, monkeypatch):
+def test_rates_are_tuned_on_another_part_which_the_report_names(run, command, monkeypatch):
     monkeypatch.setattr(adaptive_options, "TUNED", 100)
     for part, scored in (("val", "test"), ("train", "val")):
         own = rows(command, run, "--adaptive", "--split", scored, "--adapt-tune", part)["adaptive"]

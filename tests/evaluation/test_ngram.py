@@ -42,7 +42,7 @@ def same(text, start, context) -> bool:
 
 @given(texts, st.lists(st.integers(0, 3), min_size=1, max_size=8), st.sampled_from([4, 2**20]))
 def test_the_probabilities_are_those_of_the_formula(train, piece, vocab_size):
-    ours = list(NGrams(pieces_of(train), vocab_size, LONGEST).probabilities(np.array(piece)))
+    ours = list(NGrams(pieces_of(train), vocab_size, LONGEST).compute_probabilities(np.array(piece)))
     for n in range(1, LONGEST + 1):
         expected = [by_the_formula(train, piece, at, n, vocab_size) for at in range(len(piece))]
         assert ours[n - 1].tolist() == pytest.approx(expected, rel=1e-12)
@@ -51,22 +51,22 @@ def test_the_probabilities_are_those_of_the_formula(train, piece, vocab_size):
 @given(texts, st.lists(st.integers(0, 4), max_size=6))
 def test_the_probabilities_after_any_context_sum_to_one(train, context):
     ngrams = NGrams(pieces_of(train), 5, LONGEST)  # of five characters, one of which train lacks
-    after = [[p[-1] for p in ngrams.probabilities(np.array([*context, char]))] for char in range(5)]
+    after = [[p[-1] for p in ngrams.compute_probabilities(np.array([*context, char]))] for char in range(5)]
     assert np.min(after) > 0
     assert np.sum(after, axis=0) == pytest.approx(np.ones(LONGEST), rel=1e-12)
 
 
-def test_nothing_is_scored_of_the_first_character_and_chunks_do_not_matter(monkeypatch):
+def test_the_first_character_is_not_scored_and_chunks_do_not_matter(monkeypatch):
     draw = np.random.default_rng(0)
     ngrams, piece = NGrams([draw.integers(0, 3, 500)], 3, LONGEST), draw.integers(0, 3, 100)
-    whole = [-np.log(p[1:]).sum() for p in ngrams.probabilities(piece)]
+    whole = [-np.log(p[1:]).sum() for p in ngrams.compute_probabilities(piece)]
     for chunk in (1, 7, 99, 1000):
         monkeypatch.setattr(ngram, "CHUNK", chunk)
-        assert ngrams.nats(piece) == pytest.approx(whole, rel=1e-12)
-    assert ngrams.nats(piece[:1]).tolist() == [0] * LONGEST
+        assert ngrams.compute_nats(piece) == pytest.approx(whole, rel=1e-12)
+    assert ngrams.compute_nats(piece[:1]).tolist() == [0] * LONGEST
 
 
 def test_no_n_gram_beats_uniform_on_noise():
     draw = np.random.default_rng(0)
-    nats = NGrams([draw.integers(0, 16, 100_000)], 16, LONGEST).nats(draw.integers(0, 16, 10_001)) / 10_000
+    nats = NGrams([draw.integers(0, 16, 100_000)], 16, LONGEST).compute_nats(draw.integers(0, 16, 10_001)) / 10_000
     assert nats.min() > math.log(16) - 0.005 and nats[0] == pytest.approx(math.log(16), abs=0.005)

@@ -1,4 +1,4 @@
-"""What is copied is found, whole and where it stands, and what is not copied is new; the index is built once."""
+"""Copied runs are found whole and in their place, and all other runs are new; the index is built once."""
 
 import json
 import random
@@ -32,8 +32,8 @@ def test_the_suffix_array_of_a_text_that_repeats_itself(text, times, end):
 
 
 @given(few_symbols, st.text("abc\n", max_size=100))
-def test_the_longest_copied_run_is_the_longest_and_stands_where_it_is_said_to(text, other):
-    found = indexed(text).novelty(other)
+def test_the_longest_copied_run_is_found_with_its_place(text, other):
+    found = indexed(text).measure(other)
     runs = {other[a:b] for a in range(len(other)) for b in range(a, len(other) + 1)}
     assert found.longest == len(found.run) == max((len(run) for run in runs if run in text), default=0)
     assert found.run in other and text[found.source :].startswith(found.run)
@@ -42,31 +42,31 @@ def test_the_longest_copied_run_is_the_longest_and_stands_where_it_is_said_to(te
 
 @given(few_symbols, st.text("ab\n", max_size=100))
 def test_a_run_is_new_if_the_text_lacks_it(text, other):
-    for k, share in indexed(text).novelty(other).new.items():
+    for k, share in indexed(text).measure(other).new.items():
         runs = [other[at : at + k] for at in range(len(other) - k + 1)]
         assert share == (sum(run not in text for run in runs) / len(runs) if runs else None)
 
 
 @pytest.mark.parametrize("length", [63, 64, 65, 200])
-def test_a_long_copy_is_seen_whole(length):
+def test_a_long_copy_is_found_whole(length):
     text = "".join(random.Random(0).choices("abcd \n", k=3000))
-    found = indexed(text).novelty("#" + text[1000 : 1000 + length] + "#")
+    found = indexed(text).measure("#" + text[1000 : 1000 + length] + "#")
     assert (found.longest, found.source) == (length, 1000)
 
 
-def test_the_account_of_what_is_all_copied_and_of_what_is_all_new():
+def test_the_lines_for_a_text_all_copied_and_for_a_text_all_new():
     text = "the tide\ncomes in and the tide goes out"
-    copied, new = indexed(text).novelty(text[9:29]), indexed(text).novelty("z" * 50)
-    assert copied.account() == [
+    copied, new = indexed(text).measure(text[9:29]), indexed(text).measure("z" * 50)
+    assert copied.format_lines() == [
         "longest copied run: 20 of 20 characters, from character 9 (line 2) of the training text: "
         "'comes in and the tid'",
         "new runs: 0.0% of 10, 0.0% of 20 characters",
     ]
-    assert new.account() == [
+    assert new.format_lines() == [
         "longest copied run: 0 of 50 characters",
         "new runs: 100.0% of 10, 100.0% of 20, 100.0% of 40 characters",
     ]
-    assert indexed(text).novelty("").account()[1] == "new runs: none of 10 characters or more"
+    assert indexed(text).measure("").format_lines()[1] == "new runs: none of 10 characters or more"
 
 
 @pytest.fixture
@@ -95,15 +95,15 @@ def test_a_damaged_cache_is_built_again(built, tmp_path, damage):
     assert len(built) == 2 and file.read_bytes() == whole
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(built, tmp_path):
+def test_an_index_is_built_where_the_cache_cannot_be_written(built, tmp_path):
     (tmp_path / "cache").write_text("in the way")
-    assert build_index("the tide").novelty("tide").longest == 4
+    assert build_index("the tide").measure("tide").longest == 4
 
 
 # Through the doors
 
 
-def test_a_finished_run_says_how_new_its_sample_is(run_directory):
+def test_a_finished_run_reports_how_new_its_sample_is(run_directory):
     screen = (run_directory / "screen.txt").read_text()
     assert re.search(r"sample: .*\nlongest copied run: \d+ of 200 characters", screen)
 
@@ -117,9 +117,9 @@ def test_a_text_is_compared_with_the_training_part_alone(train, command, tmp_pat
     expected = indexed(text[50:350])
     code, out, err = command(*words, "--json")
     row = json.loads(out)
-    found = expected.novelty(row["text"][10:])  # what the user gave is not counted
+    found = expected.measure(row["text"][10:])  # what the user gave is not counted
     assert (code, err, row["novelty"]["longest"], row["novelty"]["run"]) == (0, "", found.longest, found.run)
-    assert command(*words)[1] == "\n".join([row["text"], *found.account(), ""])
+    assert command(*words)[1] == "\n".join([row["text"], *found.format_lines(), ""])
     (tmp_path / "my.txt").write_text(text + "more")
     code, out, err = command(*words)
     assert (code, out) == (2, "") and re.fullmatch(r"error: --novelty: .*my.txt has changed since the run: .*\n", err)

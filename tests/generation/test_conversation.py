@@ -44,14 +44,14 @@ def at_once(command, run_directory):
     )[1]
 
 
-def test_a_turn_writes_prompt_and_text_and_an_empty_line_goes_on(talk, at_once):
+def test_a_turn_writes_prompt_and_text_and_an_empty_line_continues_it(talk, at_once):
     whole = at_once("The tide", turns=3)
     cuts = [whole[: 8 + LENGTH], whole[8 + LENGTH : 8 + 2 * LENGTH], whole[8 + 2 * LENGTH :]]
     assert talk("The tide", "", "") == ("\n".join([*cuts, ""]), "")
     assert talk("", "")[0].replace("\n", "") == at_once("", turns=2).replace("\n", "")
 
 
-def test_a_prompt_is_read_after_what_was_written(talk, command, run_directory):
+def test_a_prompt_is_read_after_the_text_so_far(talk, command, run_directory):
     """The second turn is what greedy `generate` writes after the whole text so far."""
     greedy = ("--temperature", "0")
     out, _ = talk("The tide", "came in", options=greedy)
@@ -95,7 +95,7 @@ def test_top_shows_the_most_probable_next_characters_and_changes_nothing(talk, c
     assert rows[10][1] == repr(greedy[1][-1])
 
 
-def test_reset_begins_again_and_save_writes_the_text(talk, at_once, tmp_path):
+def test_reset_starts_an_empty_text_and_save_writes_the_text(talk, at_once, tmp_path):
     first = at_once("The tide", turns=2)
     out, _ = talk("The bell", "/reset", "The tide", "", f"/save {tmp_path / 'the text.txt'}", "/reset", "/undo")
     assert (tmp_path / "the text.txt").read_text() == first
@@ -131,7 +131,7 @@ def held(*lines: str, seed: int = 0) -> tuple[list[str], Conversation]:
     return ["".join(piece for piece, _ in conversation.take_turn(line)) for line in lines], conversation
 
 
-def test_a_look_at_the_next_characters_before_the_first_turn_reads_nothing():
+def test_top_before_the_first_turn_leaves_the_conversation_unchanged():
     turns, conversation = held("/top", "ab", "/top")
     plain, unseen = held("ab", "/top")
     assert turns[1:] == plain and np.array_equal(conversation.writer.logits, unseen.writer.logits)

@@ -1,4 +1,4 @@
-"""Steps and draws in C are those in numpy, whatever the sizes, the settings, the compiler, and where a text is cut."""
+"""Steps and draws in C are those in numpy for all sizes, settings and compilers, and wherever a text is cut."""
 
 import itertools
 import logging
@@ -15,6 +15,7 @@ from lstmlm.generation.prompt import make_stepper
 from lstmlm.generation.sampling import compute_distribution, draw
 from lstmlm.generation.writer import Writer, start_writer, write_pieces
 from lstmlm.kernels.build import build_library
+from lstmlm.kernels.library import find_source, open_library
 from lstmlm.settings.sampling import SamplingSettings
 
 needs_a_compiler = pytest.mark.usefixtures("kernel")
@@ -22,7 +23,7 @@ needs_a_compiler = pytest.mark.usefixtures("kernel")
 
 @pytest.fixture
 def kernel():
-    if native_stepper.load_library() is None:
+    if native_stepper.find_kernel() is None:
         pytest.skip("there is no C compiler")
 
 
@@ -52,9 +53,7 @@ def some_state(num_layers: int, N: int, H: int) -> np.ndarray:
 @pytest.mark.parametrize("N", [1, 2, 3, 16])
 @pytest.mark.parametrize("num_hiddens", [1, 5, 24, 65, 100, 128])
 @pytest.mark.parametrize(("num_layers", "embedding_dim"), [(1, None), (2, None), (3, 4)])
-def test_a_stretch_of_steps_is_the_forward_and_the_steps_in_numpy(
-    num_layers, embedding_dim, num_hiddens, N, vocab_size
-):
+def test_steps_in_c_are_the_forward_and_the_steps_in_numpy(num_layers, embedding_dim, num_hiddens, N, vocab_size):
     model = model_of(num_layers, num_hiddens, vocab_size, embedding_dim=embedding_dim)
     ids, first = np.random.default_rng(0).integers(vocab_size, size=(6, N)), some_state(num_layers, N, num_hiddens)
     stepper = make_stepper(model)
@@ -139,7 +138,7 @@ def test_thousands_of_characters_are_those_of_numpy(settings):
 @needs_a_compiler
 @every_setting
 @pytest.mark.parametrize("asked", [1, 2, 30, 100])
-def test_characters_that_nobody_asked_for_leave_no_trace(asked, settings):
+def test_characters_drawn_beyond_those_read_leave_no_trace(asked, settings):
     """Neither on the writer, nor on its copies, at whatever character its reader stops."""
     model = model_of(2, 24)
     whole = text(start_writer(model, VOCAB, "ab", settings, [5, 6]), 150)
@@ -165,7 +164,7 @@ def test_reading_and_writing_in_turns_is_as_in_numpy(settings):
 
 
 @needs_a_compiler
-def test_a_copy_of_a_writer_holds_one_state_and_not_those_of_a_stretch():
+def test_a_copy_of_a_writer_holds_one_state_and_not_those_of_a_block():
     writer = start_writer(model_of(2, 24), VOCAB, "ab", SamplingSettings(), [5])
     text(writer, 100)
     place = writer.copy()
@@ -176,27 +175,26 @@ def test_a_copy_of_a_writer_holds_one_state_and_not_those_of_a_stretch():
 def test_the_portable_build_steps_and_draws_like_the_one_for_this_processor(tmp_path):
     model = model_of(2, 65, 66)
     book = {name: tensor.numpy() for name, tensor in model.book_weights().items()}
-    portable = NativeStepper(
-        native_stepper.open_library(build_library(native_stepper.KERNEL, tmp_path, native=False)), book, 2
-    )
+    library = build_library(find_source(native_stepper.KERNEL), tmp_path, native=False)
+    portable = NativeStepper(open_library(library, native_stepper.FUNCTIONS), book, 2)
     first, numbers = some_state(2, 3, 65), np.random.default_rng(0).random((40, 3))
     arguments = (first, np.zeros((3, 66)), np.zeros((0, 3), int), numbers, 0, SETTINGS["all"])
     for ours, theirs in zip(portable.draw(*arguments), make_stepper(model).native.draw(*arguments), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
 
-def test_without_a_compiler_it_is_the_same_text_and_nothing_is_said(monkeypatch, caplog):
+def test_without_a_compiler_the_text_is_the_same_and_nothing_is_logged(monkeypatch, caplog):
     expected = text(start_writer(model_of(2, 24), VOCAB, "ab", SETTINGS["all"], [5]), 100)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
-    native_stepper.load_library.cache_clear()
+    native_stepper.find_kernel.cache_clear()
     try:
         with caplog.at_level(logging.DEBUG, "lstmlm"):
             writer = start_writer(model_of(2, 24), VOCAB, "ab", SETTINGS["all"], [5])
             assert writer.stepper.native is None and text(writer, 100) == expected
         assert not caplog.records
     finally:
-        native_stepper.load_library.cache_clear()
+        native_stepper.find_kernel.cache_clear()
 
 
 def test_other_cells_and_doubles_are_stepped_in_numpy():

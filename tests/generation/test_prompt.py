@@ -7,7 +7,7 @@ from lstmlm.generation.prompt import make_stepper, read_prompt
 
 
 @every_form
-def test_a_prompt_read_whole_is_the_same_stepped_and_from_a_state_it_goes_on(cell, backend, monkeypatch):
+def test_a_prompt_read_at_once_or_in_two_parts_gives_what_steps_give(cell, backend, monkeypatch):
     monkeypatch.setattr("lstmlm.generation.prompt.CHUNK", 7)
     model, ids = make_model(backend, cell=cell, num_layers=2), np.arange(20) % 7
     stepper = make_stepper(model)
@@ -21,7 +21,7 @@ def test_a_prompt_read_whole_is_the_same_stepped_and_from_a_state_it_goes_on(cel
             np.testing.assert_allclose(ours, one, atol=1e-12)
 
 
-def test_in_the_midst_of_training_nothing_is_dropped_and_training_goes_on():
+def test_reading_drops_nothing_and_leaves_a_model_in_training_in_training():
     model, ids = make_model("nn", dropout=0.5), np.arange(7)
     expected, _ = read_prompt(model.eval(), ids, None)
     logits, _ = read_prompt(model.train(), ids, None)

@@ -1,4 +1,4 @@
-"""The draw: what the settings leave unchanged, what they fix, and that a text is the model's own."""
+"""The draw: the effect of each setting on the distribution, and texts that are the model's own on every backend."""
 
 import itertools
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def shares(weights: np.ndarray) -> np.ndarray:
 # The distribution
 
 
-def test_what_changes_nothing_leaves_the_distribution_unchanged():
+def test_settings_at_their_neutral_values_leave_the_distribution_unchanged():
     plain = torch.softmax(torch.from_numpy(LOGITS), -1).numpy()
     np.testing.assert_allclose(softmax(LOGITS), plain, rtol=1e-14)
     idle = SamplingSettings(temperature=1, top_k=9, top_p=1, min_p=0, repetition_penalty=1)
@@ -194,7 +194,7 @@ def test_a_seed_fixes_the_text_and_another_changes_it():
 
 
 @every_setting
-def test_a_text_in_turns_is_the_text_at_once_and_a_copy_is_a_place_to_come_back_to(settings):
+def test_a_text_in_turns_is_the_text_at_once_and_a_copy_continues_from_its_place(settings):
     model = make_model("nn")
     writer = start_writer(model, VOCAB, "ab", settings, [1])
     first = "".join(piece for (piece,), _ in write_pieces(writer, VOCAB, 20))
@@ -222,7 +222,7 @@ def test_length_zero_is_the_prompt():
     assert generate(make_model("scratch"), VOCAB, "abc", 0, 1.0, 0) == "abc"
 
 
-def test_a_sample_ends_with_the_first_stop_string_that_comes_and_the_others_go_on():
+def test_a_sample_ends_with_its_first_stop_string_and_the_others_continue():
     model, settings, seeds = make_model("nn"), SamplingSettings(temperature=1), list(range(6))
     whole, stop = texts(model, "ab", 60, settings, seeds), ("dd", "ace")
     ended = texts(model, "ab", 60, settings, seeds, stop)
@@ -259,12 +259,12 @@ MEANINGLESS = [
 
 
 @pytest.mark.parametrize(("settings", "says"), MEANINGLESS, ids=str)
-def test_a_setting_that_means_nothing_is_refused(settings, says):
+def test_a_sampling_setting_out_of_bounds_is_refused(settings, says):
     with pytest.raises(BadInput, match=says):
         SamplingSettings(**settings).check()
 
 
-def test_what_would_drive_a_terminal_is_escaped_and_the_rest_is_not():
+def test_control_characters_are_escaped_and_the_others_are_not():
     assert escape_controls("\x1b]0;x\x07\x9b\x7f\r\u202e") == "\\x1b]0;x\\x07\\x9b\\x7f\\r\\u202e"
     plain = "The tide,\n\tnaïve 中\u3000文 \N{WAVING HAND SIGN}"
     assert escape_controls(plain) == plain

@@ -1,4 +1,4 @@
-"""`lstmlm check` finds every form equal, and finds one that is not."""
+"""`lstmlm check` passes every backend that is equal and fails one that is not."""
 
 import json
 
@@ -49,7 +49,7 @@ class WrongState(TorchLSTM):
 @pytest.mark.parametrize(
     ("layer", "column"), [(WrongGates, "values"), (WrongSlightly, "values"), (WrongState, "chunked")]
 )
-def test_a_form_that_is_not_the_same_fails_where_it_differs(monkeypatch, layer, column):
+def test_a_backend_that_differs_fails_in_the_column_where_it_differs(monkeypatch, layer, column):
     monkeypatch.setitem(BACKENDS["lstm"], "nn", layer)
     row = equality.check_form("lstm", "nn", torch.float64, CPU)
     assert not row["passed"] and row[column] > 1e-7
@@ -64,5 +64,5 @@ def test_a_difference_ends_the_command_with_exit_code_4(monkeypatch, command):
 
 
 def test_not_a_number_does_not_pass(monkeypatch):
-    monkeypatch.setattr(equality, "relative_difference", lambda a, b: float("nan"))
+    monkeypatch.setattr(equality, "measure_difference", lambda a, b: float("nan"))
     assert not equality.check_form("lstm", "nn", torch.float64, CPU)["passed"]

@@ -69,7 +69,7 @@ def test_a_trained_model_is_traced_in_table_json_and_picture(run_directory, comm
 
 
 @pytest.mark.parametrize(("alphabet", "read"), [("time ", "e time eee"), ("0123456789", "0")])
-def test_without_a_text_it_reads_what_the_model_knows_of_its_own(train, command, tmp_path, alphabet, read):
+def test_without_a_text_it_reads_the_known_characters_of_the_default_text(train, command, tmp_path, alphabet, read):
     (tmp_path / "text.txt").write_text(alphabet * 400)
     words = ["data=file", f"data.path={tmp_path / 'text.txt'}", *SMALL_RUN, "train.max_steps=2"]
     assert train(*words, f"hydra.run.dir={tmp_path / 'run'}")[0] == 0
@@ -86,7 +86,7 @@ def test_without_a_text_it_reads_what_the_model_knows_of_its_own(train, command,
         (["--layer", "1"], r"--layer: the model has layers 0 to 0, got 1"),
     ],
 )
-def test_what_cannot_be_traced_is_one_line(run_directory, command, words, says):
+def test_a_mistake_of_trace_is_one_line(run_directory, command, words, says):
     code, out, err = command("trace", str(run_directory), *words)
     assert (code, out) == (2, "") and re.fullmatch(rf"error: {says}.*\n", err)
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as functional
 from helpers.forms import FORMS, PAIRS, every_form, make_model
 
-from lstmlm.inspection.equality import relative_difference
+from lstmlm.inspection.equality import measure_difference
 from lstmlm.layers.registry import BACKENDS
 from lstmlm.model.initialization import INITS, initialize
 from lstmlm.model.model_config import ModelConfig
@@ -51,7 +51,7 @@ def test_same_weights_give_the_same_logits_states_and_gradients(cell, pair, dtyp
     a, b = (forward_backward(model, random_ids(1)) for model in models)
     assert a.keys() == b.keys()
     for name in a:
-        assert relative_difference(a[name], b[name]) < TOLERANCE[dtype], name
+        assert measure_difference(a[name], b[name]) < TOLERANCE[dtype], name
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -63,8 +63,8 @@ def test_a_text_in_chunks_is_the_text_whole(cell, backend, shape):
     for chunk in ids.split([1, 4, 6], dim=1):
         logits, state = model(chunk, state)
         parts.append(logits)
-    assert relative_difference(torch.cat(parts), whole) < 1e-10
-    assert all(relative_difference(a, b) < 1e-10 for a, b in zip(state, whole_state, strict=True))
+    assert measure_difference(torch.cat(parts), whole) < 1e-10
+    assert all(measure_difference(a, b) < 1e-10 for a, b in zip(state, whole_state, strict=True))
 
 
 @pytest.mark.parametrize("dropout", [{}, EVERY_DROPOUT], ids=["none", "every"])
@@ -91,7 +91,7 @@ def test_one_layer_computes_exactly_the_books_function(cell, backend):
     state = tuple(part.double() for part in init_state(3, 5, "cpu"))
     expected, expected_state = book(functional.one_hot(ids.T, 7).double(), state, params)
     logits, model_state = model(ids)
-    same = torch.equal if backend == "scratch" else lambda a, b: relative_difference(a, b) < 1e-10
+    same = torch.equal if backend == "scratch" else lambda a, b: measure_difference(a, b) < 1e-10
     assert same(logits, expected)
     assert all(same(part[0], other) for part, other in zip(model_state, expected_state, strict=True))
 
@@ -101,7 +101,7 @@ def test_the_two_grus_are_different_functions():
     weights = after.book_weights()
     del weights["layers.0.b_hn"]
     before.load_book_weights(weights)
-    assert relative_difference(after(random_ids(4))[0], before(random_ids(4))[0]) > 1e-3
+    assert measure_difference(after(random_ids(4))[0], before(random_ids(4))[0]) > 1e-3
 
 
 def steps(model, optimizer, ids, first: int, last: int) -> list[float]:
@@ -129,7 +129,7 @@ def test_twenty_steps_follow_the_same_curve(cell, pair, name, dropout):
         curves.append(steps(model, build_optimizer(model, name, RATE[name], 0.01), counting_ids(), 0, 20))
     a, b = map(torch.tensor, curves)
     assert a[-1] < a[0]
-    assert relative_difference(a, b) < 1e-10
+    assert measure_difference(a, b) < 1e-10
 
 
 @pytest.mark.parametrize("name", RATE)
@@ -147,7 +147,7 @@ def test_steps_in_one_backend_and_the_rest_in_another_are_all_in_either(cell, pa
     moments = moments_to_book(second, optimizers[1])
     assert moments.keys() == moments_to_book(whole, optimizers[2]).keys()
     for name, tensor in (moments_to_book(whole, optimizers[2]) | whole.book_weights()).items():
-        assert relative_difference((moments | second.book_weights())[name], tensor) < 1e-9, name
+        assert measure_difference((moments | second.book_weights())[name], tensor) < 1e-9, name
 
 
 @every_form

@@ -6,12 +6,15 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from lstmlm.inspection.equality import relative_difference
+from lstmlm.inspection.equality import measure_difference
 from lstmlm.kernels.build import NoCompiler, build_library, find_compiler
+from lstmlm.kernels.library import find_source
 from lstmlm.layers import fused_native
 from lstmlm.layers.fused import FusedLayer, FusedLSTM
 from lstmlm.layers.loops import ScratchLSTM
 from lstmlm.layers.weight_names import LSTM
+
+SOURCE = find_source(fused_native.KERNEL)
 
 
 def layers(D: int, H: int, dtype) -> tuple[ScratchLSTM, FusedLSTM]:
@@ -47,9 +50,7 @@ def test_the_gradient_is_the_numerical_one(ids):
 def portable_kernel(tmp_path_factory):
     """The kernel without this processor's own instructions."""
     try:
-        return fused_native.open_library(
-            build_library(fused_native.KERNEL, tmp_path_factory.mktemp("kernels"), native=False)
-        )
+        return fused_native.open_kernel(build_library(SOURCE, tmp_path_factory.mktemp("kernels"), native=False))
     except NoCompiler as error:
         pytest.skip(str(error))
 
@@ -64,8 +65,8 @@ def test_it_is_the_books_layer_at_any_size_and_the_same_bits_each_time(
         monkeypatch.setattr(fused_native, "can_run", lambda W: False)
     elif kernel == "portable C":
         portable = request.getfixturevalue("portable_kernel")
-        monkeypatch.setattr(fused_native, "load_library", lambda: portable)
-    elif fused_native.load_library() is None:
+        monkeypatch.setattr(fused_native, "find_kernel", lambda: portable)
+    elif fused_native.find_kernel() is None:
         pytest.skip("there is no C compiler")
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     scratch, fused = layers(D, H, torch.float32)
@@ -75,13 +76,13 @@ def test_it_is_the_books_layer_at_any_size_and_the_same_bits_each_time(
             layer.zero_grad()
         expected, first = outcome(scratch, X, state), outcome(fused, X, state)
         for ours, theirs in zip(first, expected, strict=True):
-            assert relative_difference(ours, theirs) < 1e-5
+            assert measure_difference(ours, theirs) < 1e-5
         fused.zero_grad()
         assert all(torch.equal(a, b) for a, b in zip(outcome(fused, X, state), first, strict=True))
 
 
 def test_the_kernel_gives_the_same_bits_with_any_number_of_threads_and_way_of_sharing(monkeypatch):
-    if fused_native.load_library() is None:
+    if fused_native.find_kernel() is None:
         pytest.skip("there is no C compiler")
     T, B, D, H = 9, 60, 33, 100  # two strips of steps for the gradients of the weights
     fused, state, X = layers(D, H, torch.float32)[1], (torch.randn(B, H), torch.randn(B, H)), torch.randn(T, B, D)
@@ -98,7 +99,7 @@ def test_the_kernel_gives_the_same_bits_with_any_number_of_threads_and_way_of_sh
 def test_the_gradients_of_the_weights_are_the_same_where_nobody_asks_for_that_of_the_state(monkeypatch, kernel):
     if kernel == "PyTorch":
         monkeypatch.setattr(fused_native, "can_run", lambda W: False)
-    elif fused_native.load_library() is None:
+    elif fused_native.find_kernel() is None:
         pytest.skip("there is no C compiler")
     fused, X = layers(7, 24, torch.float32)[1], torch.randint(7, (4, 3))
     state = [torch.randn(3, 24) for _ in "HC"]
@@ -119,16 +120,16 @@ def test_a_graph_that_is_kept_gives_the_same_gradient_again(dtype):
 def test_without_a_compiler_it_says_so_once_and_runs_in_pytorch(monkeypatch, caplog):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
-    fused_native.load_library.cache_clear()
+    fused_native.find_kernel.cache_clear()
     fused_native.log_reason.cache_clear()
     try:
         with caplog.at_level(logging.INFO, "lstmlm"):
-            assert fused_native.load_library() is None and fused_native.load_library() is None
+            assert fused_native.find_kernel() is None and fused_native.find_kernel() is None
         assert [record.message for record in caplog.records] == [
             "backend=fused runs in PyTorch, without its kernel in C: no C compiler (cc, gcc, clang)"
         ]
     finally:
-        fused_native.load_library.cache_clear()
+        fused_native.find_kernel.cache_clear()
 
 
 def test_a_library_is_built_once_and_one_without_native_instructions_is_another(tmp_path):
@@ -136,9 +137,9 @@ def test_a_library_is_built_once_and_one_without_native_instructions_is_another(
         find_compiler()
     except NoCompiler:
         pytest.skip("there is no C compiler")
-    made = build_library(fused_native.KERNEL, tmp_path)
+    made = build_library(SOURCE, tmp_path)
     written = made.stat().st_mtime_ns
-    assert build_library(fused_native.KERNEL, tmp_path) == made and made.stat().st_mtime_ns == written
-    portable = build_library(fused_native.KERNEL, tmp_path, native=False)
+    assert build_library(SOURCE, tmp_path) == made and made.stat().st_mtime_ns == written
+    portable = build_library(SOURCE, tmp_path, native=False)
     assert portable != made and {path.name for path in tmp_path.iterdir()} == {made.name, portable.name}
-    assert fused_native.open_library(portable)
+    assert fused_native.open_kernel(portable)

@@ -5,7 +5,7 @@ import torch
 from helpers.forms import make_model
 from torch import nn
 
-from lstmlm.inspection.equality import relative_difference
+from lstmlm.inspection.equality import measure_difference
 from lstmlm.model.torch_weights import from_torch, to_torch
 
 MODULES = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
@@ -24,7 +24,7 @@ def test_plain_modules_with_our_weights_compute_our_function_and_give_them_back(
     rnn_state, linear_state = to_torch(model.book_weights())
     rnn.load_state_dict(rnn_state)
     linear.load_state_dict(linear_state)
-    assert relative_difference(logits_of(rnn, linear, ids), model(ids)[0]) < 1e-10
+    assert measure_difference(logits_of(rnn, linear, ids), model(ids)[0]) < 1e-10
     back = from_torch(rnn.state_dict(), linear.state_dict())
     ours = model.book_weights()
     assert back.keys() == ours.keys() and all(torch.equal(back[name], ours[name]) for name in ours)
@@ -38,7 +38,7 @@ def test_a_foreign_module_with_two_biases_or_none_is_equal_in_function(cell, bia
     for backend in ("scratch", "nn"):
         model = make_model(backend, cell=cell, num_layers=2)
         model.load_book_weights(weights)
-        assert relative_difference(model(ids)[0], logits_of(rnn, linear, ids)) < 1e-10
+        assert measure_difference(model(ids)[0], logits_of(rnn, linear, ids)) < 1e-10
 
 
 def test_what_no_backend_computes_is_named():

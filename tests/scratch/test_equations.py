@@ -1,4 +1,4 @@
-"""The four notations of docs/equations.md are one function; the known slip is another; the page quotes the code."""
+"""Formulas that docs/equations.md calls equal are equal, the others are not; the page quotes the code."""
 
 import inspect
 
@@ -7,7 +7,9 @@ from helpers.command_line import ROOT
 
 from lstmlm.layers.merged import LSTMCell
 from lstmlm.layers.weight_names import LSTM
+from lstmlm.scratch.gru import gru_layer, gru_layer_reset_after
 from lstmlm.scratch.lstm import lstm_layer
+from lstmlm.scratch.rnn import rnn
 
 D, H = 4, 6
 sigmoid, tanh = torch.sigmoid, torch.tanh
@@ -50,6 +52,43 @@ def test_the_four_notations_are_equal():
 
     slip = f(c_4 * f(z["o"]))
     assert (slip > 0).all() and (book_h < 0).any() and (slip - book_h).abs().max() > 0.1
+
+
+def test_the_column_form_of_the_rnn_is_the_book_s_with_transposed_matrices():
+    torch.manual_seed(0)
+    W_xh, W_hh, b_h, W_hq, b_q = (torch.randn(*shape).double() for shape in ((D, H), (H, H), (H,), (H, D), (D,)))
+    inputs, h = torch.randn(5, 1, D).double(), torch.randn(1, H).double()
+    logits, (last,) = rnn(inputs, (h,), [W_xh, W_hh, b_h, W_hq, b_q])
+
+    W_h, W_x, W_y, b_y = W_hh.T, W_xh.T, W_hq.T, b_q
+    h_t = h[0]
+    for x_t, expected in zip(inputs[:, 0], logits, strict=True):
+        h_t = tanh(W_h @ h_t + W_x @ x_t + b_h)
+        y_t = W_y @ h_t + b_y
+        torch.testing.assert_close(y_t, expected, atol=1e-12, rtol=0)
+    torch.testing.assert_close(h_t, last[0], atol=1e-12, rtol=0)
+
+
+def test_a_gru_with_the_roles_of_z_exchanged_has_the_signs_of_its_update_gate_reversed():
+    torch.manual_seed(0)
+    W_xz, W_hz, b_z, W_xr, W_hr, b_r, W_xh, W_hh, b_h = (
+        torch.randn(*shape).double() for shape in 3 * ((D, H), (H, H), (H,))
+    )
+    x, h = torch.randn(1, D).double(), torch.randn(1, H).double()
+    Z = sigmoid(x @ W_xz + h @ W_hz + b_z)
+    R = sigmoid(x @ W_xr + h @ W_hr + b_r)
+    exchanged = (1 - Z) * h + Z * tanh(x @ W_xh + (R * h) @ W_hh + b_h)
+    _, (reversed_signs,) = gru_layer(x[None], (h,), [-W_xz, -W_hz, -b_z, W_xr, W_hr, b_r, W_xh, W_hh, b_h])
+    torch.testing.assert_close(exchanged, reversed_signs, atol=1e-12, rtol=0)
+
+
+def test_the_two_candidates_of_the_gru_are_different_functions():
+    torch.manual_seed(0)
+    params = [torch.randn(*shape).double() for shape in 3 * ((D, H), (H, H), (H,))]
+    x, h = torch.randn(1, 1, D).double(), torch.randn(1, H).double()
+    _, (before,) = gru_layer(x, (h,), params)
+    _, (after,) = gru_layer_reset_after(x, (h,), [*params, torch.zeros(H).double()])
+    assert (before - after).abs().max() > 0.1
 
 
 def test_the_page_shows_the_lines_of_the_code():

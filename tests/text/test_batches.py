@@ -1,4 +1,4 @@
-"""Batches of truncated back-propagation: Y is X one later, lanes go on, windows are shuffled, none is lost."""
+"""Batches of truncated back-propagation: Y is X one later, lanes continue, windows are shuffled, none is lost."""
 
 import itertools
 
@@ -20,7 +20,7 @@ def test_targets_are_the_inputs_one_character_later(kind):
         assert torch.equal(Y, X + 1)
 
 
-def test_each_lane_goes_on_where_it_ended():
+def test_each_lane_continues_where_it_ended():
     batches = epoch(SequentialStreams(torch.arange(1000), 4, 7))
     for (_, Y), (X, _) in itertools.pairwise(batches):
         assert torch.equal(X[:, 0], Y[:, -1])
@@ -54,7 +54,7 @@ def test_the_books_run_has_eight_batches():
     assert SequentialStreams(torch.arange(10_000), 32, 35).steps_per_epoch == 8
 
 
-def test_a_short_text_shrinks_the_batch_or_says_what_is_too_small():
+def test_a_short_text_shrinks_the_batch_or_is_refused_with_the_length_that_is_needed():
     assert fit_batch_size(32 * 35 + 1, 32, 35) == 32
     assert fit_batch_size(32 * 35, 32, 35) == 31
     assert fit_batch_size(36, 32, 35) == 1

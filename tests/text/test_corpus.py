@@ -1,4 +1,4 @@
-"""Texts arrive whole or with one line of complaint, as ids that say what they are of."""
+"""Texts are read whole or refused in one line, and become ids that are known by the hashes of their text."""
 
 import functools
 import hashlib
@@ -60,14 +60,14 @@ def test_the_books_clean_ups_give_the_books_counts():
     assert vocab.idx_to_token == ["<unk>", *" etainoshrdlmucfwgypbvkxzjq"]
 
 
-def test_line_ends_become_line_feeds_and_a_byte_order_mark_is_dropped_and_both_are_said(tmp_path):
+def test_line_ends_become_line_feeds_and_a_byte_order_mark_is_dropped_and_both_are_noted(tmp_path):
     corpus = read(write(tmp_path, "\ufeffAb\r\ncd\u2028e\rAb\r\ncd\u2028e\r".encode()), HALVES)
     assert whole(corpus) == "Ab\ncd\u2028e\nAb\ncd\u2028e\n"
     assert any("byte-order mark" in note for note in corpus.notes)
     assert any("4 line ends with a carriage return" in note for note in corpus.notes)
 
 
-def test_letters_and_their_marks_are_joined_if_that_is_wanted_and_else_it_is_said(tmp_path):
+def test_letters_and_their_marks_are_joined_with_normalize_nfc_and_noted_without(tmp_path):
     path = write(tmp_path, ("e\u0301te\u0301 " * 20).encode())
     joined, apart = read(path, HALVES, "data.normalize=nfc"), read(path, HALVES)
     assert whole(joined) == "\u00e9t\u00e9 " * 20 and whole(apart) == "e\u0301te\u0301 " * 20
@@ -103,12 +103,12 @@ def test_an_encoding_can_be_named(tmp_path):
         read(write(tmp_path, text.encode()), "data.encoding=morse")
 
 
-def test_nothing_left_after_the_clean_up_is_said(tmp_path):
+def test_a_text_of_which_the_clean_up_leaves_nothing_is_refused(tmp_path):
     with pytest.raises(BadInput, match=r"nothing left after data\.preprocess=d2l"):
         read(write(tmp_path, b"1234 5678"), "data.preprocess=d2l")
 
 
-def test_rare_characters_become_unknown_and_the_model_sees_some(tmp_path):
+def test_rare_characters_become_unknown_in_the_training_part_too(tmp_path):
     corpus = read(write(tmp_path, b"abababab#ababab#$abababababababababab"), "data.min_freq=2", HALVES)
     assert corpus.vocab.idx_to_token == ["<unk>", "a", "b", "#"]
     assert corpus.count_unknown("train") == 1 and "<unk>" in corpus.vocab.decode(corpus.ids["train"])
@@ -206,7 +206,7 @@ def test_a_large_text_is_the_same_from_its_file_as_from_memory(tmp_path, monkeyp
         assert all(torch.equal(x, y) and x.dtype == y.dtype for x, y in zip(ours, theirs, strict=True))
 
 
-def test_another_content_or_setting_is_numbered_anew_and_another_name_is_not(tmp_path, everything_is_large):
+def test_another_content_or_setting_is_encoded_again_and_another_name_is_not(tmp_path, everything_is_large):
     text = b"the tide comes in, the tide goes out. " * 20
     read(write(tmp_path, text))
     read(write(tmp_path, text, "other name.txt"))
@@ -217,7 +217,7 @@ def test_another_content_or_setting_is_numbered_anew_and_another_name_is_not(tmp
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "no facts", "facts cut"])
-def test_damaged_ids_are_made_anew(tmp_path, everything_is_large, damage):
+def test_damaged_ids_are_written_again(tmp_path, everything_is_large, damage):
     path = write(tmp_path, b"the tide comes in, the tide goes out. " * 20)
     good = read(path).ids["train"].tolist()
     (folder,) = everything_is_large.iterdir()

@@ -1,4 +1,4 @@
-"""A text from the net is whole and the right one, or there is one line and no file; a part of it is gone on with."""
+"""A downloaded text is whole and has its hash, or there is one line and no file; a cut download is resumed."""
 
 import hashlib
 import os
@@ -224,7 +224,7 @@ def test_two_at_once_fetch_it_once(server, tale, cache):
 # Interruptions
 
 
-def test_a_cut_connection_is_gone_on_with(server, tale, cache):
+def test_a_cut_connection_is_resumed(server, tale, cache):
     server.answers = [cut(), ranged()]
     assert fetch(tale).read_bytes() == TALE
     assert server.asked == [(None, None), (f"bytes={CUT}-", '"1"')] and list(left(cache)) == ["tale.txt"]
@@ -242,7 +242,7 @@ def test_a_connection_that_is_cut_again_and_again_leaves_the_part_for_the_next_r
 
 
 @pytest.mark.parametrize("second", [whole(TALE), ranged(TALE, '"2"')], ids=["ignores ranges", "has another file now"])
-def test_a_server_that_does_not_go_on_starts_again(server, tale, cache, second):
+def test_a_server_that_cannot_resume_starts_again(server, tale, cache, second):
     server.answers = [cut(OTHER), second]
     assert fetch(tale).read_bytes() == TALE
     assert server.asked == [(None, None), (f"bytes={CUT}-", '"1"')] and list(left(cache)) == ["tale.txt"]
@@ -277,7 +277,7 @@ def test_a_server_that_stalls_is_waited_for_so_long_and_no_longer(server, tale, 
     assert len(server.asked) == 3 and left(cache) == {"tale.txt.part": TALE[:CUT]}
 
 
-def test_a_kill_leaves_a_part_and_the_next_run_goes_on(server, tale, cache):
+def test_a_kill_leaves_a_part_and_the_next_run_resumes_it(server, tale, cache):
     server.answers = [stalled, ranged()]
     program = "from lstmlm.text import download; download.is_allowed = lambda url: True; "
     program += f"download.fetch(download.{tale!r})"
@@ -332,7 +332,7 @@ def test_another_text_of_the_same_size_is_refused(server, tale, cache):
 @pytest.mark.parametrize(
     ("code", "kind", "tries"), [(404, BadInput, 1), (403, BadInput, 1), (503, EnvironmentFault, 3)]
 )
-def test_what_the_server_answers_is_said(server, tale, cache, code, kind, tries):
+def test_the_status_that_the_server_answers_is_named(server, tale, cache, code, kind, tries):
     server.answers = [status(code)]
     with pytest.raises(kind, match=rf"^data=tale: cannot download .*: the server answered {code}: put the file at"):
         fetch(tale)
@@ -403,7 +403,7 @@ def time_machine(monkeypatch):
     return let
 
 
-def test_a_run_without_a_net_ends_in_one_line_and_writes_nothing(
+def test_a_run_without_a_network_ends_in_one_line_and_writes_nothing(
     train, tale, time_machine, cache, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(download, "is_allowed", lambda url: True)

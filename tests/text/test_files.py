@@ -1,4 +1,4 @@
-"""A path means the files that a person expects, in one order, unpacked; and nothing that would hang."""
+"""A path means the files that a person expects, sorted and decompressed; and none that would block."""
 
 import gzip
 import hashlib
@@ -36,7 +36,7 @@ def test_a_folder_is_all_its_files_in_order_and_a_pattern_those_that_match(folde
     assert names(list_files(folder / "d[1].txt", "x"), folder) == ["d[1].txt"]
 
 
-def test_what_is_no_file_is_named(folder):
+def test_a_path_without_a_regular_file_is_refused_by_name(folder):
     os.mkfifo(folder / "pipe")
     (folder / "empty").mkdir()
     for path, complaint in (("nothere", "no such file"), ("no*pe", "no such file"), ("empty", "holds no files")):
@@ -47,7 +47,7 @@ def test_what_is_no_file_is_named(folder):
     assert "pipe" not in names(list_files(folder, "x"), folder)
 
 
-def test_a_gzipped_file_is_what_is_in_it(folder):
+def test_a_gzipped_file_is_decompressed(folder):
     assert b"".join(read_pieces(folder / "e.txt.gz", "x")) == b"e" * 100
     assert hash_files({"x": [folder / "a.txt"], "y": [folder / "e.txt.gz"]}) == (
         hashlib.sha256(b"a.txt" + b"e" * 100).hexdigest(),

@@ -1,4 +1,4 @@
-"""decode(encode(x)) == x for any covered text; what is not covered never crashes and never passes in silence."""
+"""decode(encode(x)) == x for any covered text; other characters become <unk> and are named."""
 
 import numpy as np
 import pytest
@@ -41,6 +41,6 @@ def test_ids_fall_in_frequency_after_unk_as_in_d2l():
     assert Vocab("abbccc", min_freq=2, reserved_tokens=["<pad>"]).idx_to_token == [UNK, "<pad>", "c", "b"]
 
 
-def test_a_stored_vocabulary_numbers_as_before():
+def test_a_stored_vocabulary_gives_the_same_ids():
     vocab = Vocab("the tide clock")
     assert Vocab.from_tokens(vocab.idx_to_token).token_to_idx == vocab.token_to_idx

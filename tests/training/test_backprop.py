@@ -6,7 +6,7 @@ from helpers.command_line import SMALL_RUN, composed_config
 from helpers.forms import every_form, make_model
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.inspection.equality import relative_difference
+from lstmlm.inspection.equality import measure_difference
 from lstmlm.runs import prepare
 from lstmlm.system.errors import BadInput
 from lstmlm.training.backprop import back_propagate
@@ -33,7 +33,7 @@ def test_a_batch_in_parts_gives_loss_state_and_gradient_of_the_whole(cell, backe
     whole, divided = (result(make_model(backend, **shape), count) for count in (1, parts))
     assert whole.keys() == divided.keys()
     for name in whole:
-        assert relative_difference(divided[name], whole[name]) < 1e-10, name
+        assert measure_difference(divided[name], whole[name]) < 1e-10, name
         assert not divided[name].requires_grad
 
 
@@ -44,7 +44,7 @@ def test_a_run_in_parts_is_the_run(train, tmp_path):
     one, four = (checkpoint.load_checkpoint(tmp_path / name / "last.safetensors") for name in "14")
     assert one.tensors.keys() == four.tensors.keys()
     for name, tensor in one.weights.items():
-        assert relative_difference(four.weights[name], tensor) < 1e-3, name
+        assert measure_difference(four.weights[name], tensor) < 1e-3, name
 
 
 def test_parts_that_do_not_divide_the_batch_are_refused_in_one_line(train):

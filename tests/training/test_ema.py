@@ -8,7 +8,7 @@ from helpers.command_line import SMALL_RUN
 from helpers.forms import every_form, make_model
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.inspection.equality import relative_difference
+from lstmlm.inspection.equality import measure_difference
 from lstmlm.layers.registry import BACKENDS
 from lstmlm.training.ema import WeightAverage
 from lstmlm.training.optim import build_optimizer
@@ -35,7 +35,7 @@ def test_it_is_the_weighted_mean_of_the_weights_after_each_step(cell, backend):
         shares = [DECAY ** (len(weights) - 1 - k) for k in range(len(weights))]
         for name, tensor in averaged.items():
             by_hand = sum(share * w[name] for share, w in zip(shares, weights, strict=True)) / sum(shares)
-            assert relative_difference(tensor, by_hand) < 1e-12, name
+            assert measure_difference(tensor, by_hand) < 1e-12, name
 
 
 def test_of_a_walk_shorter_than_its_memory_it_is_the_mean():
@@ -62,7 +62,7 @@ def test_it_is_the_same_on_every_backend_and_each_goes_on_from_the_others(cell):
             assert all(torch.equal(taken[name], given[name]) for name in given)
     first, *others = ends.values()
     for other in others:
-        assert all(relative_difference(other[name], first[name]) < 1e-9 for name in first)
+        assert all(measure_difference(other[name], first[name]) < 1e-9 for name in first)
 
 
 @pytest.fixture

@@ -68,9 +68,7 @@ def test_the_proposed_rate_learns_more_than_a_fiftieth_or_fifty_times_of_it():
 
 
 def test_a_loss_that_falls_at_no_rate_is_said(monkeypatch):
-    monkeypatch.setattr(
-        "lstmlm.training.lr_range_test.grad_clipping", lambda params, theta: [p.grad.neg_() for p in params]
-    )
+    monkeypatch.setattr("lstmlm.training.step.grad_clipping", lambda params, theta: [p.grad.neg_() for p in params])
     with pytest.raises(BadInput, match="lr_find: the loss falls at no rate from 1e-06 to 100: look at the text"):
         run_test("sgd")
 

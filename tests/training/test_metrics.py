@@ -42,9 +42,11 @@ def test_a_file_cut_anywhere_in_its_last_line_has_the_rows_before(path):
 
 @pytest.mark.parametrize("line", ["nonsense", "[1]", "1", '{"step": 2', ""])
 def test_another_line_that_is_no_object_is_named(path, line):
-    path.write_text(f"{path.read_text()}{line}\n{{}}\n")
-    with pytest.raises(ValueError, match=r"metrics\.jsonl: line 4 is not a JSON object"):
-        metrics.read_rows(path)
+    whole = path.read_text()
+    for rest in ("", "{}\n"):
+        path.write_text(f"{whole}{line}\n{rest}")
+        with pytest.raises(ValueError, match=r"metrics\.jsonl: line 4 is not a JSON object"):
+            metrics.read_rows(path)
 
 
 def test_a_run_that_wrote_nothing_is_running(tmp_path):
@@ -73,17 +75,19 @@ def test_a_file_from_before_there_were_states_is_read(path):
     assert len(metrics.list_evaluations(rows)) == 3
 
 
-@pytest.mark.parametrize("end", ["final", "state", "cut short"])
+@pytest.mark.parametrize("end", ["final", "state", "cut short", "cut before its line end"])
 def test_a_resumed_run_keeps_the_evaluations_up_to_its_step_and_no_end(path, end):
     if end == "final":
         metrics.append_final(path, "out of time", {"step": 30})
     elif end == "state":
         metrics.append_state(path, "stopped", 15)
+    elif end == "cut before its line end":
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2])[:-1])
     else:
         path.write_bytes(path.read_bytes() + b'{"step": 5, "lo')
     before = path.read_bytes().splitlines(keepends=True)
     metrics.drop_rows_after(path, 20)
-    assert path.read_bytes() == b"".join(before[:2])
+    assert path.read_bytes() == b"".join(before[:2]).removesuffix(b"\n") + b"\n"
 
 
 def test_the_documentation_names_every_key_of_a_run(run_directory):

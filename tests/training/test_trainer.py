@@ -146,20 +146,25 @@ def test_a_time_limit_ends_the_run(train, tmp_path):
 
 
 def test_divergence_ends_with_the_step_and_leaves_the_last_good_checkpoint(train, tmp_path, monkeypatch):
-    clip = step.grad_clipping
+    clip, train_step, calls = step.grad_clipping, trainer.train_step, []
 
-    def poisoned(params, theta, calls=[]):  # noqa: B006
-        calls.append(None)
-        if len(calls) == 33:
-            params[0].grad[0] = float("nan")
+    def clip_poisoned(params, theta):
+        params[0].grad[0] = float("nan")
         return clip(params, theta)
 
-    monkeypatch.setattr(step, "grad_clipping", poisoned)
+    def poisoned(*arguments):
+        calls.append(None)
+        with monkeypatch.context() as patch:
+            if len(calls) == 33:
+                patch.setattr(step, "grad_clipping", clip_poisoned)
+            return train_step(*arguments)
+
+    monkeypatch.setattr(trainer, "train_step", poisoned)
     code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
     assert code == 3
     assert re.fullmatch(r"error: training diverged at step 33: .*\n", err)
     assert [row["step"] for row in rows(tmp_path / "run")[:-1]] == [20]
-    assert rows(tmp_path / "run")[-1] == {"state": "diverged", "step": 33}
+    assert rows(tmp_path / "run")[-1] == {"state": "diverged", "step": 40}  # it is found at the next reading
     assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["step"] == 20
     assert checkpoint.load_checkpoint(tmp_path / "run" / "best.safetensors").record["step"] == 20
 
