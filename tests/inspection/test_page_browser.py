@@ -1,4 +1,4 @@
-"""The page in a real Chromium, opened as a file: it writes the program's text, asks for nothing and can be used by all."""
+"""The page in a real Chromium, opened as a file: it writes the text of generate, and sends no request."""
 
 import contextlib
 import time
@@ -167,8 +167,8 @@ def test_every_control_has_a_name_for_a_screen_reader(open_page):
     wait_until(tab, "document.querySelector('#next button').getAttribute('aria-label')")
     unnamed = tab.evaluate(
         """[...document.querySelectorAll('button, input, select, textarea, [tabindex], canvas')].filter((element) =>
-            !element.getAttribute('aria-label') && !element.labels?.[0]?.textContent.trim() && !element.textContent.trim())
-            .map((element) => element.outerHTML)"""
+            ![element.getAttribute('aria-label'), element.labels?.[0]?.textContent, element.textContent].some(
+                (name) => name?.trim())).map((element) => element.outerHTML)"""
     )
     assert unnamed == []
 
