@@ -15,6 +15,7 @@ from helpers.pages import CLOSE, launch_chromium, wait_until
 from lstmlm.evaluation.scoring import iterate_char_nats
 from lstmlm.generation.writer import start_writer, write_pieces
 from lstmlm.inspection.page import make_page
+from lstmlm.layers.weight_names import WEIGHT_NAMES
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.text.vocab import ByteVocab, Vocab
@@ -89,6 +90,21 @@ def test_a_page_writes_the_text_of_generate(open_page, prompt):
     tab.evaluate("page.controls.fields['top-p'].value = 0.9")
     tab.click("#go")
     assert read_text(tab) == write_text(model, VOCAB, prompt, 2000, seed=5, temperature=0.8, top_p=0.9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", WEIGHT_NAMES)
+def test_a_page_of_any_cell_writes_the_text_of_generate(open_page, cell):
+    model = make_small(cell=cell, num_layers=2, num_hiddens=32)
+    tab = open_page(make_page(model, VOCAB, "", prompt=PROMPT), length=2000)
+    for settings in ({"temperature": 1}, {"temperature": 0.7, "top_p": 0.9}, {"top_k": 5, "min_p": 0.05}):
+        for seed in range(5):
+            fields = {"temperature": 0.8, "top-p": 1, "top-k": 0, "min-p": 0, "seed": seed}
+            for name, value in (fields | {name.replace("_", "-"): value for name, value in settings.items()}).items():
+                tab.evaluate("([name, value]) => { page.controls.fields[name].value = value; }", [name, value])
+            tab.click("#stop", force=True)
+            tab.click("#go")
+            assert read_text(tab) == write_text(model, VOCAB, PROMPT, 2000, seed=seed, **settings)
 
 
 def test_a_byte_model_writes_the_text_of_generate(open_page):
