@@ -11,6 +11,7 @@ from lstmlm.evaluation.scoring import Score, evaluate
 from lstmlm.generation.writer import start_writer, write_pieces
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.errors import BadInput
+from lstmlm.system.paths import expand_path
 from lstmlm.text.oov import check_text, make_readable
 
 
@@ -67,4 +68,5 @@ class LanguageModel:
 
 def load(run_or_checkpoint: str | Path, backend: str | None = None, device: str = "cpu") -> LanguageModel:
     """The best weights of a run directory, or a .safetensors file; on the backend that trained them, or another."""
-    return LanguageModel(checkpoint.load_checkpoint(checkpoint.find_checkpoint(run_or_checkpoint)), backend, device)
+    path = checkpoint.find_checkpoint(expand_path(run_or_checkpoint, "load"))
+    return LanguageModel(checkpoint.load_checkpoint(path), backend, device)

@@ -12,9 +12,20 @@ from lstmlm.system.escape import escape_controls
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories, or folders of them")
+    command.add_argument(
+        "runs",
+        nargs="+",
+        action=options.PathAction,
+        metavar="RUN",
+        help="run directories, or folders of them",
+    )
     command.add_argument("--by-split", action="store_true", help="runs of several splits: a table for each")
-    command.add_argument("--png", type=Path, metavar="FILE", help="draw the validation losses against the steps")
+    command.add_argument(
+        "--png",
+        action=options.PathAction,
+        metavar="FILE",
+        help="draw the validation losses against the steps",
+    )
     options.add_json(command)
 
 
@@ -25,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
 
     if args.png:
         import_pyplot()  # if it is missing, now and not after the tables
-    runs = comparison.rank_runs(map(read_run, find_runs(args.runs)))
+    runs = comparison.rank_runs(map(read_run, find_runs(map(Path, args.runs))))
     tables = comparison.group_by_split(runs)
     if not args.by_split:
         comparison.refuse_to_mix(tables)
@@ -38,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
     else:
         print("\n\n".join(map(format_comparison, tables)))
     if args.png:
-        comparison.draw_curves(runs, args.png)
+        comparison.draw_curves(runs, Path(args.png))
 
 
 def as_row(run) -> dict:

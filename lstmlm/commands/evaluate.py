@@ -12,7 +12,9 @@ from lstmlm.system.json_text import encode_json
 def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--split", choices=("train", "val", "test"), help="part of the text (default: val)")
     command.add_argument(
-        "--file", help="score this text instead of the run's own: whole, or the part that --split names"
+        "--file",
+        action=options.PathAction,
+        help="score this text instead of the run's own: whole, or the part that --split names",
     )
     command.add_argument(
         "--windows",

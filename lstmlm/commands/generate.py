@@ -31,7 +31,12 @@ CONFLICTS += [("interactive", other) for other in ("samples", "prompt_file", "js
 def add_options(command: argparse.ArgumentParser) -> None:
     option = command.add_argument
     option("--prompt", help="what the text begins with (default: nothing)")
-    option("--prompt-file", metavar="FILE", help="the prompt as it stands in a file, or - for standard input")
+    option(
+        "--prompt-file",
+        action=options.PathAction,
+        metavar="FILE",
+        help="the prompt as it stands in a file, or - for standard input",
+    )
     what = "for what the vocabulary lacks: name it and stop, leave it out, read it as <unk> (default: error)"
     option("--oov", choices=("error", "skip", "unk"), default="error", help=what)
     option("--length", type=parse_length, metavar="N|inf", help=f"characters after the prompt (default: {LENGTH})")
@@ -43,7 +48,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     option("--interactive", action="store_true", help="a conversation: each line of input is a turn (/help)")
     option("--color", action="store_true", help="shade characters by their surprisal, on a terminal")
     option("--novelty", action="store_true", help="then say how much stands word for word in the training text")
-    option("--out", metavar="FILE", help="write to a file")
+    option("--out", action=options.PathAction, metavar="FILE", help="write to a file")
     option("--jsonl", action="store_true", help="print a JSON object on a line for each sample")
     options.add_checkpoint(command)
     options.add_weights(command)

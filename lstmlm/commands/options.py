@@ -3,19 +3,37 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lstmlm.settings.config import SETTINGS
 from lstmlm.system.errors import BadInput
+from lstmlm.system.paths import expand_path
 
 if TYPE_CHECKING:
     from lstmlm.checkpoints.checkpoint import Checkpoint
 
 
+class PathAction(argparse.Action):
+    """Takes paths: a leading ~ is expanded, also where the shell did not; BadInput for an empty path."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        what = option_string or str(self.metavar or self.dest).partition("|")[0]
+        several = isinstance(values, list)
+        given = values if several else [values]
+        expanded = [word if word is None else expand_path(word, what) for word in given]
+        setattr(namespace, self.dest, expanded if several else expanded[0])
+
+
 def add_checkpoint(command: argparse.ArgumentParser, more: str = "", **args) -> None:
     """The positional RUN_OR_CHECKPOINT; `more` is said of it besides what it is."""
     what = f"a run directory (its best weights) or a .safetensors file{more}"
-    command.add_argument("checkpoint", metavar="RUN_OR_CHECKPOINT", help=what, **args)
+    command.add_argument("checkpoint", action=PathAction, metavar="RUN_OR_CHECKPOINT", help=what, **args)
 
 
 def add_weights(command: argparse.ArgumentParser) -> None:

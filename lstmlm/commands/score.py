@@ -18,7 +18,8 @@ WHAT = "FILE"  # the name of the argument in messages
 
 def add_options(command: argparse.ArgumentParser) -> None:
     options.add_checkpoint(command)
-    command.add_argument("file", metavar="FILE|-", help="the text, cleaned as the run's was; -: standard input")
+    what = "the text, cleaned as the run's was; -: standard input"
+    command.add_argument("file", action=options.PathAction, metavar="FILE|-", help=what)
     command.add_argument("--per-char", action="store_true", help="each character with what it costs")
     command.add_argument("--color", action="store_true", help="the text, shaded by what it costs, on a terminal")
     options.add_weights(command)

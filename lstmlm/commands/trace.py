@@ -13,7 +13,9 @@ TEXT = "The time keeper"
 def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--text", help=f"what the model reads (default: {TEXT}, or what it knows of that)")
     command.add_argument("--layer", type=int, default=0, help="whose gates, counted from 0 (default: 0)")
-    command.add_argument("--png", metavar="FILE", help="draw gates and cell state as heat maps")
+    command.add_argument(
+        "--png", action=options.PathAction, metavar="FILE", help="draw gates and cell state as heat maps"
+    )
     options.add_checkpoint(command, nargs="?")
     options.add_backend(command)
     options.add_json(command)

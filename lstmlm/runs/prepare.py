@@ -12,6 +12,7 @@ from lstmlm.model.shapes import count_params
 from lstmlm.settings.config import Config
 from lstmlm.system.errors import BadInput
 from lstmlm.system.machine import get_total_memory
+from lstmlm.system.paths import expand_path
 from lstmlm.text.batches import fit_batch_size
 from lstmlm.text.corpus import Corpus, read_corpus
 from lstmlm.text.oov import check_text
@@ -48,7 +49,8 @@ def prepare(config: Config) -> Prepared:
     prompt = shown if given is None else check_text(corpus.vocab, given, "sample.prompt")
     check_memory(config, len(corpus.vocab))
     # Absolute, so that a checkpoint names its text whatever the working directory
-    paths = {key: os.path.abspath(path) for key in PATHS if (path := getattr(data, key)) is not None}
+    given = {key: path for key in PATHS if (path := getattr(data, key)) is not None}
+    paths = {key: os.path.abspath(expand_path(path, f"data.{key}")) for key, path in given.items()}
     return Prepared(replace(config, data=replace(data, **paths)), device, corpus, batch_size, prompt)
 
 
