@@ -7,6 +7,7 @@ import torch
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.checkpoints.checkpoint import Checkpoint
+from lstmlm.evaluation.held_out import read_typed_text
 from lstmlm.evaluation.scoring import Score, evaluate
 from lstmlm.generation.writer import start_writer, write_pieces
 from lstmlm.settings.sampling import SamplingSettings
@@ -23,7 +24,7 @@ class LanguageModel:
 
     def __init__(self, loaded: Checkpoint, backend: str | None, device: str) -> None:
         self.model, self.vocab = loaded.build(backend, device)
-        self.record = loaded.record
+        self.record, self._loaded = loaded.record, loaded
 
     def stream(
         self,
@@ -42,7 +43,8 @@ class LanguageModel:
         """
         if length < 0:
             raise BadInput(f"length: must be 0 or more, got {length}")
-        stop = (stop,) if isinstance(stop, str) else tuple(stop)
+        stop = tuple(read_typed_text(self._loaded, one) for one in ((stop,) if isinstance(stop, str) else stop))
+        prompt = read_typed_text(self._loaded, prompt)
         if "" in stop:
             raise BadInput("stop: is empty: give what the text should end with")
         for one in stop:
@@ -53,6 +55,7 @@ class LanguageModel:
 
     def generate(self, prompt: str = "", length: float = 500, *, oov: str = "error", **options) -> str:
         """The prompt and what follows it, whole. The options are those of `stream`."""
+        prompt = read_typed_text(self._loaded, prompt)
         text = "".join(self.stream(prompt, length, oov=oov, **options))
         return make_readable(self.vocab, prompt, oov, "prompt") + text
 
@@ -61,9 +64,10 @@ class LanguageModel:
 
         What the vocabulary lacks is scored as <unk>.
         """
-        if len(text) < 2:
-            raise BadInput(f"text: has {len(text)} characters: scoring needs at least 2")
-        return evaluate(self.model, torch.from_numpy(self.vocab.encode(text)).to(self.model.W_hq.device))
+        ids = self.vocab.encode(read_typed_text(self._loaded, text))
+        if len(ids) < 2:
+            raise BadInput(f"text: has {len(ids)} characters: scoring needs at least 2")
+        return evaluate(self.model, torch.from_numpy(ids).to(self.model.W_hq.device))
 
 
 def load(run_or_checkpoint: str | Path, backend: str | None = None, device: str = "cpu") -> LanguageModel:

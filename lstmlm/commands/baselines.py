@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from lstmlm.commands import options
@@ -20,17 +21,21 @@ def run(args: argparse.Namespace) -> None:
         compute_compressor_baselines,
         compute_ngram_baselines,
         find_best_ngram,
+        take_last,
     )
     from lstmlm.settings.overrides import compose_settings
     from lstmlm.text.corpus import read_corpus
+    from lstmlm.text.leak import list_doubts
 
     corpus = read_corpus(compose_settings(args.overrides).data)
+    for doubt in list_doubts(corpus):
+        print(f"warning: {doubt}", file=sys.stderr)
     size = len(corpus.ids[args.split])
     if size < 2:
         raise BadInput(f"--split: {args.split} has {size} characters: scoring needs at least 2")
     train, held_out = ([piece.numpy() for piece in corpus.pieces(which)] for which in ("train", args.split))
     ngrams = compute_ngram_baselines(train, held_out)
-    texts = ([corpus.vocab.to_bytes(piece[-LIMIT:]) for piece in part] for part in (train, held_out))
+    texts = ([corpus.vocab.to_bytes(piece) for piece in part] for part in (take_last(train, LIMIT), held_out))
     best = find_best_ngram(ngrams).name
     rows = [
         {

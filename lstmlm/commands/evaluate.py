@@ -1,6 +1,7 @@
 """`evaluate`: score a checkpoint, or the mean of several, on held-out text."""
 
 import argparse
+import sys
 
 from lstmlm.commands import adaptive_options, options
 from lstmlm.evaluation.units import collect_units, format_units
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     settings = adaptive_options.check_options(args)
     import torch
 
-    from lstmlm.evaluation.held_out import load_held_out
+    from lstmlm.evaluation.held_out import list_doubts_of_part, load_held_out
     from lstmlm.evaluation.scoring import evaluate_pieces, evaluate_windows
     from lstmlm.model.ensemble import Ensemble
 
@@ -44,6 +45,8 @@ def run(args: argparse.Namespace) -> None:
     check_alike(args.checkpoint, "vocabularies", [loaded.record["vocab"] for loaded in runs])
     parts = [load_held_out(loaded, args.split, args.file) for loaded in runs]
     check_alike(args.checkpoint, f"texts for {parts[0].name}, by hash", [other.split_hash for other in parts])
+    for doubt in list_doubts_of_part(runs[0], parts[0]):
+        print(f"warning: {doubt}", file=sys.stderr)
     models = [loaded.build(args.backend)[0] for loaded in runs]
     part, model = parts[0], models[0] if len(models) == 1 else Ensemble(models)
     score = evaluate_pieces(model, part.pieces)

@@ -97,36 +97,48 @@ def run(args: argparse.Namespace) -> None:
     settings = check_options(args)
     prompt, source = args.prompt, "--prompt"
     if args.prompt_file is not None:
-        prompt, source = options.read_text(args.prompt_file, "--prompt-file"), "--prompt-file"
+        in_file, source = options.read_bytes(args.prompt_file, "--prompt-file"), "--prompt-file"
     # A step is a few products with a vector: threads would only wait for each other
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import torch
 
+    from lstmlm.evaluation.held_out import read_given_bytes, read_typed_text
     from lstmlm.evaluation.novelty import build_index, read_training_text
     from lstmlm.generation.conversation import Conversation
     from lstmlm.generation.writer import Writer, choose_first_character, group_by_sample, write_pieces
     from lstmlm.text.oov import check_text, make_readable, name_characters
+    from lstmlm.text.vocab import ByteVocab
 
     torch.set_num_threads(1)
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build(args.backend)
+    args.stop = [read_typed_text(loaded, stop) for stop in args.stop]
     for stop in args.stop:
-        check_text(vocab, stop, "--stop", "no text can end there")
+        check_text(vocab, stop, "--stop", suggest_quoting(stop) or "no text can end there")
+        if hint := suggest_quoting(stop):
+            print_note(f"--stop: {hint}")
     if settings.top_k is not None and settings.top_k >= len(vocab):
         print_note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
 
     def known(text: str, what: str = "prompt") -> str:
+        text = read_typed_text(loaded, text)
         if args.oov != "error" and (unknown := vocab.find_unknown(text)):
             print_note(f"{'left out' if args.oov == 'skip' else 'read as <unk>'}: {name_characters(vocab, unknown)}")
         return make_readable(vocab, text, args.oov, what)
 
+    if args.prompt_file is not None:
+        given = read_given_bytes(loaded, in_file, args.prompt_file, source)
+        prompt = vocab.decode(vocab.encode(given)) if isinstance(given, bytes) else given
+
     seeds = [args.seed + k for k in range(args.samples or 1)]
     writer, stop = Writer(model, settings, seeds, vocab.unk), tuple(args.stop)
+    as_bytes = isinstance(vocab, ByteVocab)
     if args.interactive:
         conversation = Conversation(writer, vocab, args.length, stop, known)
         opening = [] if prompt is None else [conversation.continue_text(prompt)]
         turns = itertools.chain(opening, map(conversation.take_turn, read_typed_lines()))
-        converse(turns, make_printer(sys.stdout, args.color))
+        with open_output(None, as_bytes):
+            converse(turns, make_printer(sys.stdout, args.color))
         return
 
     prompt = known(prompt or "", source)
@@ -134,7 +146,7 @@ def run(args: argparse.Namespace) -> None:
     writer.read(vocab.encode(prompt or choose_first_character(vocab)))
     samples = group_by_sample(write_pieces(writer, vocab, args.length, stop), len(seeds))
     samples = list(zip(seeds, samples, strict=True))
-    with open_output(args.out) as out:
+    with open_output(args.out, as_bytes) as out:
         if args.json or args.jsonl:
             told = {**asdict(settings), "length": args.length, "stop": stop, "backend": model.backend}
             rows = [make_row(prompt, *sample, index) | told for sample in samples]
@@ -143,6 +155,14 @@ def run(args: argparse.Namespace) -> None:
             out.writelines(encode_json(row) + "\n" for row in rows)
         else:
             write_samples(prompt, samples, out, make_printer(out, args.color), index)
+
+
+def suggest_quoting(text: str) -> str:
+    """How to type a line end or a tab, for a text with a backslash and a letter in its place; empty for others."""
+    meant = [code for code in ("\\n", "\\t", "\\r") if code in text]
+    if not meant:
+        return ""
+    return f"{meant[0]} is a backslash and a letter: for the control character type $'{text}' in bash or zsh"
 
 
 def make_row(prompt: str, seed: int, sample: Iterable[Piece], index) -> dict:

@@ -65,14 +65,10 @@ def add_overrides(command: argparse.ArgumentParser) -> None:
     command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=what)
 
 
-def read_text(file: str, what: str) -> str:
-    """The UTF-8 text of a file, or of standard input for `-`; a byte-order mark is dropped."""
+def read_bytes(file: str, what: str) -> bytes:
+    """The bytes of a file, or of standard input for `-`."""
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise BadInput(f"{what}: {file} is not UTF-8 at byte {error.start} (0x{byte:02X}): convert it") from None
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except FileNotFoundError:
         raise BadInput(f"{what}: no such file: {file}") from None
     except OSError as error:

@@ -10,7 +10,6 @@ from lstmlm.evaluation.units import collect_units
 from lstmlm.system.errors import BadInput
 from lstmlm.system.escape import escape_controls
 from lstmlm.system.json_text import encode_json
-from lstmlm.text.files import list_files, read_files
 
 LINE_END = "\n"
 WHAT = "FILE"  # the name of the argument in messages
@@ -30,13 +29,17 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     import torch
 
-    from lstmlm.evaluation.held_out import read_like_own_text
+    from lstmlm.evaluation.held_out import read_given_files, read_like_own_text
     from lstmlm.evaluation.scoring import Score, iterate_char_nats
+    from lstmlm.text.leak import doubt_unknown
 
     torch.set_num_threads(1)  # one stream: products with a vector, for which threads would wait for each other
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build(args.backend)
-    text = read_like_own_text(loaded, *read_given(args.file), WHAT)
+    if args.file == "-":
+        text = read_like_own_text(loaded, sys.stdin.buffer.read(), "standard input", WHAT)
+    else:
+        text = read_given_files(loaded, args.file, WHAT)
     ids = torch.from_numpy(vocab.encode(text))
     if len(ids) < 2:
         raise BadInput(f"{args.file}: has {len(ids)} characters: scoring needs at least 2")
@@ -51,7 +54,9 @@ def run(args: argparse.Namespace) -> None:
         "ema": args.ema,
         "backend": model.backend,
     }
-    chars = [[vocab.to_tokens(idx), cost] for idx, cost in zip(ids[1:].tolist(), nats.tolist(), strict=True)]
+    chars = [[vocab.decode([idx]), cost] for idx, cost in zip(ids[1:].tolist(), nats.tolist(), strict=True)]
+    if doubt := doubt_unknown("the text", row["num_unknown"], row["num_chars"]):
+        print(f"warning: {doubt}", file=sys.stderr)
     if args.json:
         print(encode_json(row | ({"chars": chars} if args.per_char else {})))
         return
@@ -68,10 +73,3 @@ def run(args: argparse.Namespace) -> None:
     )
     if row["num_unknown"]:
         print(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")
-
-
-def read_given(file: str) -> tuple[bytes, str]:
-    """(bytes, name) of the text to score."""
-    if file == "-":
-        return sys.stdin.buffer.read(), "standard input"
-    return b"".join(read_files(list_files(file, WHAT), WHAT)), file

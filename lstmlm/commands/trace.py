@@ -39,17 +39,21 @@ def run(args: argparse.Namespace) -> None:
 
     import torch
 
+    from lstmlm.evaluation.held_out import read_typed_text
     from lstmlm.generation.writer import choose_first_character
     from lstmlm.text.oov import check_text, remove_unknown
 
-    model, vocab = checkpoint.load_checkpoint(checkpoint.find_checkpoint(args.checkpoint)).build(args.backend)
+    loaded = checkpoint.load_checkpoint(checkpoint.find_checkpoint(args.checkpoint))
+    model, vocab = loaded.build(args.backend)
     if args.text is None:
         text = remove_unknown(vocab, TEXT) or choose_first_character(vocab)
     else:
-        text = check_text(vocab, args.text, "--text")
+        text = check_text(vocab, read_typed_text(loaded, args.text), "--text")
     if not text:
         raise BadInput("--text: is empty: give a text of one character or more")
-    followed = gate_trace.trace_gates(model, torch.from_numpy(vocab.encode(text)), text, args.layer)
+    ids = vocab.encode(text)
+    symbols = [vocab.decode([idx]) for idx in ids]  # of bytes there are more than characters
+    followed = gate_trace.trace_gates(model, torch.from_numpy(ids), symbols, args.layer)
     if args.png:
         gate_trace.draw_trace(followed, Path(args.png))
     if args.json:
