@@ -53,7 +53,7 @@ def log_to(path: Path) -> Iterator[None]:
     """For the block, write the log to stdout, above the bar, and to a file, there with the time and debug messages."""
     log.setLevel(logging.DEBUG)
     log.propagate = False
-    screen, file = Screen(logging.INFO), LogFile(path, encoding="utf-8", delay=True)
+    screen, file = Screen(logging.INFO), LogFile(path, encoding="utf-8", errors="backslashreplace", delay=True)
     screen.setFormatter(SafeFormatter("%(message)s"))
     file.setFormatter(SafeFormatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.handlers = [screen, file]

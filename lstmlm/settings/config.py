@@ -47,12 +47,16 @@ class Model:
 class Data:
     name: str = setting("name of the text; set by data=NAME")
     path: str | None = setting(
-        "a file, a folder or a quoted pattern ('texts/*.txt'); .gz files are unpacked", may_change=True
+        "a file, a folder or a quoted pattern ('texts/*.txt'); .gz files are unpacked",
+        is_path=True,
+        may_change=True,
     )
     val_path: str | None = setting(
-        "separate text for validation, instead of a part of data.path", before=None, may_change=True
+        "separate text for validation, instead of a part of data.path", before=None, is_path=True, may_change=True
     )
-    test_path: str | None = setting("separate text for the test; needs data.val_path", before=None, may_change=True)
+    test_path: str | None = setting(
+        "separate text for the test; needs data.val_path", before=None, is_path=True, may_change=True
+    )
     vocab: str = setting(
         "char: the characters of the training part; byte: the 256 bytes, for any file",
         choices=("char", "byte"),
@@ -162,7 +166,9 @@ class Sample:
 @dataclass
 class Config:
     resume: str | None = setting(
-        "RUN_DIR: continue there; FILE.safetensors: in a new directory; auto: if hydra.run.dir has a run", **ONLY_TOLD
+        "RUN_DIR: continue there; FILE.safetensors: in a new directory; auto: if hydra.run.dir has a run",
+        is_path=True,
+        **ONLY_TOLD,
     )
     backend: str = setting(
         "what computes the recurrent layers: scratch, nn, cell, fused; same function, other speed",

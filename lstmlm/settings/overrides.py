@@ -9,7 +9,7 @@ from lstmlm.settings.config import SETTINGS, Config, find_nearest_settings, unkn
 from lstmlm.settings.hydra_yaml import hydra_value, is_hydra_value, parse_composed, register_schema
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
-from lstmlm.system.paths import find_shipped
+from lstmlm.system.paths import expand_path, find_shipped
 
 GROUPS = ("backend", "data", "experiment")
 HYDRA_FLAGS = {"--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun"}
@@ -22,15 +22,11 @@ HYDRA_FLAGS |= {
     "--info",
 }
 # Settings whose values are free text, which Hydra's grammar would parse
-FREE_TEXT = (
-    "data.path",
-    "data.val_path",
-    "data.test_path",
-    "resume",
-    "sample.prompt",
-    "hydra.run.dir",
-    "hydra.sweep.dir",
-)
+DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir")
+FREE_TEXT = ("data.path", "data.val_path", "data.test_path", "resume", "sample.prompt", *DIRECTORIES)
+
+FUNCTION = re.compile(r"\w+\(.*\)")  # of Hydra's sweeps: choice(a,b), glob(*)
+PLAIN = re.compile(r"[A-Za-z0-9_./+*?-]+")  # what Hydra's grammar reads as one value, as it stands
 
 
 def find_swept_keys(words: list[str]) -> set[str]:
@@ -87,14 +83,19 @@ def compose(words: list[str]) -> Any:
 def quote_free_text(argv: list[str], sweep: bool) -> list[str]:
     """Quote the free text in overrides, because Hydra's grammar fails on it's.txt, a,b.txt or foo(1).txt.
 
-    In a sweep a comma separates the values, so a value is quoted only if it is a path that exists.
+    In a sweep a comma separates the values, but for a path that exists. The directories, which Hydra makes, are
+    expanded (`~`); BadInput for one that is empty.
     """
     words = []
     for word in argv:
         key, equals, value = word.partition("=")
-        if key.lstrip("+") in FREE_TEXT and not is_hydra_value(value) and (not sweep or os.path.exists(value)):
-            word = f"{key}{equals}{hydra_value(value)}"
-        words.append(word)
+        name = key.lstrip("+")
+        if equals and name in DIRECTORIES:
+            value = expand_directory(name, value)
+        if name in FREE_TEXT and not is_hydra_value(value):
+            separate = sweep and name not in DIRECTORIES and not os.path.exists(value)
+            value = quote_values(value) if separate else hydra_value(value)
+        words.append(f"{key}{equals}{value}")
     return words
 
 
@@ -114,6 +115,20 @@ def check_words(words: list[str]) -> None:
             raise BadInput(f"{word}: a setting has no dashes: type {near[0]}={value}")
         if not equals and name in (*SETTINGS, *GROUPS) and word[:1] != "-":
             raise BadInput(f"{word}: cannot be read as a setting: type {word}={value}")
+
+
+def expand_directory(name: str, value: str) -> str:
+    """The value of a setting of DIRECTORIES, with a leading ~ expanded, inside quotes too."""
+    quote = value[:1] if value[:1] in ("'", '"') else ""
+    return quote + expand_path(value[len(quote) : len(value) - len(quote)], name) + quote
+
+
+def quote_values(values: str) -> str:
+    """The values of a sweep, each quoted where Hydra's grammar would not read it as it stands."""
+    if FUNCTION.fullmatch(values) or re.search("[\"'\\[{]", values):  # the user's own grammar
+        return values
+    ready = {one for one in values.split(",") if PLAIN.fullmatch(one) or is_hydra_value(one)}
+    return ",".join(one if one in ready else hydra_value(one) for one in values.split(","))
 
 
 def explain_hydra_error(error: Exception) -> Exception:

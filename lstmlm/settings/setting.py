@@ -5,6 +5,7 @@ from dataclasses import Field, dataclass, field
 from typing import Any
 
 from lstmlm.system.errors import BadInput
+from lstmlm.system.paths import expand_path
 
 ALWAYS = object()  # in place of `before`: the setting is as old as the checkpoint format
 
@@ -14,10 +15,11 @@ class Setting:
     """The facts of one setting, besides its name and type.
 
     `help` is the text of `train --help` and the comment in conf/config.yaml. A value must be one of `choices`, or a
-    finite number from `at_least` to `at_most`, or above `above`; `words` are accepted in place of a number. `before` is
-    the value that stands for the setting in files written before it existed, `former_name` its name in such files.
-    `may_change` on resume: it alters where or how long the run computes, not what. A setting that does not matter
-    (`matters`) leaves the weights as they are: runs that differ in it are the same experiment.
+    finite number from `at_least` to `at_most`, or above `above`; `words` are accepted in place of a number. `is_path`:
+    it names a file or a folder. `before` is the value that stands for the setting in files written before it existed,
+    `former_name` its name in such files. `may_change` on resume: it alters where or how long the run computes, not
+    what. A setting that does not matter (`matters`) leaves the weights as they are: runs that differ in it are the same
+    experiment.
     """
 
     help: str
@@ -26,6 +28,7 @@ class Setting:
     above: float = -math.inf
     at_most: float = math.inf
     words: tuple[str, ...] = ()
+    is_path: bool = False
     before: Any = ALWAYS
     former_name: str | None = None
     may_change: bool = False
@@ -37,6 +40,8 @@ class Setting:
 
     def check(self, name: str, value: Any) -> None:
         """BadInput that names the setting, as `name`, if the value is none that it takes; None passes where it may."""
+        if self.is_path and value is not None:
+            expand_path(value, name)
         if self.choices and value not in self.choices:
             raise BadInput(f"{name}: no such option {value!r}: choose one of {', '.join(self.choices)}")
         if isinstance(value, str) and self.words and value not in self.words:
