@@ -3,9 +3,17 @@
 import argparse
 import math
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from lstmlm.settings.adaptive import AdaptiveSettings
 from lstmlm.system.errors import BadInput, Diverged
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lstmlm.evaluation.held_out import Part
+    from lstmlm.model.rnn_model import RNNModel
+    from lstmlm.text.corpus import Corpus
 
 STATISTICS = 50_000  # characters of the training text, its last, that the gradient is measured on
 TUNED = 10_000  # characters that the settings are tuned on
@@ -46,24 +54,23 @@ def check_options(args: argparse.Namespace) -> AdaptiveSettings:
     return settings
 
 
-def evaluate_adapted(model, loaded, part, settings: AdaptiveSettings, args: argparse.Namespace) -> tuple:
-    """The score of the part under learning weights, and what JSON says of how they learnt."""
+def score_adapted(
+    model: "RNNModel", corpus: "Corpus", part: "Part", settings: AdaptiveSettings, tune: str | None
+) -> tuple[list["Tensor"], dict[str, Any]]:
+    """The cost in nats of every scored character of the part, in segments, under learning weights; and the settings.
 
+    The settings are as JSON has them. `corpus` is of the training text, `tune` a part of it to tune on.
+    """
     from lstmlm.evaluation.baselines import take_last
-    from lstmlm.evaluation.dynamic import collect_gradient_statistics, evaluate_adaptive, find_best, try_rates
-    from lstmlm.evaluation.held_out import find_training_corpus
-    from lstmlm.evaluation.scoring import take_first
+    from lstmlm.evaluation.dynamic import collect_gradient_statistics, find_best, score_adaptive, try_rates
+    from lstmlm.evaluation.scoring import sum_scores, take_first
 
-    try:
-        corpus = find_training_corpus(loaded, args.file if args.split else None)
-    except BadInput as error:
-        raise BadInput(f"--adaptive: needs the training text: {error}: put it back, or do without") from None
-    tune, lr, decay = args.adapt_tune, settings.lr, settings.decay
+    lr, decay = settings.lr, settings.decay
     if tune and corpus.hashes[tune] == part.split_hash:
         raise BadInput(f"--adapt-tune: {tune} is the text that is scored: choose another part")
     train = corpus.pieces("train")
     statistics = collect_gradient_statistics(model, take_last(train, STATISTICS), settings.steps)
-    about = {"tuned_on": None}
+    about: dict[str, Any] = {"tuned_on": None}
     if tune:
         pieces = take_last(train, TUNED) if tune == "train" else take_first(corpus.pieces(tune), TUNED)
         if not any(len(piece) > 1 for piece in pieces):
@@ -71,13 +78,13 @@ def evaluate_adapted(model, loaded, part, settings: AdaptiveSettings, args: argp
         scores = try_rates(model, pieces, statistics, lr, decay)
         lr, decay = find_best(scores)
         about = {"tuned_on": tune, "tuned_chars": scores[lr, decay].num_chars, "tried": len(scores)}
-    score = evaluate_adaptive(model, part.pieces, statistics, lr, decay)
-    if not math.isfinite(score.nats):
+    nats = list(score_adaptive(model, part.pieces, statistics, lr, decay))
+    if not math.isfinite(sum_scores(nats).nats):
         raise Diverged("--adapt-lr: adapting diverged: lower it")
-    return score, asdict(settings) | {"lr": lr, "decay": decay} | about
+    return nats, asdict(settings) | {"lr": lr, "decay": decay} | about
 
 
-def format_adaptive(row: dict, words: str) -> list[str]:
+def format_adaptive(row: dict[str, Any], words: str) -> list[str]:
     """For people: the figures in words, and how they came about."""
     how = " ".join(f"{spell_option(name)} {row[name]:g}" for name in SETTINGS)
     if row["tuned_on"]:

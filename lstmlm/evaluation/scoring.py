@@ -65,6 +65,16 @@ def iterate_char_nats(model: Model, ids: Tensor, chunk: int = 1000) -> Iterator[
         yield functional.cross_entropy(logits, X[1:], reduction="none").cpu().double()
 
 
+def score_chars(model: Model, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Yield the cost in nats of every scored character of the pieces, as `iterate_char_nats` does of each."""
+    return itertools.chain.from_iterable(iterate_char_nats(model, piece) for piece in pieces if len(piece) > 1)
+
+
+def sum_scores(nats: Iterable[Tensor]) -> Score:
+    """The score of characters whose costs are in tensors (n,)."""
+    return sum((Score(part.sum().item(), len(part)) for part in nats), Score(0.0, 0))
+
+
 def evaluate_pieces(model: Model, pieces: Iterable[Tensor]) -> Score:
     """Score the pieces of a part, each (n,) as a stream of its own: the first character of each is not scored."""
     return sum((evaluate(model, piece) for piece in pieces if len(piece) > 1), Score(0.0, 0))
