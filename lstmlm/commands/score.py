@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     from lstmlm.evaluation.held_out import read_like_own_text
     from lstmlm.evaluation.scoring import Score, iterate_char_nats
 
-    torch.set_num_threads(1)  # one stream: products with a vector, for which threads would wait for each other
+    torch.set_num_threads(1)  # products with one vector: threads would only wait for each other
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build(args.backend)
     text = read_like_own_text(loaded, *read_given(args.file), WHAT)
@@ -50,15 +50,15 @@ def run(args: argparse.Namespace) -> None:
         "ema": args.ema,
         "backend": model.backend,
     }
-    chars = [[vocab.to_tokens(idx), cost] for idx, cost in zip(ids[1:].tolist(), nats.tolist(), strict=True)]
+    costs = list(zip(vocab.to_tokens(ids[1:].tolist()), nats.tolist(), strict=True))
     if args.json:
-        print(encode_json(row | ({"chars": chars} if args.per_char else {})))
+        print(encode_json(row | ({"chars": costs} if args.per_char else {})))
         return
     if args.color and sys.stdout.isatty():
-        print(shade_text(*zip(*chars, strict=True)))
+        print(shade_text((char for char, _ in costs), (cost for _, cost in costs)))
     if args.per_char:
         print("nats     probability  character (the first of the text is given, not scored)")
-        for char, cost in chars:
+        for char, cost in costs:
             print(f"{cost:7.4f}  {math.exp(-cost):11.4%}  {'line end' if char == LINE_END else escape_controls(char)}")
     print(
         f"{row['nats']:.2f} nats in all, {row['nats_per_char']:.4f} a character, perplexity {row['perplexity']:.3f}, "
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read_given(file: str) -> tuple[bytes, str]:
-    """(bytes, name) of the text to score."""
+    """The bytes of the text to score, and its name in messages."""
     if file == "-":
         return sys.stdin.buffer.read(), "standard input"
-    return b"".join(read_files(list_files(file, WHAT), WHAT)), file
+    return b"".join(read_files(list_files(file, WHAT).files, WHAT)), file

@@ -17,6 +17,7 @@ from lstmlm.system.errors import BadInput
 from lstmlm.system.hashing import hash_text
 from lstmlm.text.corpus import Corpus, read_corpus, read_texts
 from lstmlm.text.decoding import Decoder
+from lstmlm.text.identity import explain_other_bytes, explain_other_parts
 from lstmlm.text.origin import find_origin
 from lstmlm.text.preprocess import clean_text
 from lstmlm.text.vocab import Text, Vocab, restore_vocab
@@ -74,11 +75,11 @@ def read_own_corpus(loaded: Checkpoint) -> Corpus:
         origin = find_origin(data)
     except BadInput as error:
         raise BadInput(f"the run's own text: {error}") from None
-    if origin.sha256 != loaded.record["data"]["sha256"]:
-        raise BadInput(f"the run's own text: {origin.path} has changed since the run")
+    if why := explain_other_bytes(loaded.record["data"], origin):
+        raise BadInput(f"the run's own text: {why}")
     corpus = read_corpus(data, origin=origin)  # with a vocabulary built anew, so that a large text is in the cache
-    if corpus.vocab.idx_to_token != loaded.record["vocab"]:
-        raise BadInput("the run's own text: the vocabulary in the checkpoint is not that of its text")
+    if why := explain_other_parts(loaded.record["data"], loaded.record["vocab"], corpus):
+        raise BadInput(f"the run's own text: {why}")
     return corpus
 
 

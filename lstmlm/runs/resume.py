@@ -12,6 +12,7 @@ from lstmlm.settings.check import config_from_flat
 from lstmlm.settings.config import SETTINGS, Config
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
+from lstmlm.text.identity import explain_other_parts
 from lstmlm.training import metrics
 
 log = logging.getLogger("lstmlm")
@@ -72,14 +73,14 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
 
 
 def check_same_text(loaded: Checkpoint, prepared: Prepared) -> None:
-    """BadInput if the SHA-256 of the text, or the vocabulary, is not that of the run."""
+    """BadInput if the SHA-256 of the text or of one of its parts, or the vocabulary, is not that of the run."""
     if prepared.corpus.origin.sha256 != loaded.record["data"]["sha256"]:
         raise BadInput(
             f"resume: {prepared.corpus.origin.path} is not the text of the run, its SHA-256 differs: "
             f"say where the old one is with data.path=FILE"
         )
-    if prepared.corpus.vocab.idx_to_token != loaded.record["vocab"]:
-        raise BadInput("resume: the vocabulary in the checkpoint is not that of its text")
+    if why := explain_other_parts(loaded.record["data"], loaded.record["vocab"], prepared.corpus):
+        raise BadInput(f"resume: {why}")
 
 
 def list_differences(loaded: Checkpoint, config: Config, steps_before: int | None, steps_now: int | None) -> list[str]:

@@ -58,6 +58,11 @@ class Data:
         choices=("char", "byte"),
         before="char",
     )
+    join: str = setting(
+        "files of a folder: lines, in natural order, each on its own lines; plain, as before version 0.2",
+        choices=("lines", "plain"),
+        before="plain",
+    )
     encoding: str = setting("encoding of the files: utf-8, latin-1, cp1252, utf-16, ...", before="utf-8")
     normalize: str = setting(
         "none; nfc: a letter and its combining accent become one character", choices=("none", "nfc"), before="none"
