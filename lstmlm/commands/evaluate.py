@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     if not any(len(piece) > 1 for piece in part.pieces):
         raise BadInput(f"--split: {part.name} has {part.num_chars} characters: scoring needs at least 2")
     corpus = find_corpus(args, runs, part) if args.adaptive or args.mix else None
-    nats = list(score_chars(model, part.pieces))
+    nats = score_chars(model, part.pieces)
     score = sum_scores(nats)
     row: Row = {"split": part.name, **collect_units(score.nats_per_char, part.bytes_per_char)}
     row |= {"num_chars": score.num_chars}
