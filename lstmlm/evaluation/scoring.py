@@ -103,7 +103,7 @@ def iterate_lanes(model: Model, pieces: Sequence[Tensor]) -> Iterator[tuple[int,
         state, start = None, 0
         while lanes:
             T = min(max(1, AT_ONCE // len(lanes)), len(pieces[lanes[-1]]) - 1 - start)
-            X = torch.stack([pieces[k][start : start + T + 1] for k in lanes]).to(model.W_hq.device, torch.int64)
+            X = torch.stack([pieces[k][start : start + T + 1].to(torch.int64) for k in lanes]).to(model.W_hq.device)
             with evaluation_mode(model):
                 logits, state = model(X[:, :-1], state)
             nats = functional.cross_entropy(logits, X[:, 1:].T.flatten(), reduction="none").cpu().double()
