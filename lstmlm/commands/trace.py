@@ -46,6 +46,7 @@ def trace_model(args: argparse.Namespace) -> None:
     """Print, and draw if asked to, the gates of a trained model while it reads a text."""
     import torch
 
+    from lstmlm.checkpoints.checkpoint import find_checkpoint, load_checkpoint
     from lstmlm.evaluation.held_out import read_typed_text
     from lstmlm.generation.writer import choose_first_character
     from lstmlm.inspection import gate_trace

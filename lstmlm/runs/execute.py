@@ -22,6 +22,7 @@ from lstmlm.runs.assemble import (
     to_arrays,
 )
 from lstmlm.runs.book_report import log_book_report
+from lstmlm.runs.evaluation_time import announce_evaluations, announce_ngrams, count_scored
 from lstmlm.runs.final_scores import collect_final_figures, score_final_weights
 from lstmlm.runs.prepare import Prepared
 from lstmlm.runs.report import log_report
@@ -58,6 +59,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
         trainer = assemble_trainer(prepared, streams, val_pieces, baseline, tracker, directory, cpu_started)
         if loaded is not None:
             restore_trainer(trainer, loaded)
+        announce_evaluations(trainer, corpus, seconds_per_step)
         fit(trainer)
         cpu_seconds = trainer.state.clock.cpu_seconds
         tracker.close_bar()
@@ -74,6 +76,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
 
 def find_baseline(corpus: Corpus, val_pieces: list[Tensor]) -> Baseline:
     """The best n-gram on the validation text, which is logged."""
+    announce_ngrams(len(corpus.ids["train"]), count_scored(val_pieces))
     baseline = find_best_ngram(compute_ngram_baselines(to_arrays(corpus.pieces("train")), to_arrays(val_pieces)))
     announce_baseline(baseline, len(corpus.ids["train"]), sum(len(piece) - 1 for piece in val_pieces))
     return baseline

@@ -95,7 +95,9 @@ class Train:
         "stop after this many optimizer steps; null: no such limit", at_least=1, may_change=True
     )
     max_seconds: float | None = setting(
-        "stop after this many seconds, evaluations included; null: no such limit", above=0, may_change=True
+        "stop after this many seconds, baselines and final scores not counted; null: no such limit",
+        above=0,
+        may_change=True,
     )
     patience: int | None = setting(
         "stop after this many consecutive evaluations without a lower validation loss",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
+from lstmlm.evaluation.scoring import Score
 from lstmlm.system.errors import Stopped
 from lstmlm.system.signals import StopRequest
 from lstmlm.text.batches import Streams
@@ -50,6 +51,7 @@ class Trainer:
         self.learner, self.streams, self.data_generator, self.plan = learner, streams, data_generator, plan
         self.evaluator, self.saver, self.tracker = evaluator, saver, tracker
         self.state = LoopState(data_generator.get_state(), Meter(streams.device), Clock(cpu_started))
+        self.val_scores: dict[int, Score] = {}  # of this process: of the best and the last evaluation, by step
         self.eval_every = plan.intervals.eval_every or streams.steps_per_epoch
 
     def restore(self, loaded: Checkpoint) -> None:
@@ -166,6 +168,9 @@ class Trainer:
         if found.passed is not None:
             log.info("passes the best n-gram (%s, %.4f nats)", found.passed.name, found.passed.nats_per_char)
         state.count_evaluation(figures, found.is_best)
+        best = state.best.get("step")
+        self.val_scores = {step: score for step, score in self.val_scores.items() if step == best}
+        self.val_scores[state.step] = found.val
         saved = self.save_last()
         if found.is_best:
             self.saver.save_best(saved)
