@@ -190,7 +190,7 @@ def test_a_library_of_another_user_is_not_loaded(source, tmp_path, give_away):
 def test_a_folder_of_another_user_is_not_used(source, tmp_path, give_away):
     build_library(source, tmp_path / "cache")
     give_away(tmp_path / "cache")
-    with pytest.raises(NoCompiler, match=f"^other users can write to {tmp_path / 'cache'}: set LSTMLM_CACHE to"):
+    with pytest.raises(NoCompiler, match=rf"^other users can write to {tmp_path / 'cache'}: set LSTMLM_CACHE to"):
         build_library(source, tmp_path / "cache")
 
 

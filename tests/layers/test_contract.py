@@ -32,14 +32,14 @@ def both_forms_of_fused(request, monkeypatch):
 def test_an_id_out_of_range_is_refused(both_forms_of_fused, backend, wrong):
     ids = torch.zeros(T, B, dtype=torch.int64)
     ids[2, 1] = wrong
-    with pytest.raises(RuntimeError, match="out of (range|bounds)"):
+    with pytest.raises(RuntimeError, match=r"out of (range|bounds)"):
         LSTMS[backend](D, H)(ids, zero_state())
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bool])
 @pytest.mark.parametrize("backend", LSTMS)
 def test_ids_of_another_type_are_refused(both_forms_of_fused, backend, dtype):
-    with pytest.raises(RuntimeError, match="^ids are int64 or int32, not "):
+    with pytest.raises(RuntimeError, match=r"^ids are int64 or int32, not "):
         LSTMS[backend](D, H)(torch.zeros(T, B, dtype=dtype), zero_state())
 
 
@@ -50,7 +50,7 @@ def test_int32_ids_give_what_int64_ids_give(cell, backend, embedding_dim):
     ids = torch.randint(model.config.vocab_size, (B, T))
     assert torch.equal(model(ids)[0], model(ids.int())[0])
     for wrong in (-1, model.config.vocab_size):  # an embedding would take -1 as the last row
-        with pytest.raises(RuntimeError, match="out of (range|bounds)"):
+        with pytest.raises(RuntimeError, match=r"out of (range|bounds)"):
             model(torch.full((B, T), wrong))
 
 
