@@ -48,7 +48,7 @@ DATA = {"name": str, "path": str, "sha256": str, "split": str, "pieces": dict, "
 DATA_1 = {"name": str, "path": str, "sha256": str, "preprocess": str, "split": str, "ranges": dict, "hashes": dict}
 LOOP = {"batch": int, "chars": int, "meter_chars": int, "meter_steps": int, "seconds": float, "training_seconds": float}
 LOOP |= {"since_evaluation": list, "this_epoch": list}
-LOOP_LATER = {"evaluations_since_best": int, "cpu_seconds": float}  # which a file may lack
+LOOP_LATER = {"evaluations_since_best": int, "cpu_seconds": float, "evaluation_due": bool}  # which a file may lack
 VERSIONS = {"lstmlm": str, "torch": str, "python": str, "cpu": str}
 
 

@@ -132,6 +132,9 @@ class Train:
         choices=("float32", "bf16"),
         before="float32",
     )
+    rules: int = setting(
+        "2: as the book clips, and no step at rate 0; 1: the steps of lstmlm 0.1", at_least=1, at_most=2, before=1
+    )
     log_every: int = setting("optimizer steps between points of the training curves", at_least=1, **ONLY_TOLD)
     eval_every: int | None = setting("optimizer steps between evaluations; null: at the end of each epoch", at_least=1)
     eval_chars: int | None = setting(

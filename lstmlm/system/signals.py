@@ -1,9 +1,15 @@
 """Ctrl-C and SIGTERM request a stop after the current step; a second Ctrl-C stops at once; SIGHUP is ignored."""
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
+
+
+class Interrupted(Exception):
+    """A signal asked for a stop during work that may be dropped."""
 
 
 class StopRequest:
@@ -17,6 +23,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
+        self._interrupts = False
 
     def __enter__(self) -> "StopRequest":
         self._before: dict[int, Any] = {}
@@ -30,7 +37,20 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def interrupts(self) -> Iterator[None]:
+        """A signal, also one that has arrived before, raises Interrupted in the block: for work that may be dropped."""
+        self._interrupts = True
+        try:
+            if self.exit_code is not None:
+                raise Interrupted
+            yield
+        finally:
+            self._interrupts = False
+
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.exit_code is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.exit_code = 128 + number
+        if self._interrupts:
+            raise Interrupted
