@@ -63,8 +63,9 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
         prepared = prepare(config)
     except BadInput as error:
         if moved := find_moved_text(config):
-            raise BadInput(f"resume: the text of the run is not at {moved[1]}: say where it is with {moved[0]}=FILE")
-        raise error
+            place = f"resume: the text of the run is not at {moved[1]}: say where it is with {moved[0]}=FILE"
+            raise BadInput(place) from None
+        raise
     check_same_text(loaded, prepared)
     step, limits = loaded.record["step"], make_limits(config)
     before = make_limits(config_from_flat(flatten(loaded.record["config"])))
@@ -85,9 +86,9 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
 def find_moved_text(config: Config) -> tuple[str, str] | None:
     """(setting, path) of the first text of the run that is not there; None if all are."""
     for name, path in flatten(config).items():
-        if SETTINGS[name].is_path and name.startswith("data.") and path is not None and not os.path.exists(path):
-            if not match_pattern(path):
-                return name, path
+        is_text = name.startswith("data.") and SETTINGS[name].is_path and path is not None
+        if is_text and not os.path.exists(path) and not match_pattern(path):
+            return name, path
     return None
 
 
