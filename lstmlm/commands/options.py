@@ -1,4 +1,4 @@
-"""Options that several commands share, spelled once."""
+"""Options that several commands have, and how the commands read them."""
 
 import argparse
 import sys
@@ -30,20 +30,25 @@ class PathAction(argparse.Action):
         setattr(namespace, self.dest, expanded if several else expanded[0])
 
 
-def add_checkpoint(command: argparse.ArgumentParser, more: str = "", **args) -> None:
-    """The positional RUN_OR_CHECKPOINT; `more` is said of it besides what it is."""
+def spell_option(name: str) -> str:
+    """The option that sets an attribute of the parsed arguments: `--top-k` for `top_k`."""
+    return "--" + name.replace("_", "-")
+
+
+def add_checkpoint(command: argparse.ArgumentParser, more: str = "", **args: Any) -> None:
+    """Add the positional RUN_OR_CHECKPOINT; `more` is appended to its help."""
     what = f"a run directory (its best weights) or a .safetensors file{more}"
     command.add_argument("checkpoint", action=PathAction, metavar="RUN_OR_CHECKPOINT", help=what, **args)
 
 
 def add_weights(command: argparse.ArgumentParser) -> None:
-    """`--ema`, for `load_chosen_weights`."""
+    """Add `--ema`, for `load_chosen_weights`."""
     what = "the averaged weights (train.ema); of a run directory those at the end of the run"
     command.add_argument("--ema", action="store_true", help=what)
 
 
 def load_chosen_weights(given: str, ema: bool) -> "Checkpoint":
-    """The Checkpoint of a RUN_OR_CHECKPOINT, with the weights that are asked for."""
+    """The checkpoint that RUN_OR_CHECKPOINT names, with its averaged weights if `ema`."""
     from lstmlm.checkpoints.checkpoint import LAST, find_checkpoint, load_checkpoint
 
     if ema:
@@ -52,21 +57,23 @@ def load_chosen_weights(given: str, ema: bool) -> "Checkpoint":
 
 
 def add_backend(command: argparse.ArgumentParser) -> None:
+    """Add `--backend`."""
     command.add_argument("--backend", choices=SETTINGS["backend"].choices, help="compute on this backend")
 
 
 def add_json(command: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def add_overrides(command: argparse.ArgumentParser) -> None:
-    """The settings of train.py, anywhere among the options (cli.main); compose_settings reads them."""
+    """Add the settings of train.py, which may stand anywhere among the options (cli.parse)."""
     what = "settings as of train.py, among the options: data=file data.path=my.txt"
     command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=what)
 
 
 def read_bytes(file: str, what: str) -> bytes:
-    """The bytes of a file, or of standard input for `-`."""
+    """The bytes of a file, or of standard input for `-`. `what` names it in errors."""
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except FileNotFoundError:

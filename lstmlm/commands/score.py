@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     from lstmlm.evaluation.scoring import Score, iterate_char_nats
     from lstmlm.text.leak import doubt_unknown
 
-    torch.set_num_threads(1)  # one stream: products with a vector, for which threads would wait for each other
+    torch.set_num_threads(1)  # products with one vector: threads would only wait for each other
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build(args.backend)
     if args.file == "-":
@@ -54,17 +54,18 @@ def run(args: argparse.Namespace) -> None:
         "ema": args.ema,
         "backend": model.backend,
     }
-    chars = [[vocab.decode([idx]), cost] for idx, cost in zip(ids[1:].tolist(), nats.tolist(), strict=True)]
+    symbols = [vocab.decode([idx]) for idx in ids[1:].tolist()]  # of bytes there are more than characters
+    costs = list(zip(symbols, nats.tolist(), strict=True))
     if doubt := doubt_unknown("the text", row["num_unknown"], row["num_chars"]):
         print(f"warning: {doubt}", file=sys.stderr)
     if args.json:
-        print(encode_json(row | ({"chars": chars} if args.per_char else {})))
+        print(encode_json(row | ({"chars": costs} if args.per_char else {})))
         return
     if args.color and sys.stdout.isatty():
-        print(shade_text(*zip(*chars, strict=True)))
+        print(shade_text((char for char, _ in costs), (cost for _, cost in costs)))
     if args.per_char:
         print("nats     probability  character (the first of the text is given, not scored)")
-        for char, cost in chars:
+        for char, cost in costs:
             print(f"{cost:7.4f}  {math.exp(-cost):11.4%}  {'line end' if char == LINE_END else escape_controls(char)}")
     print(
         f"{row['nats']:.2f} nats in all, {row['nats_per_char']:.4f} a character, perplexity {row['perplexity']:.3f}, "

@@ -61,7 +61,7 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
     config = settings_to_resume(loaded, typed)
     try:
         prepared = prepare(config)
-    except BadInput as error:
+    except BadInput:
         if moved := find_moved_text(config):
             place = f"resume: the text of the run is not at {moved[1]}: say where it is with {moved[0]}=FILE"
             raise BadInput(place) from None

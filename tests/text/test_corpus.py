@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import itertools
 import re
 from dataclasses import replace
 
@@ -12,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmlm.settings.config import Data
-from lstmlm.system.errors import BadInput
+from lstmlm.system.errors import BadInput, EnvironmentFault
 from lstmlm.text import corpus as corpus_module
+from lstmlm.text import ids_on_disk
 from lstmlm.text.batches import SequentialStreams
 from lstmlm.text.corpus import Corpus, read_corpus
 from lstmlm.text.preprocess import clean_d2l, clean_d2l_classic
@@ -234,6 +236,19 @@ def test_damaged_ids_are_written_again(tmp_path, everything_is_large, damage):
     else:
         facts.write_text(facts.read_text()[:-1])
     assert read(path).ids["train"].tolist() == good
+
+
+def test_ids_that_the_disk_does_not_keep_end_in_one_line(tmp_path, monkeypatch, everything_is_large):
+    path, hashes = write(tmp_path, b"the tide comes in, the tide goes out. " * 20), itertools.count()
+    monkeypatch.setattr(ids_on_disk, "hash_file", lambda path: str(next(hashes)))
+    with pytest.raises(EnvironmentFault, match=r"^/.*: the files are not as they were written: check the disk"):
+        read(path)
+
+
+def test_a_large_text_that_cannot_be_used_leaves_no_folder(tmp_path, everything_is_large):
+    with pytest.raises(BadInput, match="1 distinct character"):
+        read(write(tmp_path, b"a" * 100))
+    assert not list(everything_is_large.iterdir())
 
 
 def test_a_run_trains_on_ids_in_files_as_on_ids_in_memory(train, command, tmp_path, monkeypatch, everything_is_large):
