@@ -247,3 +247,15 @@ def test_a_run_trains_on_ids_in_files_as_on_ids_in_memory(train, command, tmp_pa
             scores.append(command("evaluate", run, "--split", "test", "--json")[1])
     assert scores[:2] == scores[2:]
     assert len(list(everything_is_large.iterdir())) == 1  # and evaluate has not numbered it again
+
+
+def test_the_vocabulary_of_a_mapped_text_is_that_of_its_training_part(tmp_path, monkeypatch):
+    path = write(tmp_path, ("aé" * 20 + "bж" * 10 + "cü" * 10).encode())
+    in_memory = read(path, HALVES)
+    monkeypatch.setenv("LSTMLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(corpus_module, "LARGE", 0)
+    mapped = read(path, HALVES)
+    assert mapped.vocab.idx_to_token == in_memory.vocab.idx_to_token == ["<unk>", "a", "é"]
+    for which, num_bytes in (("train", 60), ("val", 30), ("test", 30)):
+        assert mapped.num_bytes[which] == in_memory.num_bytes[which] == num_bytes
+        assert mapped.count_unknown(which) == in_memory.count_unknown(which) == (0 if which == "train" else 20)
