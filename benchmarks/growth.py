@@ -33,7 +33,7 @@ from lstmlm.system.machine import keep_memory
 from lstmlm.text.batches import SequentialStreams
 from lstmlm.text.corpus import read_corpus
 from lstmlm.training.plan import Recipe
-from lstmlm.training.thread_tuning import training_step
+from lstmlm.training.thread_tuning import make_timed_step
 
 V = 63  # the vocabulary of the text that comes with the project
 DEFAULT = {"H": 256, "T": 64, "B": 16, "L": 1, "corpus": 150_000}
@@ -58,7 +58,7 @@ def turns_of(backend: str, size: dict[str, int]):
     streams, generator = SequentialStreams(ids, size["B"], size["T"]), torch.Generator().manual_seed(0)
     batches = itertools.chain.from_iterable(streams.epoch(generator) for _ in itertools.count())
     X, Y = (part.clone() for part in next(batches))
-    step = training_step(model, X, Y, "adamw", RECIPE)
+    step = make_timed_step(model, X, Y, "adamw", RECIPE)
     while True:
         start = time.perf_counter()
         for ours, following in zip((X, Y), next(batches), strict=True):

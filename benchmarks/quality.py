@@ -202,7 +202,7 @@ def page(groups: list[Group], rows: list[dict], recipes: list[dict]) -> str:
 
 HEAD = """# Quality
 
-Made by `python benchmarks/quality.py RUN ...` from what the runs left behind; not written by hand. Nats and bits per
+Made by `python benchmarks/quality.py RUN ...` from the directories of finished runs. Nats and bits per
 character of the validation text, whole: the mean, and in brackets the range over the seeds. Our rows are of the last
 weights, or of their average at the end (EMA), never of those that were best on this very text. *One stream*: the state
 is carried from the first character to the last. *Windows of 64*: from an empty state each, as transformers are scored.

@@ -9,8 +9,8 @@ contestants, all in one process and in turns, each with every number of threads:
 
 chars_per_s is the median over the rounds. ratio_to_nn compares with nn at its better number of threads: the median of
 the ratios within a round. gflops counts what a contestant multiplies (a one-hot matrix too, where it is one);
-gemm_share is that against products of large matrices on as many threads; floor_share is the time that the least
-arithmetic would take at that rate (input rows picked, not multiplied), against the time taken.
+gemm_share compares that with products of large matrices on as many threads. bound_share is the time that the least
+arithmetic would take at that rate (input rows picked, not multiplied), divided by the time taken.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from lstmlm.text.batches import SequentialStreams
 from lstmlm.training.optim import build_optimizer, grad_clipping
 
 BACKENDS = ("scratch", "cell", "nn", "fused")
-# layers, hidden units, lanes, steps, characters: the book's run, char-rnn's default, and around them
+# num_layers, num_hiddens, batch_size, num_steps, vocab_size: d2l's run, char-rnn's default, and around them
 BOOK, CHAR_RNN = (1, 256, 32, 35, 28), (2, 128, 50, 50, 65)
 AROUND = [(L, H, B, 64, 65) for L, H in ((1, 128), (1, 256), (2, 256), (1, 512), (2, 512), (1, 1024)) for B in (16, 32)]
 SECONDS = 0.15  # of a turn, at least one step
@@ -129,7 +129,7 @@ def compare(size: tuple[int, ...], backends: list[str], threads: list[int], roun
             | {"chars_per_s": B * T / rate, "quartiles": [low, high]}
             | {"ratio_to_nn": median(theirs / ours for ours, theirs in zip(times, nn, strict=True))}
             | {"gflops": contestants[name].flops / rate / 1e9, "gemm_share": contestants[name].flops / rate / product}
-            | {"floor_share": least / product / rate}
+            | {"bound_share": least / product / rate}
         )
     return rows
 
@@ -145,10 +145,10 @@ def parse_size(word: str) -> list[tuple[int, ...]]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--sizes", help="layers x hidden units, with 16 and 32 lanes of 64 steps: 1x256,2x256")
+    options.add_argument("--sizes", help="layers x hidden units, with batch_size 16 and 32, num_steps 64: 1x256,2x256")
     options.add_argument("--backends", default=",".join(BACKENDS), help="which to compare; nn is always among them")
     options.add_argument("--threads", help="numbers of threads: 1,2 (default: 1 and all cores)")
-    options.add_argument("--rounds", type=int, help="turns of each contestant (default: 9; quick: 5)")
+    options.add_argument("--rounds", type=int, help="turns of each contestant, at least 2 (default: 9; quick: 5)")
     options.add_argument("--quick", action="store_true", help="1x256 and 2x256, nn and fused alone")
     options.add_argument("--json", action="store_true", help="print one JSON list")
     options = options.parse_args()
@@ -176,15 +176,15 @@ COLUMNS = {
     "backend": "{backend}",
     "layers": "{layers}",
     "hidden": "{hidden}",
-    "lanes": "{batch}",
-    "steps": "{steps}",
+    "batch_size": "{batch}",
+    "num_steps": "{steps}",
     "threads": "{threads}",
     "chars/s": "{chars_per_s:,.0f}",
     "quartiles": "{low:,.0f} to {high:,.0f}",
     "ratio to nn": "{ratio_to_nn:.2f}",
     "GFLOP/s": "{gflops:.0f}",
     "of large products": "{gemm_share:.0%}",
-    "of the floor": "{floor_share:.0%}",
+    "of the bound": "{bound_share:.0%}",
 }
 HEADER = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
 LINE = f"| {' | '.join(COLUMNS.values())} |"

@@ -1,13 +1,18 @@
 """A character-level LSTM language model, from scratch and on torch.nn, after Dive into Deep Learning."""
 
 import importlib
+from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from lstmlm.system.version import __version__ as __version__
 
+if TYPE_CHECKING:
+    from lstmlm.api import LanguageModel
 
-def load(run_or_checkpoint, backend=None, device="cpu"):
-    """A trained model, from a run directory or a .safetensors file: see door.py."""
+
+def load(run_or_checkpoint: str | Path, backend: str | None = None, device: str = "cpu") -> "LanguageModel":
+    """A trained model, from a run directory or a .safetensors file: see lstmlm/api.py."""
     from lstmlm import api  # here, so that `import lstmlm` does not wait for torch
 
     return api.load(run_or_checkpoint, backend, device)

@@ -1,3 +1,5 @@
+"""`python -m lstmlm`."""
+
 from lstmlm.cli import entry_point
 
 entry_point()

@@ -1,28 +1,35 @@
-"""A trained model in Python: `from lstmlm import load`."""
+"""The program in Python: `from lstmlm import load`."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from lstmlm.checkpoints import checkpoint
-from lstmlm.checkpoints.checkpoint import Checkpoint
+from lstmlm.checkpoints.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from lstmlm.evaluation.held_out import read_typed_text
 from lstmlm.evaluation.scoring import Score, evaluate
-from lstmlm.generation.writer import start_writer, write_pieces
+from lstmlm.generation.writer import start_writer, write_sample
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.errors import BadInput
+from lstmlm.system.paths import expand_path
 from lstmlm.text.oov import check_text, make_readable
 
 
 class LanguageModel:
-    """What `load` gives. Mistakes are BadInput, a ValueError, in one line.
+    """A trained model with its vocabulary, as `load` returns it.
 
-    `model` is the RNNModel, `vocab` its vocabulary, `record` what the checkpoint says of the run.
+    A mistake in an argument raises BadInput, a ValueError whose message is one line.
+
+    Attributes:
+        model: the RNNModel.
+        vocab: its Vocab.
+        record: the checkpoint's record of the run.
     """
 
     def __init__(self, loaded: Checkpoint, backend: str | None, device: str) -> None:
         self.model, self.vocab = loaded.build(backend, device)
-        self.record = loaded.record
+        self.record, self._loaded = loaded.record, loaded
 
     def stream(
         self,
@@ -32,39 +39,58 @@ class LanguageModel:
         seed: int = 0,
         stop: str | tuple[str, ...] = (),
         oov: str = "error",
-        **settings: float,
+        **settings: Any,
     ) -> Iterator[str]:
-        """What follows the prompt, as it comes: `length` characters (or math.inf), or up to a `stop` string.
+        """Yield the text that follows the prompt, piece by piece, as it is drawn.
 
-        Settings: temperature, top_k, top_p, min_p, repetition_penalty, penalty_window (SamplingSettings). `oov`: what
-        the vocabulary lacks of the prompt is an `error`, or it is left out (`skip`), or read as <unk> (`unk`).
+        Args:
+            prompt: the text to continue.
+            length: the number of characters to draw, or math.inf.
+            seed: fixes the text.
+            stop: end the text after this string, or after the first of several.
+            oov: for characters of the prompt that the vocabulary lacks: `error` raises BadInput, `skip` leaves them
+                out, `unk` reads them as <unk>.
+            settings: temperature, top_k, top_p, min_p, repetition_penalty, penalty_window (SamplingSettings).
         """
         if length < 0:
             raise BadInput(f"length: must be 0 or more, got {length}")
-        stop = (stop,) if isinstance(stop, str) else tuple(stop)
+        stop = tuple(read_typed_text(self._loaded, one) for one in ((stop,) if isinstance(stop, str) else stop))
+        prompt = read_typed_text(self._loaded, prompt)
         if "" in stop:
             raise BadInput("stop: is empty: give what the text should end with")
-        for one in stop:
-            check_text(self.vocab, one, "stop", "no text can end there")
+        for end in stop:
+            check_text(self.vocab, end, "stop", "no text can end there")
         draw = SamplingSettings(**settings).check()
-        writer = start_writer(self.model, self.vocab, make_readable(self.vocab, prompt, oov, "prompt"), draw, [seed])
-        return (piece for (piece,), _ in write_pieces(writer, self.vocab, length, stop))
+        readable = make_readable(self.vocab, prompt, oov, "prompt")
+        writer = start_writer(self.model, self.vocab, readable, draw, [seed])
+        return (piece for piece, _ in write_sample(writer, self.vocab, length, stop))
 
-    def generate(self, prompt: str = "", length: float = 500, *, oov: str = "error", **options) -> str:
-        """The prompt and what follows it, whole. The options are those of `stream`."""
+    def generate(self, prompt: str = "", length: float = 500, *, oov: str = "error", **options: Any) -> str:
+        """The prompt and the text that follows it. The arguments are those of `stream`."""
+        prompt = read_typed_text(self._loaded, prompt)
         text = "".join(self.stream(prompt, length, oov=oov, **options))
         return make_readable(self.vocab, prompt, oov, "prompt") + text
 
     def score(self, text: str) -> Score:
-        """What the text costs, every character but the first: nats, nats_per_char, bits_per_char, perplexity.
+        """The cost of every character of a text but the first: nats, nats_per_char, bits_per_char, perplexity.
 
-        What the vocabulary lacks is scored as <unk>.
+        Characters that the vocabulary lacks are scored as <unk>.
         """
-        if len(text) < 2:
-            raise BadInput(f"text: has {len(text)} characters: scoring needs at least 2")
-        return evaluate(self.model, torch.from_numpy(self.vocab.encode(text)).to(self.model.W_hq.device))
+        ids = self.vocab.encode(read_typed_text(self._loaded, text))
+        if len(ids) < 2:
+            raise BadInput(f"text: has {len(ids)} characters: scoring needs at least 2")
+        return evaluate(self.model, torch.from_numpy(ids).to(self.model.W_hq.device))
 
 
 def load(run_or_checkpoint: str | Path, backend: str | None = None, device: str = "cpu") -> LanguageModel:
-    """The best weights of a run directory, or a .safetensors file; on the backend that trained them, or another."""
-    return LanguageModel(checkpoint.load_checkpoint(checkpoint.find_checkpoint(run_or_checkpoint)), backend, device)
+    """Load a trained model.
+
+    Args:
+        run_or_checkpoint: a run directory, whose best weights are loaded, or a .safetensors file.
+        backend: compute on this backend; None: on the one that trained the model.
+        device: where to compute: cpu, cuda, mps.
+
+    Raises BadInput if the file is missing or refused.
+    """
+    path = find_checkpoint(expand_path(run_or_checkpoint, "load"))
+    return LanguageModel(load_checkpoint(path), backend, device)

@@ -1,1 +1,1 @@
-"""The sub-commands of lstmlm, a file each."""
+"""The sub-commands of lstmlm, a file each; options, adaptive_options, display and shading are shared by them."""

@@ -2,10 +2,15 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 from lstmlm.commands import options
 from lstmlm.system.errors import BadInput
+from lstmlm.system.table import format_table
+
+Row = dict[str, Any]  # a baseline: its name and its score in every unit
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -20,26 +25,31 @@ def run(args: argparse.Namespace) -> None:
         compute_compressor_baselines,
         compute_ngram_baselines,
         find_best_ngram,
+        take_last,
     )
     from lstmlm.settings.overrides import compose_settings
     from lstmlm.text.corpus import read_corpus
+    from lstmlm.text.leak import list_doubts
 
     corpus = read_corpus(compose_settings(args.overrides).data)
+    for doubt in list_doubts(corpus):
+        print(f"warning: {doubt}", file=sys.stderr)
     size = len(corpus.ids[args.split])
     if size < 2:
         raise BadInput(f"--split: {args.split} has {size} characters: scoring needs at least 2")
     train, held_out = ([piece.numpy() for piece in corpus.pieces(which)] for which in ("train", args.split))
     ngrams = compute_ngram_baselines(train, held_out)
-    texts = ([corpus.vocab.to_bytes(piece[-LIMIT:]) for piece in part] for part in (train, held_out))
+    before, after = ([corpus.vocab.to_bytes(piece) for piece in part] for part in (take_last(train, LIMIT), held_out))
     best = find_best_ngram(ngrams).name
-    rows = [
+    rows: list[Row] = [
         {
             "name": baseline.name,
+            "kind": baseline.kind,
             "nats_per_char": baseline.nats_per_char,
             "bits_per_char": baseline.bits_per_char,
             "perplexity": baseline.perplexity,
         }
-        for baseline in ngrams + compute_compressor_baselines(*texts, size)
+        for baseline in ngrams + compute_compressor_baselines(before, after, size)
     ]
     about = {
         "split": args.split,
@@ -60,17 +70,19 @@ def run(args: argparse.Namespace) -> None:
         f"{Path(corpus.origin.path).name}, {args.split}: over {about['num_chars']:,} characters "
         f"(split {about['split_name']}, hash {about['split_hash'][:12]}), given the {given}"
     )
-    print(format_table(rows, best))
+    print(format_rows(rows, best))
 
 
-def format_table(rows: list[dict], best: str) -> str:
-    lines = [f"{'':<9}{'nats':>8}{'bits':>8}{'perplexity':>12}"]
+def format_rows(rows: list[Row], best: str) -> str:
+    """The rows as a table for people, with notes; `best` is the name of the best n-gram."""
     notes = {
-        best: f"the best n-gram: it looks at the {best.partition('-')[0]} characters before",
+        "2-gram": "with absolute discounting: it looks at the 2 characters before",
+        best: f"the best n-gram: it looks at the {''.join(filter(str.isdigit, best))} characters before",
         "xz": "goes on learning while it reads",
         "bzip2": "so does this, in blocks of 900,000 bytes",
     }
+    cells = [["", "nats", "bits", "perplexity", ""]]
     for row in rows:
-        figures = f"{row['nats_per_char']:8.4f}{row['bits_per_char']:8.3f}{row['perplexity']:12.3f}"
-        lines.append(f"{row['name']:<9}{figures}  {notes.get(row['name'], '')}".rstrip())
-    return "\n".join(lines)
+        figures = f"{row['nats_per_char']:.4f}", f"{row['bits_per_char']:.3f}", f"{row['perplexity']:.3f}"
+        cells.append([row["name"], *figures, notes.get(row["name"], "")])
+    return "\n".join(format_table(cells, right=range(1, 4)))

@@ -16,11 +16,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from lstmlm.inspection.equality import check_backends, format_table
+    from lstmlm.inspection.equality import check_backends, format_rows
     from lstmlm.runs.prepare import pick_device
 
     rows = list(check_backends(pick_device(args.device)))
-    print(json.dumps(rows) if args.json else format_table(rows))
+    print(json.dumps(rows) if args.json else format_rows(rows))
     if failed := [row for row in rows if not row["passed"]]:
         first = f"{failed[0]['cell']} on {failed[0]['backend']} in {failed[0]['dtype']}"
         raise EnvironmentFault(f"check: {len(failed)} of {len(rows)} rows differ by more than rounding: {first} first")

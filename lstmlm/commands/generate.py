@@ -5,18 +5,27 @@ import itertools
 import math
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from lstmlm.commands import options
-from lstmlm.commands.display import Piece, Say, converse, make_printer, open_output, print_note, read_typed_lines
+from lstmlm.commands.display import Say, converse, make_printer, open_output, print_note, read_typed_lines
+from lstmlm.commands.options import spell_option
 from lstmlm.settings.sampling import SamplingSettings
-from lstmlm.system.errors import BadInput
+from lstmlm.system.errors import BadInput, advise_on_memory
 from lstmlm.system.json_text import encode_json
 
+if TYPE_CHECKING:
+    from lstmlm.checkpoints.checkpoint import Checkpoint
+    from lstmlm.evaluation.novelty import Index
+    from lstmlm.generation.writer import Writer
+    from lstmlm.text.vocab import Vocab
+
 LENGTH, LENGTH_OF_A_TURN = 500, 200
-DRAW = {
+Sample = tuple[int, Iterable[tuple[str, float]]]  # its seed; its pieces of text with their surprisals in nats
+# setting: (type, letter, help)
+DRAW: dict[str, tuple[type, str, str]] = {
     "temperature": (float, "T", "0: always the most probable character (default: %(default)s)"),
     "top_k": (int, "K", "draw among the K most probable characters"),
     "top_p": (float, "P", "draw among the fewest, most probable characters that together have probability P"),
@@ -31,7 +40,12 @@ CONFLICTS += [("interactive", other) for other in ("samples", "prompt_file", "js
 def add_options(command: argparse.ArgumentParser) -> None:
     option = command.add_argument
     option("--prompt", help="what the text begins with (default: nothing)")
-    option("--prompt-file", metavar="FILE", help="the prompt as it stands in a file, or - for standard input")
+    option(
+        "--prompt-file",
+        action=options.PathAction,
+        metavar="FILE",
+        help="the prompt as it stands in a file, or - for standard input",
+    )
     what = "for what the vocabulary lacks: name it and stop, leave it out, read it as <unk> (default: error)"
     option("--oov", choices=("error", "skip", "unk"), default="error", help=what)
     option("--length", type=parse_length, metavar="N|inf", help=f"characters after the prompt (default: {LENGTH})")
@@ -43,7 +57,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     option("--interactive", action="store_true", help="a conversation: each line of input is a turn (/help)")
     option("--color", action="store_true", help="shade characters by their surprisal, on a terminal")
     option("--novelty", action="store_true", help="then say how much stands word for word in the training text")
-    option("--out", metavar="FILE", help="write to a file")
+    option("--out", action=options.PathAction, metavar="FILE", help="write to a file")
     option("--jsonl", action="store_true", help="print a JSON object on a line for each sample")
     options.add_checkpoint(command)
     options.add_weights(command)
@@ -52,21 +66,21 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def parse_length(given: str) -> float:
+    """A number of characters, or math.inf for `inf`."""
     try:
         return math.inf if given == "inf" else int(given)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{given!a} is neither a number nor inf") from None
 
 
-def spell_option(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
 def check_options(args: argparse.Namespace) -> SamplingSettings:
-    """The settings of the draw. BadInput for what means nothing, or cannot be had together; a note where it is idle."""
-    for one, other in CONFLICTS:
-        if getattr(args, one) not in (None, False) and getattr(args, other) not in (None, False):
-            raise BadInput(f"{spell_option(one)}: cannot be had together with {spell_option(other)}: leave one out")
+    """The settings of the draw. BadInput for a value out of its bounds or for options that exclude each other.
+
+    A note tells which settings have no effect.
+    """
+    for first, second in CONFLICTS:
+        if getattr(args, first) not in (None, False) and getattr(args, second) not in (None, False):
+            raise BadInput(f"{spell_option(first)}: cannot be had together with {spell_option(second)}: leave one out")
     if args.length is None:
         args.length = LENGTH_OF_A_TURN if args.interactive else LENGTH
     if args.length < 0:
@@ -88,51 +102,49 @@ def check_options(args: argparse.Namespace) -> SamplingSettings:
     return settings
 
 
+@advise_on_memory("lower --samples")
 def run(args: argparse.Namespace) -> None:
     settings = check_options(args)
     prompt, source = args.prompt, "--prompt"
     if args.prompt_file is not None:
-        prompt, source = options.read_text(args.prompt_file, "--prompt-file"), "--prompt-file"
+        in_file, source = options.read_bytes(args.prompt_file, "--prompt-file"), "--prompt-file"
     # A step is a few products with a vector: threads would only wait for each other
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import torch
 
+    from lstmlm.evaluation.held_out import read_given_bytes, read_typed_text
     from lstmlm.evaluation.novelty import build_index, read_training_text
-    from lstmlm.generation.conversation import Conversation
-    from lstmlm.generation.writer import Writer, choose_first_character, group_by_sample, write_pieces
-    from lstmlm.text.oov import check_text, make_readable, name_characters
+    from lstmlm.generation.writer import Writer
+    from lstmlm.text.oov import check_text
+    from lstmlm.text.vocab import ByteVocab
 
     torch.set_num_threads(1)
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build(args.backend)
+    args.stop = [read_typed_text(loaded, stop) for stop in args.stop]
     for stop in args.stop:
-        check_text(vocab, stop, "--stop", "no text can end there")
+        check_text(vocab, stop, "--stop", suggest_quoting(stop) or "no text can end there")
+        if hint := suggest_quoting(stop):
+            print_note(f"--stop: {hint}")
     if settings.top_k is not None and settings.top_k >= len(vocab):
         print_note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
-
-    def known(text: str, what: str = "prompt") -> str:
-        if args.oov != "error" and (unknown := vocab.find_unknown(text)):
-            print_note(f"{'left out' if args.oov == 'skip' else 'read as <unk>'}: {name_characters(vocab, unknown)}")
-        return make_readable(vocab, text, args.oov, what)
-
-    seeds = [args.seed + k for k in range(args.samples or 1)]
-    writer, stop = Writer(model, settings, seeds, vocab.unk), tuple(args.stop)
+    writer = Writer(model, settings, [args.seed + k for k in range(args.samples or 1)], vocab.unk)
+    check_prompt = make_prompt_check(loaded, vocab, args.oov)
+    if args.prompt_file is not None:
+        given = read_given_bytes(loaded, in_file, args.prompt_file, source)
+        prompt = vocab.decode(vocab.encode(given)) if isinstance(given, bytes) else given
+    as_bytes = isinstance(vocab, ByteVocab)
     if args.interactive:
-        conversation = Conversation(writer, vocab, args.length, stop, known)
-        opening = [] if prompt is None else [conversation.continue_text(prompt)]
-        turns = itertools.chain(opening, map(conversation.take_turn, read_typed_lines()))
-        converse(turns, make_printer(sys.stdout, args.color))
+        with open_output(None, as_bytes):
+            run_conversation(args, writer, vocab, check_prompt, prompt)
         return
-
-    prompt = known(prompt or "", source)
+    prompt = check_prompt(prompt or "", source)
     index = build_index(read_training_text(loaded)) if args.novelty else None
-    writer.read(vocab.encode(prompt or choose_first_character(vocab)))
-    samples = group_by_sample(write_pieces(writer, vocab, args.length, stop), len(seeds))
-    samples = list(zip(seeds, samples, strict=True))
-    with open_output(args.out) as out:
+    samples = draw_samples(writer, vocab, prompt, args.length, tuple(args.stop))
+    with open_output(args.out, as_bytes) as out:
         if args.json or args.jsonl:
-            told = {**asdict(settings), "length": args.length, "stop": stop, "backend": model.backend}
-            rows = [make_row(prompt, *sample, index) | told for sample in samples]
+            told = asdict(settings) | {"length": args.length, "stop": tuple(args.stop), "backend": model.backend}
+            rows = [describe_sample(prompt, seed, list(pieces), index) | told for seed, pieces in samples]
             if args.json:
                 rows = [rows[0] | ({"samples": rows} if len(rows) > 1 else {})]
             out.writelines(encode_json(row) + "\n" for row in rows)
@@ -140,25 +152,73 @@ def run(args: argparse.Namespace) -> None:
             write_samples(prompt, samples, out, make_printer(out, args.color), index)
 
 
-def make_row(prompt: str, seed: int, sample: Iterable[Piece], index) -> dict:
-    """What JSON says of a sample; log_probability is that of what follows the prompt, in nats, as `score` counts it."""
-    sample = list(sample)
-    text, nats = "".join(piece for piece, _ in sample), math.fsum(surprisal for _, surprisal in sample)
-    own = {"text": prompt + text, "prompt": prompt, "seed": seed, "log_probability": -nats}
+def suggest_quoting(text: str) -> str:
+    """How to type a line end or a tab, for a text with a backslash and a letter in its place; empty for others."""
+    meant = [code for code in ("\\n", "\\t", "\\r") if code in text]
+    if not meant:
+        return ""
+    return f"{meant[0]} is a backslash and a letter: for the control character type $'{text}' in bash or zsh"
+
+
+def make_prompt_check(loaded: "Checkpoint", vocab: "Vocab", oov: str) -> Callable[..., str]:
+    """A function from a prompt, and the name of its source, to the text that the model reads; --oov says how."""
+    from lstmlm.evaluation.held_out import read_typed_text
+    from lstmlm.text.oov import make_readable, name_characters
+
+    def check_prompt(text: str, source: str = "prompt") -> str:
+        text = read_typed_text(loaded, text)
+        if oov != "error" and (unknown := vocab.find_unknown(text)):
+            print_note(f"{'left out' if oov == 'skip' else 'read as <unk>'}: {name_characters(vocab, unknown)}")
+        return make_readable(vocab, text, oov, source)
+
+    return check_prompt
+
+
+def run_conversation(
+    args: argparse.Namespace, writer: "Writer", vocab: "Vocab", check_prompt: Callable[..., str], prompt: str | None
+) -> None:
+    """A turn for the prompt, if there is one, and then one for each line of standard input."""
+    from lstmlm.generation.conversation import Conversation
+
+    conversation = Conversation(writer, vocab, args.length, tuple(args.stop), check_prompt)
+    opening = [] if prompt is None else [conversation.continue_text(prompt)]
+    turns = itertools.chain(opening, map(conversation.take_turn, read_typed_lines()))
+    converse(turns, make_printer(sys.stdout, args.color))
+
+
+def draw_samples(writer: "Writer", vocab: "Vocab", prompt: str, length: float, stop: tuple[str, ...]) -> list[Sample]:
+    """The samples of a writer that has read nothing yet, after the prompt. A single sample comes as it is drawn."""
+    from lstmlm.generation.writer import choose_first_character, group_by_sample, write_pieces
+
+    writer.read(vocab.encode(prompt or choose_first_character(vocab)))
+    samples = group_by_sample(write_pieces(writer, vocab, length, stop), len(writer.seeds))
+    return list(zip(writer.seeds, samples, strict=True))
+
+
+def describe_sample(
+    prompt: str, seed: int, pieces: Sequence[tuple[str, float]], index: "Index | None"
+) -> dict[str, Any]:
+    """A sample for --json; log_probability is that of the text after the prompt, in nats, as `score` counts it."""
+    text, nats = "".join(piece for piece, _ in pieces), math.fsum(surprisal for _, surprisal in pieces)
+    own: dict[str, Any] = {"text": prompt + text, "prompt": prompt, "seed": seed, "log_probability": -nats}
     return own if index is None else own | {"novelty": asdict(index.measure(text))}
 
 
-def write_samples(prompt: str, samples: list[tuple[int, Iterable[Piece]]], out: TextIO, say: Say, index) -> None:
-    """Each prompt and text, piece by piece, and what is new in it; line ends between them, and at a terminal's end."""
-    for seed, sample in samples:
+def write_samples(prompt: str, samples: list[Sample], out: TextIO, say: Say, index: "Index | None") -> None:
+    """Write the prompt and the text of each sample, piece by piece, and its novelty if there is an index.
+
+    Each sample ends its line, which a `--stop` of a line end does by itself; the last one does so on a terminal alone.
+    """
+    for seed, pieces in samples:
         if len(samples) > 1:
             print_note(f"seed {seed}")
         say(prompt)
-        text = ""
-        for piece, surprisal in sample:
+        text, end = "", prompt
+        for piece, surprisal in pieces:
             say(piece, surprisal)
             text += piece if index else ""
-        if out.isatty() or seed != samples[-1][0] or (index and out is sys.stdout):
+            end = piece or end
+        if not end.endswith("\n") and (out.isatty() or seed != samples[-1][0] or (index and out is sys.stdout)):
             say("\n")
         if index:
             print("\n".join(index.measure(text).format_lines()), flush=True)

@@ -6,16 +6,18 @@ import shlex
 from pathlib import Path
 
 from lstmlm.commands import options
-from lstmlm.system.errors import BadInput
+from lstmlm.runs.launch import MEMORY_ADVICE
+from lstmlm.system.errors import BadInput, advise_on_memory
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     options.add_overrides(command)
     command.add_argument("--steps", type=int, default=200, help="at most so many steps of training (default: 200)")
-    command.add_argument("--png", metavar="FILE", help="draw the loss against the rate")
+    command.add_argument("--png", action=options.PathAction, metavar="FILE", help="draw the loss against the rate")
     options.add_json(command)
 
 
+@advise_on_memory(MEMORY_ADVICE)
 def run(args: argparse.Namespace) -> None:
     if args.steps < 100:
         raise BadInput(f"--steps: must be 100 or more, got {args.steps}: the rate would rise too fast")
@@ -32,11 +34,11 @@ def run(args: argparse.Namespace) -> None:
     from lstmlm.training.optim import build_optimizer
 
     if args.png:
-        import_pyplot()  # if it is missing, now and not after the test
+        import_pyplot()  # fails before the test, not after it
     prepared, train = prepare(config), config.train
     streams = make_streams(prepared)
     prepared, _ = choose_threads(prepared, streams)
-    torch.set_num_threads(prepared.config.threads)
+    torch.set_num_threads(int(prepared.config.threads))
     model = build_model(config, len(prepared.corpus.vocab), prepared.device)
     test = run_range_test(
         model,

@@ -1,31 +1,54 @@
-"""Options that several commands share, spelled once."""
+"""Options that several commands have, and how the commands read them."""
 
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lstmlm.settings.config import SETTINGS
 from lstmlm.system.errors import BadInput
+from lstmlm.system.paths import expand_path
 
 if TYPE_CHECKING:
     from lstmlm.checkpoints.checkpoint import Checkpoint
 
 
-def add_checkpoint(command: argparse.ArgumentParser, more: str = "", **args) -> None:
-    """The positional RUN_OR_CHECKPOINT; `more` is said of it besides what it is."""
+def spell_option(name: str) -> str:
+    """The option that sets an attribute of the parsed arguments: `--top-k` for `top_k`."""
+    return "--" + name.replace("_", "-")
+
+
+class PathAction(argparse.Action):
+    """Takes paths: a leading ~ is expanded, also where the shell did not; BadInput for an empty path."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        what = option_string or str(self.metavar or self.dest).partition("|")[0]
+        several = isinstance(values, list)
+        given = values if several else [values]
+        expanded = [word if word is None else expand_path(word, what) for word in given]
+        setattr(namespace, self.dest, expanded if several else expanded[0])
+
+
+def add_checkpoint(command: argparse.ArgumentParser, more: str = "", **args: Any) -> None:
+    """Add the positional RUN_OR_CHECKPOINT; `more` is appended to its help."""
     what = f"a run directory (its best weights) or a .safetensors file{more}"
-    command.add_argument("checkpoint", metavar="RUN_OR_CHECKPOINT", help=what, **args)
+    command.add_argument("checkpoint", action=PathAction, metavar="RUN_OR_CHECKPOINT", help=what, **args)
 
 
 def add_weights(command: argparse.ArgumentParser) -> None:
-    """`--ema`, for `load_chosen_weights`."""
+    """Add `--ema`, for `load_chosen_weights`."""
     what = "the averaged weights (train.ema); of a run directory those at the end of the run"
     command.add_argument("--ema", action="store_true", help=what)
 
 
 def load_chosen_weights(given: str, ema: bool) -> "Checkpoint":
-    """The Checkpoint of a RUN_OR_CHECKPOINT, with the weights that are asked for."""
+    """The checkpoint that RUN_OR_CHECKPOINT names, with its averaged weights if `ema`."""
     from lstmlm.checkpoints.checkpoint import LAST, find_checkpoint, load_checkpoint
 
     if ema:
@@ -34,27 +57,25 @@ def load_chosen_weights(given: str, ema: bool) -> "Checkpoint":
 
 
 def add_backend(command: argparse.ArgumentParser) -> None:
+    """Add `--backend`."""
     command.add_argument("--backend", choices=SETTINGS["backend"].choices, help="compute on this backend")
 
 
 def add_json(command: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def add_overrides(command: argparse.ArgumentParser) -> None:
-    """The settings of train.py, anywhere among the options (cli.main); compose_settings reads them."""
+    """Add the settings of train.py, which may stand anywhere among the options (cli.parse)."""
     what = "settings as of train.py, among the options: data=file data.path=my.txt"
     command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=what)
 
 
-def read_text(file: str, what: str) -> str:
-    """The UTF-8 text of a file, or of standard input for `-`; a byte-order mark is dropped."""
+def read_bytes(file: str, what: str) -> bytes:
+    """The bytes of a file, or of standard input for `-`."""
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise BadInput(f"{what}: {file} is not UTF-8 at byte {error.start} (0x{byte:02X}): convert it") from None
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except FileNotFoundError:
         raise BadInput(f"{what}: no such file: {file}") from None
     except OSError as error:

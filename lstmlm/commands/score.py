@@ -10,7 +10,6 @@ from lstmlm.evaluation.units import collect_units
 from lstmlm.system.errors import BadInput
 from lstmlm.system.escape import escape_controls
 from lstmlm.system.json_text import encode_json
-from lstmlm.text.files import list_files, read_files
 
 LINE_END = "\n"
 WHAT = "FILE"  # the name of the argument in messages
@@ -18,7 +17,8 @@ WHAT = "FILE"  # the name of the argument in messages
 
 def add_options(command: argparse.ArgumentParser) -> None:
     options.add_checkpoint(command)
-    command.add_argument("file", metavar="FILE|-", help="the text, cleaned as the run's was; -: standard input")
+    what = "the text, cleaned as the run's was; -: standard input"
+    command.add_argument("file", action=options.PathAction, metavar="FILE|-", help=what)
     command.add_argument("--per-char", action="store_true", help="each character with what it costs")
     command.add_argument("--color", action="store_true", help="the text, shaded by what it costs, on a terminal")
     options.add_weights(command)
@@ -29,13 +29,16 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     import torch
 
-    from lstmlm.evaluation.held_out import read_like_own_text
+    from lstmlm.evaluation.held_out import read_given_files, read_like_own_text
     from lstmlm.evaluation.scoring import Score, iterate_char_nats
 
-    torch.set_num_threads(1)  # one stream: products with a vector, for which threads would wait for each other
+    torch.set_num_threads(1)  # products with one vector: threads would only wait for each other
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build(args.backend)
-    text = read_like_own_text(loaded, *read_given(args.file), WHAT)
+    if args.file == "-":
+        text = read_like_own_text(loaded, sys.stdin.buffer.read(), "standard input", WHAT)
+    else:
+        text = read_given_files(loaded, args.file, WHAT)
     ids = torch.from_numpy(vocab.encode(text))
     if len(ids) < 2:
         raise BadInput(f"{args.file}: has {len(ids)} characters: scoring needs at least 2")
@@ -50,15 +53,15 @@ def run(args: argparse.Namespace) -> None:
         "ema": args.ema,
         "backend": model.backend,
     }
-    chars = [[vocab.to_tokens(idx), cost] for idx, cost in zip(ids[1:].tolist(), nats.tolist(), strict=True)]
+    costs = list(zip(vocab.to_tokens(ids[1:].tolist()), nats.tolist(), strict=True))
     if args.json:
-        print(encode_json(row | ({"chars": chars} if args.per_char else {})))
+        print(encode_json(row | ({"chars": costs} if args.per_char else {})))
         return
     if args.color and sys.stdout.isatty():
-        print(shade_text(*zip(*chars, strict=True)))
+        print(shade_text((char for char, _ in costs), (cost for _, cost in costs)))
     if args.per_char:
         print("nats     probability  character (the first of the text is given, not scored)")
-        for char, cost in chars:
+        for char, cost in costs:
             print(f"{cost:7.4f}  {math.exp(-cost):11.4%}  {'line end' if char == LINE_END else escape_controls(char)}")
     print(
         f"{row['nats']:.2f} nats in all, {row['nats_per_char']:.4f} a character, perplexity {row['perplexity']:.3f}, "
@@ -67,10 +70,3 @@ def run(args: argparse.Namespace) -> None:
     )
     if row["num_unknown"]:
         print(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")
-
-
-def read_given(file: str) -> tuple[bytes, str]:
-    """(bytes, name) of the text to score."""
-    if file == "-":
-        return sys.stdin.buffer.read(), "standard input"
-    return b"".join(read_files(list_files(file, WHAT), WHAT)), file

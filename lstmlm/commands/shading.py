@@ -1,16 +1,16 @@
-"""Characters on a background that says how little the model expected them."""
+"""Background colours for characters by their surprisal."""
 
 import itertools
 from collections.abc import Iterable
 
 from lstmlm.system.escape import escape_controls
 
-# Backgrounds of the 256-colour palette, pale to red: less than 1 nat of surprisal, less than 2, ...; 5 and more
+# Colours of the 256-colour palette, pale to red, for surprisals below 1 nat, below 2, ..., and of 5 and more
 SHADES = (None, 230, 223, 216, 209, 203)
 
 
 def shade_text(chars: Iterable[str], surprisals: Iterable[float]) -> str:
-    """The characters, each shaded by its surprisal (nats), harmless on a terminal. Line ends are left alone."""
+    """The characters, each on the background of its surprisal (nats). Controls are escaped, line ends not shaded."""
     shades = (choose_shade(*pair) for pair in zip(chars, surprisals, strict=True))
     text = ""
     for background, run in itertools.groupby(shades, key=lambda pair: pair[0]):
@@ -20,5 +20,6 @@ def shade_text(chars: Iterable[str], surprisals: Iterable[float]) -> str:
 
 
 def choose_shade(char: str, surprisal: float) -> tuple[int | None, str]:
+    """The colour of a character, None for no colour, and the character."""
     level = min(max(int(surprisal), 0), len(SHADES) - 1)
     return (None if char == "\n" else SHADES[level]), char

@@ -13,41 +13,56 @@ TEXT = "The time keeper"
 def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--text", help=f"what the model reads (default: {TEXT}, or what it knows of that)")
     command.add_argument("--layer", type=int, default=0, help="whose gates, counted from 0 (default: 0)")
-    command.add_argument("--png", metavar="FILE", help="draw gates and cell state as heat maps")
+    command.add_argument(
+        "--png", action=options.PathAction, metavar="FILE", help="draw gates and cell state as heat maps"
+    )
     options.add_checkpoint(command, nargs="?")
     options.add_backend(command)
     options.add_json(command)
 
 
 def run(args: argparse.Namespace) -> None:
-    from lstmlm.checkpoints import checkpoint
+    if args.checkpoint is None:
+        trace_example(args)
+    else:
+        trace_model(args)
+
+
+def trace_example(args: argparse.Namespace) -> None:
+    """Print the columns of the worked example."""
     from lstmlm.inspection import gate_trace
 
-    if args.checkpoint is None:
-        if args.text or args.png:
-            raise BadInput("trace: --text and --png follow a trained model: give RUN_OR_CHECKPOINT")
-        columns = gate_trace.follow_example(args.backend or "scratch")
+    if args.text or args.png:
+        raise BadInput("trace: --text and --png follow a trained model: give RUN_OR_CHECKPOINT")
+    columns = gate_trace.follow_example(args.backend or "scratch")
+    if args.json:
         as_lists = {name: values[:, 0].tolist() for name, values in columns.items()}
-        print(
-            json.dumps({"words": list(gate_trace.EXAMPLE_WORDS), **as_lists})
-            if args.json
-            else gate_trace.format_example(columns)
-        )
-        return
+        print(json.dumps({"words": list(gate_trace.EXAMPLE_WORDS), **as_lists}))
+    else:
+        print(gate_trace.format_example(columns))
 
+
+def trace_model(args: argparse.Namespace) -> None:
+    """Print, and draw if asked to, the gates of a trained model while it reads a text."""
     import torch
 
+    from lstmlm.checkpoints.checkpoint import find_checkpoint, load_checkpoint
+    from lstmlm.evaluation.held_out import read_typed_text
     from lstmlm.generation.writer import choose_first_character
+    from lstmlm.inspection import gate_trace
     from lstmlm.text.oov import check_text, remove_unknown
 
-    model, vocab = checkpoint.load_checkpoint(checkpoint.find_checkpoint(args.checkpoint)).build(args.backend)
+    loaded = load_checkpoint(find_checkpoint(args.checkpoint))
+    model, vocab = loaded.build(args.backend)
     if args.text is None:
         text = remove_unknown(vocab, TEXT) or choose_first_character(vocab)
     else:
-        text = check_text(vocab, args.text, "--text")
+        text = check_text(vocab, read_typed_text(loaded, args.text), "--text")
     if not text:
         raise BadInput("--text: is empty: give a text of one character or more")
-    followed = gate_trace.trace_gates(model, torch.from_numpy(vocab.encode(text)), text, args.layer)
+    ids = vocab.encode(text)
+    symbols = [vocab.decode([idx]) for idx in ids]  # of bytes there are more than characters
+    followed = gate_trace.trace_gates(model, torch.from_numpy(ids), symbols, args.layer)
     if args.png:
         gate_trace.draw_trace(followed, Path(args.png))
     if args.json:

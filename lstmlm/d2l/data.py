@@ -67,7 +67,7 @@ def load_corpus_text(path: str | Path | None = None, max_tokens: int = -1) -> tu
 
     The text becomes lower-case letters and single spaces, as in d2l 1.0; letters of any script are kept.
     """
-    files = [find_shipped("data") / "tide_clock.txt"] if path is None else list_files(path, "path")
+    files = [find_shipped("data") / "tide_clock.txt"] if path is None else list_files(path, "path").files
     text = keep_letters("\n".join(map(read_utf8, files)))
     if not text.strip():
         raise BadInput(f"path: {path} holds no letters: give a text file")

@@ -16,6 +16,7 @@ from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.initialization import initialize
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
+from lstmlm.system.table import format_table
 from lstmlm.training.learner import Learner
 from lstmlm.training.optim import build_optimizer
 from lstmlm.training.plan import Recipe
@@ -114,11 +115,10 @@ def train_twenty_steps(model: RNNModel, ids: Tensor) -> Tensor:
     return torch.stack([train_step(learner, X, Y, zero_state, RECIPE).loss for _ in range(20)])
 
 
-def format_table(rows: list[Row]) -> str:
+def format_rows(rows: list[Row]) -> str:
     """The rows as a table for people."""
-    lines = [f"{'cell':<11}{'backend':<9}{'type':<9}" + "".join(f"{column:>11}" for column in COLUMNS)]
+    cells = [["cell", "backend", "type", *COLUMNS, ""]]
     for row in rows:
-        figures = "".join(f"{'' if row[column] is None else format(row[column], '.1e'):>11}" for column in COLUMNS)
-        verdict = "pass" if row["passed"] else "FAIL"
-        lines.append(f"{row['cell']:<11}{row['backend']:<9}{row['dtype']:<9}{figures}  {verdict}")
-    return "\n".join(lines)
+        differences = ["" if row[column] is None else f"{row[column]:.1e}" for column in COLUMNS]
+        cells.append([row["cell"], row["backend"], row["dtype"], *differences, "pass" if row["passed"] else "FAIL"])
+    return "\n".join(format_table(cells, right=range(3, 3 + len(COLUMNS))))

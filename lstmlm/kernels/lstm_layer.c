@@ -1,42 +1,43 @@
-/* One LSTM layer over a whole sequence, and its gradient, in float32: what lstmlm/fused.py says in PyTorch.
+/* One LSTM layer over a whole sequence, and its gradient, in float32: the computations of lstmlm/layers/fused.py in C.
 
-   T = steps, B = batch, H = hidden, D = inputs, the width of what comes in. Arrays are dense and row-major.
+   T = num_steps, B = batch_size, H = num_hiddens, D = width of the inputs. Arrays are dense and row-major.
 
        X (T, B, D), or ids (T, B)    W_x (D, 4H)   W_h (H, 4H)   b (4H)    the four gates side by side: I, F, O, C~
-       Hs, Cs (T+1, B, H)            states; [0] is the one before the first step
+       Hs, Cs (T+1, B, H)            states; [0] is the state before the first step
 
    Forward, for t = 0 .. T-1:
 
        [I, F, O, C~] = sigmoid, sigmoid, sigmoid, tanh of (X_t W_x + b + Hs_t W_h)
        Cs_t+1 = F * Cs_t + I * C~            Hs_t+1 = O * tanh(Cs_t+1)
 
-   Backward, for t = T-1 .. 0; dG is the gradient of the sums in the brackets, dH and dC come back from step t+1:
+   Backward, for t = T-1 .. 0; dG is the gradient of the sums in the brackets, dH and dC come from step t+1:
 
        dH   = dY_t + dG_t+1 W_h^T            dC = dC_t+1 * F_t+1 + dH * O * (1 - tanh(Cs_t+1)^2)
        dG_t = [dC * C~ * I(1 - I),  dC * Cs_t * F(1 - F),  dH * tanh(Cs_t+1) * O(1 - O),  dC * I * (1 - C~^2)]
 
    and then dX = dG W_x^T, dW_x = X^T dG, dW_h = Hs^T dG, db = sum of dG, over all steps at once.
 
-   Nearly all time goes into products of rows with a matrix, and all of these go through `multiply`. Its blocking, from
-   the inside out:
+   Nearly all time is spent in products of rows with a matrix, and `multiply` computes all of them. Its blocking, from the
+   innermost level outwards:
 
-       registers   a tile is up to ROWS rows by VECS vectors of WIDTH columns, in as many accumulators: a number once
-                   loaded is used VECS or ROWS times. Where the columns are gates, vectors 4k .. 4k + 3 are the four gates
-                   of the units k * WIDTH and on: a tile that has summed all four finishes these units' cells.
-       L1, L2      a panel is the part of the matrix that meets one tile, VECS vectors of each line, copied to lie in the
-                   order in which they are read. All rows pass over H lines of a panel before the next H lines, and while
-                   they do, those next ones are fetched, a little at a time: L3 gives 10 bytes in a cycle, and a tile takes
-                   20, so a core never waits if it has 12 rows or more. (A matrix that L2 holds is left alone.) Every
-                   second step takes the panels in reverse: what is left of the matrix in L2 is used first. Products of
-                   many steps are done in chunks of CHUNK rows, just before (X W_x) or after (dX) the steps themselves,
-                   while what they share is still near.
-       threads     the layer: blocks of the batch times blocks of units. Rows do not depend on each other, so threads with
-                   rows of their own never wait. Units need all of Hs_t, so threads with units of their own meet after
-                   each step, but each reads only its part of W_h: better when that outgrows a core's cache.
+       registers   a tile is up to ROWS rows by VECS vectors of WIDTH columns, in as many accumulators: a loaded number is
+                   used VECS or ROWS times. Where the columns are gates, vectors 4k .. 4k + 3 are the four gates of the
+                   units from k * WIDTH on: a tile that has summed all four computes the cells of these units too.
+       L1, L2      a panel is the part of the matrix for one tile, VECS vectors of each line, copied into the order in
+                   which they are read. All rows use H lines of a panel before the next H lines; meanwhile those next lines
+                   are prefetched, a few at a time: L3 delivers 10 bytes in a cycle and a tile reads 20, so a core never
+                   waits if it has 12 rows or more. (A matrix that fits into L2 is not prefetched.) Every second step takes
+                   the panels in reverse order, to use first the part of the matrix that is still in L2. Products over many
+                   steps are done in chunks of CHUNK rows, directly before (X W_x) or after (dX) the steps themselves,
+                   while the data that they share is in the cache.
+       threads     the layer is split into blocks of the batch times blocks of units. Rows do not depend on each other, so
+                   threads with different rows never wait. Units depend on all of Hs_t, so threads with different units
+                   synchronize after each step, but each reads only its part of W_h: faster if W_h is larger than a core's
+                   cache.
 
-   gates are kept as the tiles leave them, (panel, T, B, PANEL), with zeros to fill up the last units: what a tile or a
-   strip takes lies together. Backward puts dG in their place.
-   Every sum runs in one order, whatever the blocks: a result depends neither on the threads nor on the rest of the batch. */
+   gates are stored as the tiles produce them, (panel, T, B, PANEL), padded with zeros after the last unit: the numbers that
+   a tile or a strip reads are contiguous. Backward writes dG over them.
+   Every sum has a fixed order, whatever the blocks: a result depends neither on the threads nor on the rest of the batch. */
 
 #include <sched.h>
 #include <stdint.h>
@@ -54,24 +55,25 @@
 
 enum {
     PANEL = VECS * WIDTH, /* floats in a line of a panel */
-    STRIP = 512,          /* lines of a panel whose products go into the gradients of the weights at once */
-    QUARTERS = 4,         /* of a panel of W_h^T, which is that much longer than one of W_h */
-    CHUNK = 16 * ROWS,    /* rows that stay in L2 while all panels pass by */
+    STRIP = 512,          /* lines of a panel that are summed into the gradients of the weights in one pass */
+    QUARTERS = 4,         /* parts of a panel of W_h^T, which is 4 times as long as one of W_h */
+    CHUNK = 16 * ROWS,    /* rows that stay in L2 while all panels are read */
     NEAR = 32,            /* rows that stay in L1 while they are packed */
     LINE = 16,            /* floats in a line of the cache */
-    HALF_L2 = 1 << 18     /* floats that a core's L2 will hold beside what else goes through it */
+    HALF_L2 = 1 << 18     /* floats that fit into half of a core's L2; the other half is for everything else */
 };
 
-/* The products */
+/* Products */
 
-/* The rows of a tile: number k of row r is at[r * row + k * line]; the next `depth` numbers are `piece` further on */
+/* The rows of a tile: number k of row r is at[r * row + k * line]; the next `depth` numbers begin `piece` floats later */
 typedef struct {
     const float *at;
     int64_t row, line, piece;
     int pieces, depth;
 } Rows;
 
-/* What a tile fetches for later, so many floats with each line of its panel: lines that come next, and places to write to */
+/* The prefetches of a tile with each line of its panel: `pace` floats of the lines that are read next, and `own_pace`
+   floats of the place that the tile writes to */
 typedef struct {
     const float *next;
     int64_t pace;
@@ -88,7 +90,7 @@ INLINE void multiply_rows(int rows, const Rows *x, const float *panel, const Ahe
     int64_t pace = ahead->pace, own_pace = ahead->own_pace;
     for (int piece = 0; piece < x->pieces; piece++) {
         const float *at = x->at + piece * x->piece;
-        if (piece < x->pieces - 1) /* another core may have written the next one */
+        if (piece < x->pieces - 1) /* the next piece may be in another core's cache */
             for (int r = 0; r < rows; r++)
                 for (int k = 0; k < x->depth; k += LINE) __builtin_prefetch(at + x->piece + r * row + k);
         for (int k = 0; k < x->depth; k++, at += line, panel += PANEL, next += pace, own += own_pace) {
@@ -120,27 +122,27 @@ static void (*const multiply[ROWS + 1])(const Rows *, const float *, const Ahead
 
 INLINE int share(int of, int part, int parts) { return (int)((int64_t)of * part / parts); }
 
-/* Rows row .. row + rows of those up to `last`; `before` and `all`: how many pass over the same lines of a panel before
-   these, and in all */
+/* Rows row .. row + rows of those up to `last`. Of the `all` rows that use the same lines of a panel, `before` come before
+   these. */
 typedef struct { int row, rows, last, before, all; } Tile;
 
-/* Tiles: as few as there can be, of nearly equal height, each from where the one before ends; after the last, one without
-   rows */
+/* The rows up to `last` as the smallest number of tiles, of nearly equal height: each begins where the previous one ends;
+   the one after the last has no rows */
 INLINE Tile tile_from(int row, int last, int before, int all) {
     int left = last - row;
     return (Tile){row, left > 0 ? blocks(left, blocks(left, ROWS)) : 0, last, before, all};
 }
 INLINE Tile after(Tile tile) { return tile_from(tile.row + tile.rows, tile.last, tile.before + tile.rows, tile.all); }
 
-/* While this tile passes over so many lines: its part of as many that come next (NULL: they are near), and its own rows,
-   lines of PANEL floats */
+/* The prefetches of a tile that reads `lines` lines: its share of as many lines that come next (NULL: they are in the
+   cache), and its own rows, lines of PANEL floats */
 INLINE Ahead fetch(Tile tile, int lines, const float *next, const float *own) {
     int from = PANEL * tile.before / tile.all, to = PANEL * (tile.before + tile.rows) / tile.all;
     int own_pace = blocks(tile.rows * PANEL, max(1, lines));
     return next ? (Ahead){next + (int64_t)lines * from, to - from, own, own_pace} : (Ahead){own, 0, own, own_pace};
 }
 
-/* Gates of a row in floats, panels that they are in, and what vector v of them is: gate v % 4 of the units from here on */
+/* The number of floats of a row's gates, the number of their panels, and the first unit of vector v, which is gate v % 4 */
 int gate_columns(int hidden) { return blocks(hidden, WIDTH) * 4 * WIDTH; }
 INLINE int gate_panels(int hidden) { return blocks(hidden, WIDTH) * 4 / VECS; }
 INLINE int units_of(int v) { return v / 4 * WIDTH; }
@@ -179,7 +181,7 @@ static void pack_transposed(float *panel, const float *W, int N, int H, int p) {
                   min(WIDTH, H - units_of(v)));
 }
 
-/* Threads: those of the pool that PyTorch has anyway, because a second pool would fight with it for the cores. */
+/* Threads: those of PyTorch's own pool, because the threads of a second pool would compete with them for the cores. */
 
 static struct {
     void (*parallel)(void (*part)(void *), void *job, unsigned threads, unsigned flags); /* GOMP_parallel */
@@ -203,13 +205,13 @@ static void run(int threads, void (*part)(void *), void *job) {
         part(job);
 }
 
-/* Wait until all threads of the team are here; `arrived` is theirs in common. */
+/* A barrier: wait until all threads of the team have called it; they share `arrived`. */
 static void meet(Thread *me, int *arrived) {
     if (me->size == 1) return;
     int everyone = ++me->met * me->size;
     __atomic_add_fetch(arrived, 1, __ATOMIC_ACQ_REL);
     for (int turns = 0; __atomic_load_n(arrived, __ATOMIC_ACQUIRE) < everyone; turns++)
-        if (turns > 10000) sched_yield(); /* the other one may wait for this core */
+        if (turns > 10000) sched_yield(); /* the thread that is waited for may need this core */
 }
 
 static float *floats(int64_t count) { return aligned_alloc(64, (size_t)(count * sizeof(float) + 63) / 64 * 64); }
@@ -218,21 +220,21 @@ static float *floats(int64_t count) { return aligned_alloc(64, (size_t)(count * 
 
 typedef struct {
     int steps, batch, inputs, hidden, row_blocks, arrived;
-    int until; /* the step that the way back ends with; -1: the state before the first */
-    int far;   /* do the packed weights outgrow half of an L2? */
+    int until; /* the last step of the backward loop; -1: the state before the first step */
+    int far;   /* are the packed weights larger than half of an L2? */
     const int64_t *ids;
     const float *X, *W_x, *W_h, *b, *dY;
     float *gates, *Hs, *Cs, *dH, *dC, *dX, *dW_x, *dW_h, *db;
-    float *panels, *input_panels, *table; /* W_h and W_x packed; b, or with ids each row of W_x + b, by panels of gates */
+    float *panels, *input_panels, *table; /* W_h and W_x packed; b, or with ids each row of W_x + b, in panels of gates */
 } Layer;
 
-/* What a thread does of a step: rows first .. last, and the part `column` of `columns` of the units */
+/* The part of a step that one thread computes: rows first .. last, and part `column` of `columns` of the units */
 typedef struct { int first, last, column, columns; } Part;
 
 static Part part_of(const Layer *layer, const Thread *me) {
     int rows = min(layer->row_blocks, me->size), columns = me->size / rows;
     int row = me->rank % rows, column = me->rank / rows;
-    if (column >= columns) return (Part){0, 0, 0, columns}; /* one too many for this grid */
+    if (column >= columns) return (Part){0, 0, 0, columns}; /* the grid has no part for this thread */
     return (Part){share(layer->batch, row, rows), share(layer->batch, row + 1, rows), column, columns};
 }
 
@@ -240,22 +242,22 @@ INLINE int begin(const Part *part, int units) { return share(units, part->column
 INLINE int end(const Part *part, int units) { return share(units, part->column + 1, part->columns); }
 INLINE int steps_at_once(const Part *part) { return max(1, CHUNK / max(1, part->last - part->first)); }
 
-/* The first tile of the rows, in pass `pass` of `passes` over the same lines */
+/* The first tile of a part's rows, in pass `pass` of `passes` over the same lines of a panel */
 INLINE Tile tiles(const Part *part, int pass, int passes) {
     int rows = part->last - part->first;
     return tile_from(part->first, part->last, pass * rows, passes * rows);
 }
 
-/* Number i of begin .. end, counted backwards at every second step */
+/* Index i of begin .. end, in reverse order at every second step */
 INLINE int turned(int i, int begin, int end, int t) { return t & 1 ? begin + end - 1 - i : i; }
 
-/* The rows of panel p of the gates of step t */
+/* Panel p of the gates of step t */
 INLINE float *gates_of(const Layer *layer, int t, int p) {
     return layer->gates + ((int64_t)p * layer->steps + t) * layer->batch * PANEL;
 }
 INLINE int64_t to_next_panel(const Layer *layer) { return gates_of(layer, 0, 1) - layer->gates; }
 
-/* out, rows of ldo floats of which n are wanted, = start (VECS vectors, or NULL: 0) + x times a panel */
+/* out = start + x times a panel; out has rows of ldo floats, of which n are written; start has VECS vectors, NULL: zeros */
 static void product_tile(Tile tile, const Rows *x, const float *panel, const float *start, float *out, int64_t ldo, int n) {
     vec sums[ROWS][VECS];
     for (int r = 0; r < tile.rows; r++)
@@ -267,7 +269,7 @@ static void product_tile(Tile tile, const Rows *x, const float *panel, const flo
         UNROLL for (int j = 0; j < VECS; j++) store(out + (tile.row + r) * ldo + j * WIDTH, sums[r][j], n - j * WIDTH);
 }
 
-/* Units u .. u + WIDTH at step t; the panels of their gates, and those to fetch */
+/* Units u .. u + WIDTH at step t: `panels` are those of their gates, `next` those to prefetch */
 static void forward_tile(Tile tile, const Layer *layer, int t, int u, const float *panels, const float *next) {
     int H = layer->hidden, B = layer->batch, n = H - u, p = u * 4 / PANEL;
     int64_t at = (int64_t)t * B + tile.row, step = (int64_t)B * H;
@@ -339,8 +341,8 @@ static void forward(void *data) {
     }
 }
 
-/* Part q of QUARTERS of dH of units u .. u + PANEL at step t; with the last, the gates of these units become dG. t = -1 is
-   the state before the first step. */
+/* Part q of QUARTERS of the sum for dH of units u .. u + PANEL at step t; the last part then replaces the gates of these
+   units by dG. t = -1 is the state before the first step. */
 static void backward_tile(Tile tile, const Layer *layer, int t, int u, int q, const float *panel, const float *next) {
     int H = layer->hidden, B = layer->batch, panels = gate_panels(H), last = t == layer->steps - 1;
     int64_t at = (int64_t)t * B + tile.row, step = (int64_t)B * H;
@@ -355,7 +357,7 @@ static void backward_tile(Tile tile, const Layer *layer, int t, int u, int q, co
         }
     if (!last) {
         int from = share(panels, q, QUARTERS), count = share(panels, q + 1, QUARTERS) - from;
-        const float *own = gates_of(layer, t, u * 4 / PANEL + q) + tile.row * PANEL; /* for when the last quarter is done */
+        const float *own = gates_of(layer, t, u * 4 / PANEL + q) + tile.row * PANEL; /* written after the last quarter */
         for (int r = 0; r < tile.rows; r++) {
             __builtin_prefetch(C + r * H + q * PANEL / QUARTERS);
             __builtin_prefetch(dY - step + r * H + q * PANEL / QUARTERS); /* for step t - 1 */
@@ -429,14 +431,14 @@ static void backward(void *data) {
     }
 }
 
-/* A (depth, n) turned for tiles of its columns, each (depth, rows), at STRIP floats for a column */
+/* A (depth, n) rearranged for tiles of its columns, each (depth, rows), with STRIP floats for a column */
 static void pack_columns(float *to, const float *A, int n, int depth) {
     for (int begin = 0; begin < depth; begin += NEAR)
         for (Tile tile = tile_from(0, n, 0, n); tile.rows; tile = after(tile)) {
             const float *from = A + tile.row;
             float *at = to + (int64_t)tile.row * STRIP;
             for (int k = begin; k < min(begin + NEAR, depth); k++) {
-                /* A constant count is quicker; what is too much is overwritten by the next */
+                /* A constant count is faster; the surplus is overwritten by the next row */
                 int count = (depth - k) * tile.rows >= ROWS ? ROWS : tile.rows;
                 memcpy(at + k * tile.rows, from + (int64_t)k * n, count * sizeof(float));
             }
@@ -452,10 +454,12 @@ static void unpack_gates(float *W, const float *panel, int K, int H, int p) {
         }
 }
 
-/* A strip: lines of panel p of dG, those that are taken after it, and whether it begins or ends the sum over all steps */
+/* A strip: `depth` lines of panel p of dG, the lines that are read next, and whether it is the first or the last of the sum
+   over all steps */
 typedef struct { const float *lines, *next; int depth, p, first, last; } Strip;
 
-/* Rows of W, whose columns are gates, += these columns of A, turned, times the strip; `kept` are the sums between strips */
+/* The rows of W, whose columns are gates, = the sum over the strips of packed columns of A, transposed, times the strip;
+   `kept` has the sums between strips */
 static void gradient_tile(Tile tile, const Strip *strip, const float *columns, float *W, int H, float *kept) {
     vec sums[ROWS][VECS], *between = (vec *)(kept + (int64_t)tile.row * PANEL);
     for (int r = 0; r < tile.rows; r++)
@@ -470,7 +474,7 @@ static void gradient_tile(Tile tile, const Strip *strip, const float *columns, f
             memcpy(between + r * VECS, sums[r], sizeof sums[r]);
 }
 
-/* b += all lines of a strip; rows[ids[k]] += line k, if there are ids */
+/* b += every line of a strip; with ids, rows[ids[k]] += line k */
 static void add_lines(const Strip *strip, const int64_t *ids, float *rows, float *b) {
     vec *sum = (vec *)b;
     for (int k = 0; k < strip->depth; k++) {
@@ -482,7 +486,7 @@ static void add_lines(const Strip *strip, const int64_t *ids, float *rows, float
     }
 }
 
-/* dW_h, dW_x and db, in strips of steps, panel after panel */
+/* dW_h, dW_x and db, strip by strip of the steps and, within a strip, panel by panel */
 static void gradients(void *data) {
     Layer *layer = data;
     int H = layer->hidden, D = layer->inputs, all = layer->steps * layer->batch, strips = blocks(all, STRIP);
@@ -495,7 +499,7 @@ static void gradients(void *data) {
         if (layer->X) pack_columns(to + (int64_t)H * STRIP, layer->X + begin * D, D, min(STRIP, all - begin));
     }
     int first = share(panels, me.rank, me.size), last = share(panels, me.rank + 1, me.size);
-    int64_t size = (int64_t)(H + D + 1) * PANEL; /* of the sums of a panel: H rows of W_h, D rows of W_x, b */
+    int64_t size = (int64_t)(H + D + 1) * PANEL; /* floats of the sums of a panel: H rows of dW_h, D rows of dW_x, db */
     for (int p = first; p < last; p++) memset(layer->table + p * size + H * PANEL, 0, sizeof(float) * (D + 1) * PANEL);
     meet(&me, &layer->arrived);
     for (int s = 0; s < strips; s++) {
@@ -521,8 +525,8 @@ static void gradients(void *data) {
     }
 }
 
-/* The three calls; 0 if there is no memory for what is packed. row_blocks is how many of the threads the batch is split
-   over; the units are split over the rest. */
+/* The exported functions; they return 0 if there is no memory for the packed arrays. The batch is split into row_blocks
+   blocks, one for each of as many threads, and the units of a block over the remaining threads. */
 
 static int run_layer(Layer layer, void (*part)(void *), int threads, int64_t panels, int64_t input_panels, int64_t table) {
     float *memory = floats(panels + input_panels + table);
@@ -536,16 +540,19 @@ static int run_layer(Layer layer, void (*part)(void *), int threads, int64_t pan
     return 1;
 }
 
+/* -1 if an id is not in 0 .. D - 1: nothing is computed then */
 int layer_forward(int steps, int batch, int inputs, int hidden, const float *X, const int64_t *ids, const float *W_x,
                   const float *W_h, const float *b, float *gates, float *Hs, float *Cs, int row_blocks, int threads) {
     Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .X = X, .ids = ids, .W_x = W_x,
                    .W_h = W_h, .b = b, .gates = gates, .Hs = Hs, .Cs = Cs, .row_blocks = row_blocks};
-    int64_t columns = gate_columns(hidden);
+    int64_t columns = gate_columns(hidden), wrong = 0;
+    for (int64_t k = 0; ids && k < (int64_t)steps * batch; k++) wrong |= (uint64_t)ids[k] >= (uint64_t)inputs;
+    if (wrong) return -1;
     return run_layer(layer, forward, threads, hidden * columns, X ? inputs * columns : 0, ids ? inputs * columns : columns);
 }
 
-/* The gates become dG. dH and dC come in as the gradients of the last state and go out as those of the first, dH only if
-   `wants_dH`; dX may be NULL: not wanted */
+/* Replaces the gates by dG. dH and dC are the gradients of the last state and become those of the state before the first
+   step, dH only if `wants_dH`; dX is NULL if it is not wanted */
 int layer_backward(int steps, int batch, int inputs, int hidden, const float *W_x, const float *W_h, float *gates, float *Cs,
                    const float *dY, float *dH, float *dC, float *dX, int wants_dH, int row_blocks, int threads) {
     Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .W_x = W_x, .W_h = W_h, .gates = gates,
@@ -554,7 +561,7 @@ int layer_backward(int steps, int batch, int inputs, int hidden, const float *W_
     return run_layer(layer, backward, threads, blocks(hidden, PANEL) * panel, dX ? blocks(inputs, PANEL) * panel : 0, 0);
 }
 
-/* From dG */
+/* dW_x, dW_h and db from dG */
 int layer_gradients(int steps, int batch, int inputs, int hidden, const float *X, const int64_t *ids, float *Hs, float *dG,
                     float *dW_x, float *dW_h, float *db, int threads) {
     Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .X = X, .ids = ids, .Hs = Hs,

@@ -1,33 +1,35 @@
-/* LSTM layers and the head, one character at a time, and the draw of the next: what lstmlm/stepper.py and
-   lstmlm/sampling.py say in numpy. The weights and all that becomes of them are float32, the draw is float64.
+/* The steps of LSTM layers and the output layer, one character at a time, and the draw of the next character: the same
+   computations as lstmlm/generation/stepper.py and lstmlm/generation/sampling.py in numpy. Weights, states and logits are
+   float32, the draw is float64.
 
-   L = layers, H = hidden, V = vocabulary, N = samples that go on together, n = steps of a call.
+   L = num_layers, H = num_hiddens, V = vocab_size, N = samples drawn together, n = characters of a call.
 
-       ids (n, N)               drawn here, or given; before them may lie what was seen earlier
-       logits (n+1, N, V)       [t] is what ids[t] are drawn from; [0] is given
-       states (n+1, L, 2, N, H) H and C of each layer; [0] is given. All are kept: a caller may go back to any of them.
+       ids (n, N)               drawn here, or given; the characters that were seen before may precede them
+       logits (n+1, N, V)       ids[t] are drawn from logits[t]; [0] is given
+       states (n+1, L, 2, N, H) H and C of each layer; [0] is given. All are kept, so a caller can return to any of them.
 
-   Step t, with x = H_t+1 of the layer below:
+   Step t, where x is H_t+1 of the layer below:
 
-       S = b + x W_x, for the first layer a row of a table, which the character picks
+       S = b + x W_x; for the first layer, the row of a table that the character selects
        [I, F, O, C~] = sigmoid, sigmoid, sigmoid, tanh of (S + H_t W_h)
        C_t+1 = F * C_t + I * C~            H_t+1 = O * tanh(C_t+1)            logits = b_q + x W_hq
 
-   A product of one row with a matrix uses each weight once, so its time is that of reading the weights, from the
-   nearest cache that holds them. From the inside out:
+   A product of one row with a matrix uses each weight once, so its time is that of reading the weights from the nearest
+   cache that holds them. The blocking, from the innermost level outwards:
 
-       registers   a tile is one row by two panels, or up to ROWS rows by one, a panel being VECS vectors of WIDTH columns:
-                   enough sums at once that none waits for its own last addition, and with more rows each weight that
-                   was loaded is used for all.
-       L1, L2      a panel is packed to be read from its first number to its last; where the columns are gates, it has
-                   the four gates of WIDTH units.
-       L2          a layer's next H W_h needs no character, only its new H. So every second step takes it at once, panels
-                   backwards: what is left of W_h in the cache is used again. The step after takes W_x backwards too.
+       registers   a tile is one row by two panels, or up to ROWS rows by one panel; a panel is VECS vectors of WIDTH
+                   columns. That is enough independent sums to hide the latency of an addition, and with several rows each
+                   loaded weight is used for all of them.
+       L1, L2      a panel is packed in the order in which it is read; where the columns are gates, a panel has the four
+                   gates of WIDTH units.
+       L2          a layer's next H W_h depends only on its new H, not on the next character. So every second step computes
+                   it immediately, with the panels in reverse order: the part of W_h that is still in the cache is used
+                   again. The step after that takes the panels of W_x in reverse order too.
 
-   Every sum runs in one order: a text depends neither on what is drawn beside it nor on how it is cut into calls.
+   Every sum has a fixed order: a text depends neither on the samples drawn beside it nor on how it is cut into calls.
 
-   The packed weights, all in one array: the table (V, columns); for each layer W_h, and for all but the first b and W_x; b_q
-   and W_hq. columns = 4H, in panels of gates, filled up with zeros; so is V in the head. */
+   The packed weights are one array: the table (V, columns); for each layer W_h, and for all but the first layer b and W_x;
+   b_q and W_hq. columns is 4H in panels of gates, padded with zeros; V is padded in the same way in b_q and W_hq. */
 
 #include <math.h>
 #include <stdint.h>
@@ -44,10 +46,10 @@
 
 enum { VECS = 4, PANEL = VECS * WIDTH /* floats in a line of a panel */ };
 
-/* The products */
+/* Products */
 
-/* out = start + x W for `rows` rows of x (rows, K) and `panels` panels of W that follow each other; a line of out has ldo
-   floats; start is a line, or NULL: 0. rows and panels are constants where this is inlined. */
+/* out = start + x W for `rows` rows of x (rows, K) and `panels` consecutive panels of W. A line of out has ldo floats;
+   start is one line, or NULL for zeros. rows and panels are constants where this is inlined. */
 INLINE void tile(int rows, int panels, const float *x, int K, const float *W, const float *start, float *out, int ldo) {
     vec acc[ROWS][2 * VECS];
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < panels * VECS; j++)
@@ -67,7 +69,7 @@ INLINE void tile(int rows, int panels, const float *x, int K, const float *W, co
         *(vec *)(out + r * ldo + j * WIDTH) = acc[r][j];
 }
 
-/* out (N, columns) = start + x W; x (N, K), W in panels, which are taken forwards or backwards */
+/* out (N, columns) = start + x W; x (N, K), W in panels, which are taken in order or, if `back`, in reverse order */
 static void product(int N, const float *x, int K, const float *W, const float *start, float *out, int columns, int back) {
     int panels = columns / PANEL, together = N == 1 ? 2 : 1;
     for (int i = 0; i < panels; i += together) {
@@ -95,7 +97,7 @@ static void product(int N, const float *x, int K, const float *W, const float *s
     }
 }
 
-/* One row: S and R (columns) in panels of gates, C (H) -> the next H and C */
+/* One row: S and R = H W_h (columns), in panels of gates, and C (H) -> the next H and C */
 static void cells(const float *S, const float *R, const float *C, float *next_H, float *next_C, int H) {
     for (int u = 0; u < H; u += WIDTH) {
         const vec *s = (const vec *)(S + u * 4), *r = (const vec *)(R + u * 4);
@@ -108,17 +110,17 @@ static void cells(const float *S, const float *R, const float *C, float *next_H,
     }
 }
 
-/* The draw: sampling.py's `distribution` and `draw`, operation by operation, so that nothing but the last bit of `exp` may
-   differ. A logit that is no number draws what it draws there. */
+/* The draw: `compute_distribution` and `draw` of sampling.py, operation by operation, so that only the last bit of `exp`
+   can differ. A logit that is NaN gives the same character as there. */
 
 typedef struct {
     double temperature, top_p, min_p, log_penalty;
-    int64_t top_k, unk, window; /* unk: the character that is never drawn, or -1 */
+    int64_t top_k, unk, window; /* unk: the id that is never drawn, or -1 */
 } Settings;
 
 typedef struct { double prob; int id; } Entry;
 
-static int falling(const void *a, const void *b) { /* the most probable first, of equal ones the first in the vocabulary */
+static int falling(const void *a, const void *b) { /* by falling probability, ties by id */
     const Entry *one = a, *other = b;
     if (one->prob != other->prob) return one->prob > other->prob ? -1 : 1;
     return one->id - other->id;
@@ -131,19 +133,19 @@ static int largest(const double *x, int V) {
     return best;
 }
 
-/* `rest` is room for V numbers */
+/* Set the probabilities outside of top-k and top-p to 0. `rest` has space for V numbers. */
 static void keep_top(double *probs, int V, const Settings *settings, Entry *order, double *rest) {
     for (int i = 0; i < V; i++) order[i] = (Entry){probs[i], i};
     qsort(order, V, sizeof(Entry), falling);
     for (int64_t i = settings->top_k; i < V; i++) probs[order[i].id] = order[i].prob = 0;
     if (settings->top_p >= 1) return;
-    double sum = 0; /* the probability of each and of all that come after it */
+    double sum = 0; /* of the probabilities of this entry and of those after it */
     for (int i = V - 1; i >= 0; i--) rest[i] = sum += order[i].prob;
     for (int i = 1; i < V; i++)
         if (rest[i] <= (1 - settings->top_p) * rest[0]) probs[order[i].id] = 0;
 }
 
-/* A character after `count` characters, seen[i * N] in their order. x and rest are room for V numbers each. */
+/* Draw the character that follows `count` characters, seen[i * N] in order. x and rest have space for V numbers each. */
 static int draw(const float *logits, int V, const int64_t *seen, int64_t count, int N, const Settings *settings,
                 double uniform, double *x, double *rest, Entry *order) {
     for (int i = 0; i < V; i++) x[i] = logits[i];
@@ -151,13 +153,13 @@ static int draw(const float *logits, int V, const int64_t *seen, int64_t count, 
     if (settings->log_penalty != 0)
         for (int64_t i = count > settings->window ? count - settings->window : 0; i < count; i++) {
             int64_t id = seen[i * N];
-            x[id] = (id == settings->unk ? -INFINITY : logits[id]) - settings->log_penalty; /* twice counts once */
+            x[id] = (id == settings->unk ? -INFINITY : logits[id]) - settings->log_penalty; /* a repeated one counts once */
         }
     int best = largest(x, V);
     if (settings->temperature == 0) return best;
     double most = x[best], sum = 0, temperature = settings->temperature > 1e-200 ? settings->temperature : 1e-200;
     for (int i = 0; i < V; i++) x[i] = exp((x[i] - most) / temperature);
-    if (isnan(x[best])) return 0; /* then some logit was not finite; none to sort by */
+    if (isnan(x[best])) return 0; /* a logit was not finite: nothing to sort by */
     if (settings->top_k < V || settings->top_p < 1) keep_top(x, V, settings, order, rest);
     double least = settings->min_p * x[best];
     for (int i = 0; i < V; i++) x[i] = sum += x[i] >= least ? x[i] : 0;
@@ -166,15 +168,15 @@ static int draw(const float *logits, int V, const int64_t *seen, int64_t count, 
     return 0;
 }
 
-/* The calls */
+/* Exported functions */
 
 static int gate_columns(int H) { return blocks(H, WIDTH) * PANEL; }
 static int head_columns(int V) { return blocks(V, PANEL) * PANEL; }
 
 int width(void) { return WIDTH; }
 
-/* n steps of N samples. ids (m + n, N): with uniforms (n, N) the last n are drawn, and the m before are what the penalty
-   has seen; without (NULL) they are given. 0: no memory. */
+/* n steps of N samples. ids (m + n, N): with uniforms (n, N) the last n are drawn, and the m before them are those that the
+   repetition penalty has seen; without uniforms (NULL) all are given. Returns 0 if there is no memory. */
 int stretch(int L, int H, int V, const float *weights, int N, int n, float *states, float *logits, int m, int64_t *ids,
             const double *uniforms, double temperature, int64_t top_k, double top_p, double min_p, int64_t unk,
             double log_penalty, int64_t window) {
@@ -184,7 +186,7 @@ int stretch(int L, int H, int V, const float *weights, int N, int n, float *stat
     size_t floats = row * (L + 1) + (int64_t)N * head, bytes = floats * 4 + V * (2 * sizeof(double) + sizeof(Entry));
     float *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (!memory) return 0;
-    float *S = memory, *sums = S + row, *R = sums + (int64_t)N * head; /* R: of each layer */
+    float *S = memory, *sums = S + row, *R = sums + (int64_t)N * head; /* R: H W_h of each layer */
     double *probs = (double *)(R + L * row);
     Entry *order = (Entry *)(probs + 2 * V);
     for (int t = 0; t < n; t++, states += L * 2 * part, logits += (int64_t)N * V) {

@@ -1,4 +1,4 @@
-/* Vectors of floats, as wide as the processor has them, and the functions of a cell. For lstm.c and step.c. */
+/* Vectors of floats, as wide as the processor's registers, and the activations of a cell: for both kernels. */
 
 #if defined(__AVX__)
 #include <immintrin.h>
@@ -13,7 +13,7 @@
 #define WIDTH 4
 #endif
 
-/* Loaded once and kept: GCC would read it from memory again for each use, and loads are what there are too few of */
+/* Keep a loaded vector in a register: GCC would load it again for each use, and the number of loads limits the speed */
 #if defined(__GNUC__) && !defined(__clang__) && defined(__SSE__)
 #define HOLD(v) __asm__("" : "+v"(v))
 #else
@@ -24,7 +24,7 @@ typedef float vec __attribute__((vector_size(4 * WIDTH)));
 typedef float loose __attribute__((vector_size(4 * WIDTH), aligned(4))); /* at any address */
 typedef int32_t ints __attribute__((vector_size(4 * WIDTH)));
 
-#define MOST 6 /* vectors that `activate` takes at once, at most */
+#define MOST 6 /* largest number of vectors for one call of `activate` */
 
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
@@ -34,7 +34,7 @@ typedef int32_t ints __attribute__((vector_size(4 * WIDTH)));
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
 
-/* Vectors. The last of a row may be short: n of its WIDTH numbers are there. */
+/* Loads and stores. The last vector of a row may be short: only n of its WIDTH numbers exist. */
 
 INLINE int min(int a, int b) { return a < b ? a : b; }
 INLINE int max(int a, int b) { return a > b ? a : b; }
@@ -60,7 +60,7 @@ INLINE void store(float *to, vec v, int n) {
         store_short(to, v, n);
 }
 
-INLINE vec clamp(vec x, float low, float high) { /* NaN stays */
+INLINE vec clamp(vec x, float low, float high) { /* NaN stays NaN */
 #if defined(__AVX512F__)
     return _mm512_min_ps(splat(high), _mm512_max_ps(splat(low), x));
 #elif defined(__AVX__)
@@ -71,11 +71,12 @@ INLINE vec clamp(vec x, float low, float high) { /* NaN stays */
 #endif
 }
 
-/* In each of `count` vectors, e^x - 1 = (2^n - 1) + 2^n (e^r - 1) with |r| <= log(2) / 2, and e^r - 1 = r + r^2 p(r), its
-   series with the coefficients moved to level the error: 1e-7 relative. Operation by operation for all vectors: each waits
-   for the one before, so it takes four or five vectors side by side to keep a processor busy. */
+/* x = e^x - 1 for each of `count` vectors: e^x - 1 = (2^n - 1) + 2^n (e^r - 1) with |r| <= log(2) / 2, and
+   e^r - 1 = r + r^2 p(r), its series with coefficients adjusted to spread the error evenly: 1e-7 relative. Each operation
+   is done for all vectors before the next operation: an operation depends on the previous one of the same vector, so four
+   or five independent vectors are needed to keep a processor busy. */
 INLINE void exp_minus_1(int count, vec *x) {
-    const float rounder = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer, in the last bits */
+    const float rounder = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer, which is then in the last bits */
     vec power[MOST], r[MOST], p[MOST];
 #define EACH UNROLL for (int j = 0; j < count; j++)
     EACH x[j] = clamp(x[j], -87, 87);
@@ -94,7 +95,7 @@ INLINE void exp_minus_1(int count, vec *x) {
 }
 
 INLINE vec reciprocal(vec x) {
-#if defined(__AVX512F__) /* a quarter of the time of a division, right to the last bit or two: 14 bits, doubled by Newton */
+#if defined(__AVX512F__) /* 14 bits, doubled by a Newton step: 1/4 of a division's time, wrong by 2 bits at most */
     vec r = _mm512_rcp14_ps(x);
     return r + r * (1 - x * r);
 #else
@@ -102,8 +103,8 @@ INLINE vec reciprocal(vec x) {
 #endif
 }
 
-/* sigmoid x = 1 / (e^-x + 1) of the first vectors, tanh x = (e^2x - 1) / (e^2x + 1) of the others, right to the last bits
-   near 0 too */
+/* sigmoid x = 1 / (e^-x + 1) for the first vectors, tanh x = (e^2x - 1) / (e^2x + 1) for the others, accurate to the last
+   bits near 0 too */
 INLINE void activate(int sigmoids, int count, vec *x) {
     vec share[MOST];
     UNROLL for (int j = 0; j < count; j++) x[j] = j < sigmoids ? -x[j] : x[j] + x[j];

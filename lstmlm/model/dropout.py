@@ -10,8 +10,12 @@ global generator).
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
+
+from lstmlm.layers.contract import LayerState, RecurrentLayer
+
+Step = Callable[[Tensor, LayerState], tuple[Tensor, LayerState]]  # what calling a layer does
 
 
 def draw_mask(shape: tuple[int, ...], rate: float, like: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -35,7 +39,7 @@ def drop_locked(Y: Tensor, rate: float, generator: torch.Generator | None) -> Te
     return Y if rate == 0 else Y * draw_mask((1, *Y.shape[1:]), rate, Y, generator)
 
 
-def drop_weights(layer: nn.Module, rate: float, generator: torch.Generator | None) -> Callable:
+def drop_weights(layer: RecurrentLayer, rate: float, generator: torch.Generator | None) -> Step:
     """The layer with some weights of its W_h* set to zero: the same ones at all steps and for all lanes.
 
     DropConnect (Wan et al. 2013, "Regularization of Neural Networks using DropConnect") on the recurrent matrices
@@ -46,5 +50,10 @@ def drop_weights(layer: nn.Module, rate: float, generator: torch.Generator | Non
         return layer
     book = layer.to_book(dict(layer.named_parameters()))
     book |= {name: W * draw_mask(W.shape, rate, W, generator) for name, W in book.items() if name.startswith("W_h")}
-    thinned = layer.from_book(book)
-    return lambda X, state: functional_call(layer, thinned, (X, state))
+    masked = layer.from_book(book)
+
+    def call_masked(X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        output: tuple[Tensor, LayerState] = functional_call(layer, masked, (X, state))
+        return output
+
+    return call_masked

@@ -29,7 +29,9 @@ class Ensemble(nn.Module):
     @property
     def W_hq(self) -> Tensor:
         """The output layer of the first model, whose device is that of the ensemble."""
-        return self.models[0].W_hq
+        first = self.models[0]
+        assert isinstance(first, RNNModel)
+        return first.W_hq
 
     def forward(self, ids: Tensor, state: tuple[State, ...] | None = None) -> tuple[Tensor, tuple[State, ...]]:
         """Ids (B, T) and a state -> the logarithms of the mean probabilities (T*B, V), float64, and the next state."""

@@ -3,10 +3,12 @@
 B = batch_size, T = num_steps, V = vocab_size, H = num_hiddens, L = num_layers, E = embedding_dim.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
-from lstmlm.layers.contract import Tensors, to_dense
+from lstmlm.layers.contract import RecurrentLayer, Tensors, as_int64, check_range, to_dense
 from lstmlm.layers.registry import layer_class
 from lstmlm.model.dropout import drop_elements, drop_locked, drop_weights
 from lstmlm.model.model_config import ModelConfig
@@ -44,9 +46,15 @@ class RNNModel(nn.Module):
         self.W_hq = nn.Parameter(torch.randn(H, config.vocab_size) * 0.01)
         self.b_q = nn.Parameter(torch.zeros(config.vocab_size))
 
+    @property
+    def recurrent_layers(self) -> list[RecurrentLayer]:
+        return cast(list[RecurrentLayer], list(self.layers))
+
     def begin_state(self, batch_size: int, device: torch.device | str) -> State:
         """The zero state, each part (L, B, H), in the dtype of the weights."""
-        zeros = self.layers[0].init_state(self.config.num_layers * batch_size, self.config.num_hiddens, device)
+        zeros = self.recurrent_layers[0].init_state(
+            self.config.num_layers * batch_size, self.config.num_hiddens, device
+        )
         return tuple(z.to(self.W_hq.dtype).view(self.config.num_layers, batch_size, -1) for z in zeros)
 
     def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -60,7 +68,11 @@ class RNNModel(nn.Module):
         Locked dropout drops features of the embedding. With one-hot inputs it drops characters: the rows, then dense
         (T, B, V), are zero wherever a lane meets a character that it has dropped.
         """
-        X = ids.T if self.W_e is None else self.W_e[ids.T]
+        X = ids.T
+        if self.W_e is not None:
+            X = as_int64(X)
+            check_range(X, self.config.vocab_size)
+            X = self.W_e[X]
         if (rate := self._rate(self.config.locked_input)) == 0:
             return X  # ids stay ids
         return drop_locked(to_dense(X, self.config.vocab_size, self.W_hq.dtype), rate, self.dropout_generator)
@@ -69,13 +81,13 @@ class RNNModel(nn.Module):
         """The output of every layer after its dropout, each (T, B, H), and the next state."""
         state = self.begin_state(ids.shape[0], ids.device) if state is None else state
         Y, outputs, states, generator = self.inputs(ids), [], [], self.dropout_generator
-        for layer, locked_rate, *layer_state in zip(self.layers, self.locked_rates, *state, strict=True):
-            thinned = drop_weights(layer, self._rate(self.config.weight_drop), generator)
-            Y, layer_state = thinned(Y, tuple(layer_state))
+        for layer, locked_rate, *layer_state in zip(self.recurrent_layers, self.locked_rates, *state, strict=True):
+            masked = drop_weights(layer, self._rate(self.config.weight_drop), generator)
+            Y, next_state = masked(Y, tuple(layer_state))
             Y = drop_elements(Y, self._rate(self.config.dropout), generator)
             Y = drop_locked(Y, self._rate(locked_rate), generator)
             outputs.append(Y)
-            states.append(layer_state)
+            states.append(next_state)
         return outputs, tuple(torch.stack(part) for part in zip(*states, strict=True))
 
     def _rate(self, rate: float) -> float:
@@ -88,16 +100,16 @@ class RNNModel(nn.Module):
 
         The map is linear: weights, gradients and an optimizer's moments all go through it.
         """
-        book = {}
-        for k, layer in enumerate(self.layers):
+        book: Tensors = {}
+        for k, layer in enumerate(self.recurrent_layers):
             prefix = f"layers.{k}."
             book |= {prefix + name: tensor for name, tensor in layer.to_book(under(prefix, own)).items()}
         return book | {name: own[name] for name in ("W_e", "W_hq", "b_q") if name in own}
 
     def from_book(self, book: Tensors) -> Tensors:
         """The inverse of `to_book`."""
-        own = {}
-        for k, layer in enumerate(self.layers):
+        own: Tensors = {}
+        for k, layer in enumerate(self.recurrent_layers):
             prefix = f"layers.{k}."
             own |= {prefix + name: tensor for name, tensor in layer.from_book(under(prefix, book)).items()}
         return own | {name: book[name] for name in ("W_e", "W_hq", "b_q") if name in book}
@@ -110,7 +122,7 @@ class RNNModel(nn.Module):
         """Contiguous copies of all trained weights under the book's names."""
         return {
             name: tensor.detach().clone(memory_format=torch.contiguous_format)
-            for name, tensor in self.to_book(self.trained()).items()
+            for name, tensor in self.to_book(dict(self.trained())).items()
         }
 
     def load_book_weights(self, book: Tensors) -> None:

@@ -10,8 +10,7 @@ D = width of the inputs (the vocabulary, for one-hot rows, or the embedding), H 
 import torch
 
 from lstmlm.layers.contract import Tensors
-from lstmlm.layers.registry import BACKENDS
-from lstmlm.layers.torch_nn import TorchLayer
+from lstmlm.layers.torch_nn import TorchGRU, TorchLayer, TorchLSTM, TorchRNN
 from lstmlm.system.dotted import under
 
 LAYER_KEYS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -23,7 +22,7 @@ def to_torch(weights: Tensors) -> tuple[Tensors, Tensors]:
     The second bias is zero except for a GRU's b_hn. An embedding is left out: it is `weights["W_e"]`, (V, E).
     ValueError for a GRU that resets before the product, which torch.nn does not have.
     """
-    rnn = {}
+    rnn: Tensors = {}
     for k in range(count_layers(weights)):
         book = under(f"layers.{k}.", weights)
         own = find_torch_layer(book).from_book(book)
@@ -45,7 +44,8 @@ def layers_from_torch(rnn: Tensors) -> Tensors:
     for name in rnn:
         if name.endswith("_reverse") or name.startswith("weight_hr"):
             raise ValueError(f"{name}: only one direction and no projection can be taken over")
-    layer, weights = check_shapes(rnn), {}
+    layer = check_shapes(rnn)
+    weights: Tensors = {}
     for k in range(sum(name.startswith("weight_ih_l") for name in rnn)):
         rows, H = rnn[f"weight_hh_l{k}"].shape
         none = torch.zeros(rows, dtype=rnn[f"weight_hh_l{k}"].dtype)  # a module with bias=False has no biases
@@ -68,7 +68,7 @@ def check_shapes(rnn: Tensors) -> type[TorchLayer]:
     if any(name not in rnn or rnn[name].dim() != 2 for name in ("weight_ih_l0", "weight_hh_l0")):
         raise ValueError("weight_ih_l0, weight_hh_l0: no first layer of an nn.LSTM, nn.GRU or nn.RNN")
     (rows, H), D = rnn["weight_hh_l0"].shape, rnn["weight_ih_l0"].shape[1]
-    kinds = {4 * H: BACKENDS["lstm"]["nn"], 3 * H: BACKENDS["gru"]["nn"], H: BACKENDS["rnn"]["nn"]}
+    kinds: dict[int, type[TorchLayer]] = {4 * H: TorchLSTM, 3 * H: TorchGRU, H: TorchRNN}
     if rows not in kinds:
         raise ValueError(f"weight_hh_l0: of shape {(rows, H)}: not square, nor three or four squares stacked")
     L = sum(name.startswith("weight_ih_l") for name in rnn)
@@ -86,7 +86,7 @@ def count_layers(weights: Tensors) -> int:
 
 def find_torch_layer(book: Tensors) -> type[TorchLayer]:
     """The torch.nn layer of the cell whose tensors these are."""
-    for backends in BACKENDS.values():
-        if "nn" in backends and set(backends["nn"].names) == set(book):
-            return backends["nn"]
+    for layer in (TorchLSTM, TorchGRU, TorchRNN):
+        if set(layer.names) == set(book):
+            return layer
     raise ValueError(f"torch.nn has no cell with the tensors {', '.join(book)}")

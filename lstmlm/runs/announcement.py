@@ -7,6 +7,7 @@ from pathlib import Path
 from lstmlm.evaluation.baselines import LIMIT, Baseline
 from lstmlm.model.shapes import count_params, estimate_training_memory
 from lstmlm.runs.prepare import Prepared, make_model_config
+from lstmlm.text.leak import list_doubts
 from lstmlm.text.vocab import Vocab
 
 log = logging.getLogger("lstmlm")
@@ -33,11 +34,13 @@ def log_text(prepared: Prepared) -> None:
 
 
 def log_warnings(prepared: Prepared) -> None:
-    """Unknown characters, many symbols without an embedding, and a batch size that the text does not fill."""
+    """Unknown characters, doubtful held-out parts, many symbols without an embedding, a batch that is not filled."""
     config, corpus = prepared.config, prepared.corpus
     for which in ("val", "test"):
         if unknown := corpus.count_unknown(which):
             log.info("warning: %s has %d characters that train lacks; they are scored as <unk>", which, unknown)
+    for doubt in list_doubts(corpus):
+        log.warning("warning: %s", doubt)
     if len(corpus.vocab) > 1000 and config.model.embedding_dim is None:
         log.info("warning: %s symbols as one-hot inputs: consider model.embedding_dim=64", f"{len(corpus.vocab):,}")
     if prepared.batch_size < config.data.batch_size:
@@ -102,9 +105,17 @@ def list_precision_notes(precision: str, backend: str, device: str) -> list[str]
 
 
 def note_control_characters(vocab: Vocab) -> list[str]:
-    """A note if the training part has control characters, as a file that is not text has."""
-    count = sum(freq for char, freq in vocab.token_freqs if len(char) == 1 and ord(char) < 32 and char not in "\t\n\f")
-    return [f"warning: train has {count:,} control characters: if it is no text, see data.vocab=byte"] if count else []
+    """A note if the training part has control characters, as a file that is not text has, or one read in another
+    encoding than its own.
+    """
+    counts = {ord(char): freq for char, freq in vocab.token_freqs if len(char) == 1}
+    low = sum(freq for code, freq in counts.items() if (code < 32 and code not in b"\t\n\f") or code == 127)
+    high = sum(freq for code, freq in counts.items() if 0x80 <= code < 0xA0)
+    notes = [f"warning: train has {low:,} control characters: if it is no text, see data.vocab=byte"] if low else []
+    if high:
+        told = f"train has {high:,} characters from U+0080 to U+009F, which no text has: data.encoding may be wrong"
+        notes.append(f"warning: {told}: a file that looks like latin-1 is cp1252 in most cases")
+    return notes
 
 
 def format_duration(seconds: float) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 from lstmlm.system.errors import BadInput
 
+TUNED_CHARS = 10_000  # characters that lr and decay are chosen on, if they are
+
 
 @dataclass(frozen=True)
 class AdaptiveSettings:

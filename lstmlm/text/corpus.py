@@ -109,15 +109,15 @@ def read_mapped(origin: Origin, data: Data, vocab: Vocab | None) -> Corpus:
         facts.num_bytes,
         vocab or restore_vocab(facts.tokens),
         encoded.ids,
-        tuple(facts.notes),
+        (*origin.notes, *facts.notes),
     )
 
 
 def collect_dependencies(origin: Origin, data: Data, vocab: Vocab | None) -> list[object]:
     """Everything that the ids of a text depend on."""
-    num_files = [[which, len(files)] for which, files in origin.files.items()]
-    settings = [data.vocab, data.encoding, data.normalize, data.min_freq, data.split, data.max_tokens]
-    return [origin.sha256, num_files, vocab and vocab.idx_to_token, *settings]
+    settings = [data.join, data.vocab, data.encoding, data.normalize, data.min_freq, data.split, data.max_tokens]
+    # The hash is that of all bytes together: where each file ends decides which part a character belongs to
+    return [origin.sha256, [*origin.sizes.items()], vocab and vocab.idx_to_token, *settings]
 
 
 def encode_to_disk(folder: Path, origin: Origin, data: Data, vocab: Vocab | None) -> None:
@@ -133,7 +133,7 @@ def encode_to_disk(folder: Path, origin: Origin, data: Data, vocab: Vocab | None
         hashes, num_bytes = write_code_points(making, texts, split, highest)
         vocab = vocab or build_vocab(count_characters(making / "train.codes", highest), data, origin)
         dtype, digests = write_ids(making, vocab, highest)
-        notes = [*list_names(origin), *decoder.list_changes()]
+        notes = decoder.list_changes()
         num_chars, tokens = sum(sizes.values()), vocab.idx_to_token
         write_facts(making, Facts(num_chars, split, hashes, num_bytes, tokens, dtype, digests, notes))
 
@@ -143,8 +143,11 @@ def open_texts(origin: Origin, data: Data) -> tuple[dict[str, Iterator[Text]], D
     decoder = Decoder(data.encoding, data.normalize)
     texts: dict[str, Iterator[Text]] = {}
     for which, files in origin.files.items():
-        read = read_files if data.vocab == "byte" else decoder.decode_files
-        texts[which] = read(files, origin.named_by[which])
+        what = origin.named_by[which]
+        if data.vocab == "byte":
+            texts[which] = read_files(files, what)
+        else:
+            texts[which] = decoder.decode_files(files, what, begin_lines=data.join == "lines")
     return texts, decoder
 
 
@@ -159,18 +162,12 @@ def read_texts(origin: Origin, data: Data) -> tuple[dict[str, Text], list[str]]:
             where = origin.files[which][0] if len(origin.files[which]) == 1 else origin.path
             left = "is empty" if not before.strip() else f"has nothing left after data.preprocess={data.preprocess}"
             raise BadInput(f"{origin.named_by[which]}: {where} {left}: give a text file")
-    return texts, [*list_names(origin), *decoder.list_changes()]
+    return texts, [*origin.notes, *decoder.list_changes()]
 
 
 def join_texts(texts: Iterable[Text], data: Data) -> Text:
     """One text of several, which are all bytes or all str."""
     return b"".join(cast(Iterable[bytes], texts)) if data.vocab == "byte" else "".join(cast(Iterable[str], texts))
-
-
-def list_names(origin: Origin) -> list[str]:
-    """A note that names the files, where there are several."""
-    names = [path.name for path in origin.all_files]
-    return [f"{len(names)} files, one after the other: {', '.join(names)}"] if len(names) > 1 else []
 
 
 def divide_text(sizes: dict[str, int], data: Data) -> Split:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lstmlm.system.errors import BadInput
 from lstmlm.text.files import read_pieces
+from lstmlm.text.remedy import suggest_encoding
 
 
 class Decoder:
@@ -23,13 +24,23 @@ class Decoder:
         self.encoding, self.normalize = find_encoding(encoding), normalize
         self.changes: Counter[str] = Counter()
 
-    def decode_files(self, files: Iterable[Path], what: str) -> Iterator[str]:
-        """Yield the text of the files, one after the other, in pieces of bounded size."""
+    def decode_files(self, files: Iterable[Path], what: str, begin_lines: bool) -> Iterator[str]:
+        """Yield the text of the files, one after the other, in pieces of bounded size.
+
+        `begin_lines` puts a line end between two files where the first does not end with one.
+        """
+        last = ""
         for path in files:
-            yield from self.decode(read_pieces(path, what), path, what)
+            begun = False
+            for text in self.decode(read_pieces(path, what), path, what):
+                if begin_lines and not begun and last not in ("", "\n"):
+                    self.changes["line ends"] += 1
+                    yield "\n"
+                begun, last = True, text[-1]
+                yield text
 
     def decode(self, pieces: Iterable[bytes], name: Path | str, what: str) -> Iterator[str]:
-        """Yield the text of the bytes of one file, whose name is for messages."""
+        """Yield the text, in pieces that are not empty, of the bytes of one file, whose name is for messages."""
         for text in self._unify_line_ends(self._decode_bytes(pieces, name, what)):
             if self.normalize == "none" and not unicodedata.is_normalized("NFC", text):
                 self.changes["decomposed"] += 1
@@ -44,18 +55,14 @@ class Decoder:
             except UnicodeDecodeError as error:
                 at, rest = offset - held + error.start, error.object[error.start :]
                 message = f"{what}: {name} is not {self.encoding.upper()} at byte {at} (0x{rest[0]:02X})"
-                raise BadInput(f"{message}: {self._suggest_remedy(what, at, rest)}") from None
+                if error.reason == "unexpected end of data":
+                    raise BadInput(f"{message}: it ends inside a character: was it cut short?") from None
+                remedy = suggest_encoding(what, name, error.object, self.encoding, error.start)
+                raise BadInput(f"{message}: {remedy}") from None
             if offset == 0 and text.startswith("\ufeff"):
                 self.changes["marks"], text = self.changes["marks"] + 1, text[1:]
             offset += len(data)
             yield text
-
-    def _suggest_remedy(self, what: str, at: int, rest: bytes) -> str:
-        """The advice for a file whose bytes cannot be decoded from byte `at` on: `rest`."""
-        if not what.startswith("data."):  # an option of a command, where the encoding is that of a run
-            return f"convert it to {self.encoding.upper()}, the encoding of the run's own text"
-        guess = "utf-16" if at == 0 and rest[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin-1"
-        return f"name its encoding, as in data.encoding={guess}, or take its bytes as they are with data.vocab=byte"
 
     def _unify_line_ends(self, texts: Iterable[str]) -> Iterator[str]:
         """CR and CRLF become LF. With NFC, characters that may join those that follow wait for them."""
@@ -77,9 +84,17 @@ class Decoder:
             lines.append("dropped the byte-order mark at the start")
         if changes["carriage returns"]:
             lines.append(f"read {changes['carriage returns']:,} line ends with a carriage return as line feeds")
+        if changes["line ends"]:
+            lines.append(f"put a line end after {changes['line ends']:,} files that have none at their end")
         if changes["decomposed"]:
             lines.append("some letters are written as a letter and a mark: data.normalize=nfc would join them")
         return lines
+
+
+def unify_text(text: str, normalize: str) -> str:
+    """A text that was typed or given by a program, with the line ends and the NFC that a file would get."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return unicodedata.normalize("NFC", text) if normalize == "nfc" else text
 
 
 def find_last_boundary(text: str) -> int:

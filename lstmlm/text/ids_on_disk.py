@@ -27,7 +27,7 @@ from lstmlm.system.paths import find_cache
 from lstmlm.text.split import SPLITS, Split
 from lstmlm.text.vocab import Text, Vocab
 
-VERSION = 1  # of the folder; a folder of another version has another name
+VERSION = 2  # of the folder; a folder of another version has another name
 CHUNK = 1 << 20  # numbers read at a time
 ID_TYPES = (np.uint8, np.int16, np.int32)  # of the ids: the smallest that holds them
 

@@ -42,7 +42,7 @@ def test_no_baseline_beats_uniform_on_noise():
     rows = compute_ngram_baselines([ids(train)], [ids(held_out)]) + compute_compressor_baselines(
         [train.encode()], [held_out.encode()], len(held_out)
     )
-    assert [row.name for row in rows][:3] == ["uniform", "unigram", "2-gram"] and len(rows) == 10
+    assert [row.name for row in rows][:3] == ["uniform", "unigram", "2-gram"] and len(rows) == 16
     for row in rows:
         assert row.nats_per_char > math.log(16) - 0.01
     assert rows[0].bits_per_char == pytest.approx(4) and rows[0].perplexity == pytest.approx(16)
@@ -124,7 +124,8 @@ def test_the_command_prints_a_row_for_each_and_marks_the_best_n_gram(command):
     assert (code, err) == (0, "")
     assert re.match(r"tide_clock\.txt, val: over 8,200 characters \(split 0\.9/0\.05/0\.05, hash [0-9a-f]{12}\)", out)
     (marked,) = [line for line in out.splitlines() if "the best n-gram" in line]
-    assert re.match(r"5-gram +1\.3126 +1\.894 +3\.716 ", marked)
+    assert re.match(r"Kneser-Ney order 6 +1\.2101 +1\.746 +3\.354 ", marked)
+    assert re.search(r"^5-gram +1\.3126 +1\.894 +3\.716$", out, re.MULTILINE)
 
 
 def test_overrides_and_options_come_in_any_order(command, tmp_path):
@@ -139,11 +140,14 @@ def test_overrides_and_options_come_in_any_order(command, tmp_path):
     assert answers[0] == answers[1] == answers[2] and (answers[0][0], answers[0][2]) == (0, "")
     answer = json.loads(answers[0][1])
     assert (answer["split"], answer["split_name"], answer["num_chars"]) == ("test", "0.6/0.2/0.2", 389)
-    names = ["uniform", "unigram", "2-gram", "3-gram", "4-gram", "5-gram", "6-gram", "7-gram", "xz", "bzip2"]
+    names = ["uniform", "unigram", "2-gram", "3-gram", "4-gram", "5-gram", "6-gram", "7-gram"]
+    names += [f"Kneser-Ney order {order}" for order in range(2, 8)] + ["xz", "bzip2"]
     assert [row["name"] for row in answer["rows"]] == names
+    kinds = ["uniform", "unigram", *["absolute discounting"] * 6, *["Kneser-Ney"] * 6, *["compressor"] * 2]
+    assert [row["kind"] for row in answer["rows"]] == kinds
     nats = {row["name"]: row["nats_per_char"] for row in answer["rows"]}
     assert answer["train_chars"] == answer["train_chars_read"] == 1170
-    assert min(nats[f"{n}-gram"] for n in range(2, 8)) == nats[answer["best_ngram"]]
+    assert min(nats[name] for name in names[2:-2]) == nats[answer["best_ngram"]]
 
 
 @pytest.mark.parametrize(
@@ -161,12 +165,17 @@ def test_a_mistake_is_one_line(command, words, says):
     assert (code, out) == (2, "") and re.fullmatch(rf"error: {says}.*\n", err), err
 
 
-@pytest.mark.parametrize(("split", "figure"), [("nanogpt", 1.716), ("torchrnn", 1.656), ("charrnn", 1.488)])
-def test_the_figures_of_order_5_on_the_splits_of_published_numbers(command, split, figure):
+@pytest.mark.parametrize(
+    ("split", "plain", "kneser_ney"),
+    [("nanogpt", 1.716, 1.5165), ("torchrnn", 1.656, 1.4872), ("charrnn", 1.488, 1.3843)],
+)
+def test_the_figures_on_the_splits_of_published_numbers(command, split, plain, kneser_ney):
     path = shared_text("tiny_shakespeare.txt")
     answer = json.loads(command("baselines", "data=file", f"data.path={path}", f"data.split={split}", "--json")[1])
-    (row,) = [row for row in answer["rows"] if row["name"] == "5-gram"]
-    assert row["nats_per_char"] == pytest.approx(figure, abs=0.01)
+    nats = {row["name"]: row["nats_per_char"] for row in answer["rows"]}
+    assert answer["best_ngram"] == "Kneser-Ney order 6"
+    assert nats["5-gram"] == pytest.approx(plain, abs=0.01)
+    assert nats["Kneser-Ney order 6"] == pytest.approx(kneser_ney, abs=1e-4)
 
 
 # In a run
@@ -198,9 +207,9 @@ def test_a_run_marks_once_that_the_model_passes_the_baseline(train, tmp_path, mo
     """Whether it has is a matter of the best loss so far, so a run that goes on knows it."""
     losses = iter([1.8, 1.6, 1.9, 1.5])
     monkeypatch.setattr(evaluator, "evaluate_pieces", lambda model, pieces: Score(next(losses), 1))
-    monkeypatch.setattr(execute, "find_best_ngram", lambda baselines: Baseline("9-gram", 1.7))
+    monkeypatch.setattr(execute, "find_best_ngram", lambda baselines: Baseline("Kneser-Ney order 9", "Kneser-Ney", 1.7))
     code, out, _ = train(*RUN, "train.max_steps=30", "train.eval_every=10", "hydra.run.dir=run")
-    assert code == 0 and out.count("passes the best n-gram (9-gram, 1.7000 nats)") == 1
+    assert code == 0 and out.count("passes the best n-gram (Kneser-Ney order 9, 1.7000 nats)") == 1
     assert out.index("step 20,") < out.index("passes the best") < out.index("step 30,")
     code, out, _ = train("resume=run", "train.max_steps=40")
     assert code == 0 and "passes the best" not in out

@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as functional
 from helpers.forms import FORMS, every_form, make_model
 
-from lstmlm.commands import adaptive_options
-from lstmlm.evaluation import dynamic
+from lstmlm.evaluation import adaptive_evaluation, dynamic
 from lstmlm.evaluation.dynamic import (
     collect_gradient_statistics,
     evaluate_adaptive,
@@ -212,7 +211,7 @@ def test_adaptive_figures_are_reported_apart_from_the_frozen_ones(run, command):
 
 
 def test_rates_are_tuned_on_another_part_which_the_report_names(run, command, monkeypatch):
-    monkeypatch.setattr(adaptive_options, "TUNED", 100)
+    monkeypatch.setattr(adaptive_evaluation, "TUNED_CHARS", 100)
     for part, scored in (("val", "test"), ("train", "val")):
         own = rows(command, run, "--adaptive", "--split", scored, "--adapt-tune", part)["adaptive"]
         assert own["settings"]["tuned_on"] == part and own["settings"]["tried"] == 9

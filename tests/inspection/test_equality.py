@@ -21,7 +21,7 @@ def test_every_form_passes_in_both_types(command):
         (*form, dtype) for form in FORMS for dtype in ("float64", "float32")
     }
     assert all(row["values"] is None for row in rows if row["backend"] == "scratch")
-    assert "pass" in equality.format_table(rows) and "FAIL" not in equality.format_table(rows)
+    assert "pass" in equality.format_rows(rows) and "FAIL" not in equality.format_rows(rows)
 
 
 class WrongGates(TorchLSTM):
@@ -53,7 +53,7 @@ def test_a_backend_that_differs_fails_in_the_column_where_it_differs(monkeypatch
     monkeypatch.setitem(BACKENDS["lstm"], "nn", layer)
     row = equality.check_form("lstm", "nn", torch.float64, CPU)
     assert not row["passed"] and row[column] > 1e-7
-    assert "FAIL" in equality.format_table([row])
+    assert "FAIL" in equality.format_rows([row])
 
 
 def test_a_difference_ends_the_command_with_exit_code_4(monkeypatch, command):

@@ -2,6 +2,8 @@
 
 import functools
 import hashlib
+import itertools
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmlm.settings.config import Data
-from lstmlm.system.errors import BadInput
+from lstmlm.system.errors import BadInput, EnvironmentFault
 from lstmlm.text import corpus as corpus_module
+from lstmlm.text import ids_on_disk
 from lstmlm.text.batches import SequentialStreams
 from lstmlm.text.corpus import Corpus, read_corpus
 from lstmlm.text.preprocess import clean_d2l, clean_d2l_classic
@@ -80,7 +83,7 @@ def test_letters_and_their_marks_are_joined_with_normalize_nfc_and_noted_without
         (b"", "is empty"),
         (b" \n\t ", "is empty"),
         (b"a" * 100, "1 distinct character"),
-        ("na\u00efve".encode("latin-1"), r"not UTF-8 at byte 2 \(0xEF\).*data\.encoding=latin-1.*data\.vocab=byte"),
+        ("na\u00efve".encode("latin-1"), r"not UTF-8 at byte 2 \(0xEF\).*data\.encoding=cp1252.*data\.vocab=byte"),
         ("text".encode("utf-16"), r"not UTF-8 at byte 0 \(0xFF\).*data\.encoding=utf-16"),
         ("caf\u00e9".encode()[:-1], r"not UTF-8 at byte 3 \(0xC3\)"),
         (b"ab\xed\xa0\x80", r"not UTF-8 at byte 2 \(0xED\)"),
@@ -157,7 +160,7 @@ def test_the_penn_treebank_is_three_files_of_symbols_with_spaces_between(tmp_pat
 
 def test_a_text_of_its_own_that_cannot_be_read_is_named_by_its_setting(tmp_path):
     write(tmp_path, b"abc" * 10, "a.txt")
-    for content, complaint in ((b"caf\xe9", r"is not UTF-8 at byte 3 .*data\.encoding=latin-1"), (b"", "is empty")):
+    for content, complaint in ((b"caf\xe9", r"is not UTF-8 at byte 3 .*it ends inside a character"), (b"", "is empty")):
         own = write(tmp_path, content, "v.txt")
         with pytest.raises(BadInput, match=rf"^data\.val_path: {own} {complaint}"):
             read(tmp_path / "a.txt", f"data.val_path={own}")
@@ -235,6 +238,19 @@ def test_damaged_ids_are_written_again(tmp_path, everything_is_large, damage):
     assert read(path).ids["train"].tolist() == good
 
 
+def test_ids_that_the_disk_does_not_keep_end_in_one_line(tmp_path, monkeypatch, everything_is_large):
+    path, hashes = write(tmp_path, b"the tide comes in, the tide goes out. " * 20), itertools.count()
+    monkeypatch.setattr(ids_on_disk, "hash_file", lambda path: str(next(hashes)))
+    with pytest.raises(EnvironmentFault, match=r"^/.*: the files are not as they were written: check the disk"):
+        read(path)
+
+
+def test_a_large_text_that_cannot_be_used_leaves_no_folder(tmp_path, everything_is_large):
+    with pytest.raises(BadInput, match="1 distinct character"):
+        read(write(tmp_path, b"a" * 100))
+    assert not list(everything_is_large.iterdir())
+
+
 def test_a_run_trains_on_ids_in_files_as_on_ids_in_memory(train, command, tmp_path, monkeypatch, everything_is_large):
     write(tmp_path, b"the tide comes in, the tide goes out, and who knows why? " * 60)
     words = ["data=file", "data.path=text.txt", "model.num_hiddens=8", "train.max_steps=6", "model.dropout=0.1"]
@@ -247,3 +263,58 @@ def test_a_run_trains_on_ids_in_files_as_on_ids_in_memory(train, command, tmp_pa
             scores.append(command("evaluate", run, "--split", "test", "--json")[1])
     assert scores[:2] == scores[2:]
     assert len(list(everything_is_large.iterdir())) == 1  # and evaluate has not numbered it again
+
+
+# Where the parts end
+
+
+def own_parts(folder, cut, text=b"the tide comes in, the tide goes out. " * 30):
+    """The same bytes, divided into training and validation text at `cut`."""
+    write(folder, text[:cut], "a.txt")
+    write(folder, text[cut:], "v.txt")
+    return folder / "a.txt", f"data.val_path={folder / 'v.txt'}"
+
+
+@pytest.mark.parametrize("vocab", ["char", "byte"])
+def test_a_new_division_of_the_same_bytes_is_encoded_anew(tmp_path, everything_is_large, vocab):
+    for cut in (900, 500):
+        corpus = read(*own_parts(tmp_path, cut), f"data.vocab={vocab}")
+        assert (len(corpus.ids["train"]), len(corpus.ids["val"])) == (cut, 1140 - cut)
+
+
+def test_files_of_the_same_bytes_that_end_elsewhere_are_another_text(tmp_path, everything_is_large):
+    for cut in (11, 51):
+        write(tmp_path, (b"abc" * 50)[:cut], "1.txt")
+        write(tmp_path, (b"abc" * 50)[cut:], "2.txt")
+        assert whole(read(tmp_path, "data.split=[0.5,0.5,0]")).index("\n") == cut
+
+
+def test_the_notes_name_the_files_of_today_and_not_those_that_were_encoded(tmp_path, everything_is_large):
+    for name in ("x", "y"):
+        folder = tmp_path / name
+        folder.mkdir()
+        for k in (1, 2):
+            write(folder, b"the tide comes in \n" * 20, f"{name}{k}.txt")
+        notes = read(folder).notes
+        assert f"{name}1.txt, {name}2.txt" in notes[0] and notes[1] == f"warning: {name}2.txt is a copy of {name}1.txt"
+
+
+TINY = ["data=file", "backend=nn", "model.num_hiddens=4", "train.max_steps=2", "train.eval_every=1", "sample.length=5"]
+TINY += ["data.batch_size=2", "data.num_steps=5", "train.baselines=false", "data.vocab=byte", "hydra.run.dir=run"]
+
+
+def test_another_division_of_the_same_bytes_is_not_the_text_of_the_run(train, command, tmp_path):
+    """The vocabulary is that of all bytes, so that only the hashes of the parts tell."""
+    path, own = own_parts(tmp_path, 900)
+    assert train(*TINY, f"data.path={path}", own, "train.save_every=1")[0] == 0
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    own_parts(tmp_path, 500)
+    says = r"divided otherwise: its train part has hash \w+, was \w+"
+    for words in (["evaluate", "run"], ["evaluate", "run", "--split", "train"], ["generate", "run", "--novelty"]):
+        code, _, err = command(*words)
+        assert code == 2 and re.search(says, err), err
+    code, _, err = train("resume=run", "train.max_steps=4")
+    assert code == 2 and re.fullmatch(rf"error: resume: .*{says}.*\n", err), err
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+    own_parts(tmp_path, 900)
+    assert train("resume=run", "train.max_steps=4")[0] == 0

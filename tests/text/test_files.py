@@ -5,15 +5,17 @@ import hashlib
 import itertools
 import os
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmlm.system.errors import BadInput
-from lstmlm.text import files
+from lstmlm.text import folder as folder_module
 from lstmlm.text.decoding import Decoder, find_last_boundary
-from lstmlm.text.files import hash_files, list_files, read_pieces
+from lstmlm.text.files import find_copies, hash_files, list_files, read_pieces
+from lstmlm.text.folder import natural_key, shorten_names
 
 
 @pytest.fixture
@@ -25,8 +27,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def names(files, folder):
-    return [str(path.relative_to(folder)) for path in files]
+def names(listing, folder):
+    return [str(path.relative_to(folder)) for path in listing.files]
 
 
 def test_a_folder_is_all_its_files_in_order_and_a_pattern_those_that_match(folder):
@@ -51,7 +53,7 @@ def test_a_gzipped_file_is_decompressed(folder):
     assert b"".join(read_pieces(folder / "e.txt.gz", "x")) == b"e" * 100
     assert hash_files({"x": [folder / "a.txt"], "y": [folder / "e.txt.gz"]}) == (
         hashlib.sha256(b"a.txt" + b"e" * 100).hexdigest(),
-        105,
+        {"x": [5], "y": [100]},
     )
     for damage in (lambda data: data[:-9], lambda data: b"xx" + data[2:], lambda data: data[:12] + b"xxx" + data[15:]):
         (folder / "bad.gz").write_bytes(damage((folder / "e.txt.gz").read_bytes()))
@@ -87,6 +89,96 @@ def test_normalized_in_pieces_is_normalized_whole(text, size):
 
 
 def test_a_folder_without_end_is_refused(folder, monkeypatch):
-    monkeypatch.setattr(files, "MAX_FILES", 3)
+    monkeypatch.setattr(folder_module, "MAX_FILES", 3)
     with pytest.raises(BadInput, match="more than 3 files"):
         list_files(folder, "data.path")
+
+
+# Folders of texts, as people keep them
+
+
+def make(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+
+
+def test_numbers_in_names_are_counted_and_not_spelled(tmp_path):
+    make(tmp_path, "ch10.txt", "ch2.txt", "ch1/b10", "ch1/b9", "ch02.txt", "Ch3.txt")
+    expected = ["Ch3.txt", "ch1/b9", "ch1/b10", "ch02.txt", "ch2.txt", "ch10.txt"]
+    assert names(list_files(tmp_path, "x"), tmp_path) == expected
+    assert names(list_files(f"{tmp_path}/**/*", "x"), tmp_path) == expected
+    plain = ["Ch3.txt", "ch02.txt", "ch1/b10", "ch1/b9", "ch10.txt", "ch2.txt"]
+    assert names(list_files(tmp_path, "x", "plain"), tmp_path) == plain
+
+
+@given(
+    st.lists(
+        st.text(st.sampled_from("aB1209._-\u0661\u00b2"), min_size=1, max_size=6).filter(lambda n: n[0] != "."),
+        min_size=1,
+    )
+)
+def test_any_names_have_one_natural_order(names):
+    paths = [Path(name) for name in names]
+    assert sorted(paths, key=natural_key) == sorted(reversed(paths), key=natural_key)
+
+
+RUN = ("config.yaml", "train.log", "metrics.jsonl", "best.safetensors")
+
+
+def test_runs_hidden_files_and_copies_of_an_editor_are_left_out_and_named(tmp_path):
+    make(
+        tmp_path, "a.txt", "a.txt~", "b.bak", "#a.txt#", ".a.txt.swp", "Thumbs.db", ".git/x", "sub/c.txt", "sub/c.orig"
+    )
+    make(tmp_path, *(f"runs/one/{name}" for name in RUN), "runs/begun/config.yaml", "runs/begun/train.log")
+    make(tmp_path, "sweep/multirun.yaml", "sweep/0/config.yaml", "sub/config.yaml")
+    kept = ["a.txt", "sub/c.txt", "sub/config.yaml"]
+    listing = list_files(tmp_path, "x")
+    assert names(listing, tmp_path) == kept
+    (note,) = listing.format_left_out()
+    for name in ("a.txt~", "b.bak", "#a.txt#", ".git", "c.orig", "one", "begun", "sweep"):
+        assert name in note
+    matched = list_files(f"{tmp_path}/**/*", "x")
+    assert names(matched, tmp_path) == kept and "backup copies" in matched.format_left_out()[0]
+    assert names(list_files(f"{tmp_path}/*.bak", "x"), tmp_path) == ["b.bak"]
+    assert names(list_files(tmp_path / "b.bak", "x"), tmp_path) == ["b.bak"]
+    old = names(list_files(tmp_path, "x", "plain"), tmp_path)
+    assert "b.bak" in old and "runs/one/train.log" in old and old == sorted(old)
+
+
+def test_a_run_made_in_the_folder_of_its_text_leaves_the_text_as_it_was(tmp_path):
+    make(tmp_path, "a.txt")
+    before = names(list_files(tmp_path, "x"), tmp_path)
+    make(tmp_path, *RUN)
+    assert names(list_files(tmp_path, "x"), tmp_path) == before == ["a.txt"]
+
+
+def test_the_names_of_many_files_are_the_first_and_the_last(tmp_path):
+    assert shorten_names([tmp_path / f"{k}.txt" for k in range(3000)]) == (
+        "0.txt, 1.txt, 2.txt, ... (2,994 more), 2997.txt, 2998.txt, 2999.txt"
+    )
+
+
+def test_copies_among_the_files_are_found_by_their_bytes(tmp_path):
+    make(tmp_path, "a", "b")
+    (tmp_path / "c").write_text("a")
+    files = [tmp_path / name for name in "abc"]
+    assert find_copies(files, [1, 1, 1], "x") == [(files[0], files[2])]
+
+
+def read_joined(folder, join):
+    return "".join(Decoder("utf-8", "none").decode_files(list_files(folder, "x", join).files, "x", join == "lines"))
+
+
+@given(st.lists(st.text(st.sampled_from("ab\n\r\u00e9\u4e2d"), max_size=5), min_size=1, max_size=12))
+def test_each_file_begins_on_a_line_of_its_own(tmp_path_factory, texts):
+    folder = tmp_path_factory.mktemp("texts")
+    for k, text in enumerate(texts):
+        (folder / f"{k}.txt").write_bytes(text.encode())
+    unified = [text.replace("\r\n", "\n").replace("\r", "\n") for text in texts]
+    filled = [text for text in unified if text]
+    expected = "".join(text if text.endswith("\n") else text + "\n" for text in filled[:-1]) + "".join(filled[-1:])
+    assert read_joined(folder, "lines") == expected
+    assert read_joined(folder, "plain") == "".join(
+        unified[k] for k in sorted(range(len(texts)), key=lambda k: f"{k}.txt")
+    )
