@@ -7,10 +7,12 @@ from typing import Any
 import torch
 
 from lstmlm.checkpoints.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from lstmlm.evaluation.held_out import read_typed_text
 from lstmlm.evaluation.scoring import Score, evaluate
 from lstmlm.generation.writer import start_writer, write_sample
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.errors import BadInput
+from lstmlm.system.paths import expand_path
 from lstmlm.text.oov import check_text, make_readable
 
 
@@ -27,7 +29,7 @@ class LanguageModel:
 
     def __init__(self, loaded: Checkpoint, backend: str | None, device: str) -> None:
         self.model, self.vocab = loaded.build(backend, device)
-        self.record = loaded.record
+        self.record, self._loaded = loaded.record, loaded
 
     def stream(
         self,
@@ -52,7 +54,8 @@ class LanguageModel:
         """
         if length < 0:
             raise BadInput(f"length: must be 0 or more, got {length}")
-        stop = (stop,) if isinstance(stop, str) else tuple(stop)
+        stop = tuple(read_typed_text(self._loaded, one) for one in ((stop,) if isinstance(stop, str) else stop))
+        prompt = read_typed_text(self._loaded, prompt)
         if "" in stop:
             raise BadInput("stop: is empty: give what the text should end with")
         for end in stop:
@@ -64,6 +67,7 @@ class LanguageModel:
 
     def generate(self, prompt: str = "", length: float = 500, *, oov: str = "error", **options: Any) -> str:
         """The prompt and the text that follows it. The arguments are those of `stream`."""
+        prompt = read_typed_text(self._loaded, prompt)
         text = "".join(self.stream(prompt, length, oov=oov, **options))
         return make_readable(self.vocab, prompt, oov, "prompt") + text
 
@@ -72,9 +76,10 @@ class LanguageModel:
 
         Characters that the vocabulary lacks are scored as <unk>.
         """
-        if len(text) < 2:
-            raise BadInput(f"text: has {len(text)} characters: scoring needs at least 2")
-        return evaluate(self.model, torch.from_numpy(self.vocab.encode(text)).to(self.model.W_hq.device))
+        ids = self.vocab.encode(read_typed_text(self._loaded, text))
+        if len(ids) < 2:
+            raise BadInput(f"text: has {len(ids)} characters: scoring needs at least 2")
+        return evaluate(self.model, torch.from_numpy(ids).to(self.model.W_hq.device))
 
 
 def load(run_or_checkpoint: str | Path, backend: str | None = None, device: str = "cpu") -> LanguageModel:
@@ -87,4 +92,5 @@ def load(run_or_checkpoint: str | Path, backend: str | None = None, device: str 
 
     Raises BadInput if the file is missing or refused.
     """
-    return LanguageModel(load_checkpoint(find_checkpoint(run_or_checkpoint)), backend, device)
+    path = find_checkpoint(expand_path(run_or_checkpoint, "load"))
+    return LanguageModel(load_checkpoint(path), backend, device)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,11 @@ def run(args: argparse.Namespace) -> None:
     )
     from lstmlm.settings.overrides import compose_settings
     from lstmlm.text.corpus import read_corpus
+    from lstmlm.text.leak import list_doubts
 
     corpus = read_corpus(compose_settings(args.overrides).data)
+    for doubt in list_doubts(corpus):
+        print(f"warning: {doubt}", file=sys.stderr)
     size = len(corpus.ids[args.split])
     if size < 2:
         raise BadInput(f"--split: {args.split} has {size} characters: scoring needs at least 2")

@@ -21,9 +21,20 @@ NUMBERS = range(1, 11)  # the columns that are aligned at the right
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories, or folders of them")
+    command.add_argument(
+        "runs",
+        nargs="+",
+        action=options.PathAction,
+        metavar="RUN",
+        help="run directories, or folders of them",
+    )
     command.add_argument("--by-split", action="store_true", help="runs of several splits: a table for each")
-    command.add_argument("--png", type=Path, metavar="FILE", help="draw the validation losses against the steps")
+    command.add_argument(
+        "--png",
+        action=options.PathAction,
+        metavar="FILE",
+        help="draw the validation losses against the steps",
+    )
     options.add_json(command)
 
 
@@ -33,8 +44,8 @@ def run(args: argparse.Namespace) -> None:
     from lstmlm.system.plotting import import_pyplot
 
     if args.png:
-        import_pyplot()  # fails before the tables, not after them
-    runs = comparison.rank_runs(map(read_run, find_runs(args.runs)))
+        import_pyplot()  # if it is missing, now and not after the tables
+    runs = comparison.rank_runs(map(read_run, find_runs(map(Path, args.runs))))
     tables = comparison.group_by_split(runs)
     if not args.by_split:
         comparison.refuse_to_mix(tables)
@@ -47,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     else:
         print("\n\n".join(map(format_comparison, tables)))
     if args.png:
-        comparison.draw_curves(runs, args.png)
+        comparison.draw_curves(runs, Path(args.png))
 
 
 def describe_run(run: "Run") -> dict[str, Any]:

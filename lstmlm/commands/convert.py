@@ -4,18 +4,25 @@ import argparse
 import shlex
 from pathlib import Path
 
+from lstmlm.commands import options
+
 
 def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--from-torch",
+        action=options.PathAction,
         metavar="FILE.pt",
         required=True,
         help="a state_dict, from torch.save, of an nn.LSTM (or nn.GRU, nn.RNN), an nn.Linear and maybe an nn.Embedding",
     )
     command.add_argument(
-        "--vocab", metavar="FILE", help="its characters in the order of their ids: a JSON list, or a text of them alone"
+        "--vocab",
+        action=options.PathAction,
+        metavar="FILE",
+        help="its characters in the order of their ids: a JSON list, or a text of them alone",
     )
-    command.add_argument("--out", metavar="FILE.safetensors", help="the checkpoint (default: beside FILE.pt)")
+    what = "the checkpoint (default: beside FILE.pt)"
+    command.add_argument("--out", action=options.PathAction, metavar="FILE.safetensors", help=what)
 
 
 def run(args: argparse.Namespace) -> None:

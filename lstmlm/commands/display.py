@@ -21,13 +21,24 @@ def print_note(text: str) -> None:
 
 
 @contextlib.contextmanager
-def open_output(file: str | None) -> Iterator[TextIO]:
-    """The file, truncated, or stdout for None."""
-    if file is None:
+def open_output(file: str | None, as_bytes: bool = False) -> Iterator[TextIO]:
+    """The file, emptied, or standard output for None.
+
+    `as_bytes` is for the text of a model of bytes: what is not UTF-8 goes into a file or a pipe as the byte that it is.
+    """
+    errors = "surrogateescape" if as_bytes else "backslashreplace"
+    if file is not None:
+        with open(file, "w", encoding="utf-8", errors=errors, newline="") as out:
+            yield out
+    elif as_bytes and isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        encoding, before = sys.stdout.encoding, sys.stdout.errors
+        sys.stdout.reconfigure(encoding="utf-8", errors=errors)
+        try:
+            yield sys.stdout
+        finally:
+            sys.stdout.reconfigure(encoding=encoding, errors=before)
+    else:
         yield sys.stdout
-        return
-    with open(file, "w", encoding="utf-8", errors="backslashreplace", newline="") as out:
-        yield out
 
 
 def make_printer(out: TextIO, color: bool) -> Say:

@@ -1,6 +1,7 @@
 """`evaluate`: score a checkpoint, or the mean of several, on held-out text."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,9 @@ Row = dict[str, Any]  # what --json prints
 def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--split", choices=("train", "val", "test"), help="part of the text (default: val)")
     command.add_argument(
-        "--file", help="score this text instead of the run's own: whole, or the part that --split names"
+        "--file",
+        action=options.PathAction,
+        help="score this text instead of the run's own: whole, or the part that --split names",
     )
     command.add_argument(
         "--windows",
@@ -48,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
     settings = adaptive_options.read_adaptive(args)
     import torch
 
-    from lstmlm.evaluation.held_out import load_held_out
+    from lstmlm.evaluation.held_out import list_doubts_of_part, load_held_out
     from lstmlm.evaluation.scoring import evaluate_windows, score_chars, sum_scores
     from lstmlm.model.ensemble import Ensemble
 
@@ -57,6 +60,8 @@ def run(args: argparse.Namespace) -> None:
     check_alike(args.checkpoint, "vocabularies", [loaded.record["vocab"] for loaded in runs])
     parts = [load_held_out(loaded, args.split, args.file) for loaded in runs]
     check_alike(args.checkpoint, f"texts for {parts[0].name}, by hash", [other.split_hash for other in parts])
+    for doubt in list_doubts_of_part(runs[0], parts[0]):
+        print(f"warning: {doubt}", file=sys.stderr)
     models = [loaded.build(args.backend)[0] for loaded in runs]
     part = parts[0]
     model = models[0] if len(models) == 1 else Ensemble(models)

@@ -17,6 +17,7 @@ from lstmlm.system.errors import BadInput, advise_on_memory
 from lstmlm.system.json_text import encode_json
 
 if TYPE_CHECKING:
+    from lstmlm.checkpoints.checkpoint import Checkpoint
     from lstmlm.evaluation.novelty import Index
     from lstmlm.generation.writer import Writer
     from lstmlm.text.vocab import Vocab
@@ -39,7 +40,12 @@ CONFLICTS += [("interactive", other) for other in ("samples", "prompt_file", "js
 def add_options(command: argparse.ArgumentParser) -> None:
     option = command.add_argument
     option("--prompt", help="what the text begins with (default: nothing)")
-    option("--prompt-file", metavar="FILE", help="the prompt as it stands in a file, or - for standard input")
+    option(
+        "--prompt-file",
+        action=options.PathAction,
+        metavar="FILE",
+        help="the prompt as it stands in a file, or - for standard input",
+    )
     what = "for what the vocabulary lacks: name it and stop, leave it out, read it as <unk> (default: error)"
     option("--oov", choices=("error", "skip", "unk"), default="error", help=what)
     option("--length", type=parse_length, metavar="N|inf", help=f"characters after the prompt (default: {LENGTH})")
@@ -51,7 +57,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     option("--interactive", action="store_true", help="a conversation: each line of input is a turn (/help)")
     option("--color", action="store_true", help="shade characters by their surprisal, on a terminal")
     option("--novelty", action="store_true", help="then say how much stands word for word in the training text")
-    option("--out", metavar="FILE", help="write to a file")
+    option("--out", action=options.PathAction, metavar="FILE", help="write to a file")
     option("--jsonl", action="store_true", help="print a JSON object on a line for each sample")
     options.add_checkpoint(command)
     options.add_weights(command)
@@ -101,31 +107,41 @@ def run(args: argparse.Namespace) -> None:
     settings = check_options(args)
     prompt, source = args.prompt, "--prompt"
     if args.prompt_file is not None:
-        prompt, source = options.read_text(args.prompt_file, "--prompt-file"), "--prompt-file"
+        in_file, source = options.read_bytes(args.prompt_file, "--prompt-file"), "--prompt-file"
     # A step is a few products with a vector: threads would only wait for each other
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import torch
 
+    from lstmlm.evaluation.held_out import read_given_bytes, read_typed_text
     from lstmlm.evaluation.novelty import build_index, read_training_text
     from lstmlm.generation.writer import Writer
     from lstmlm.text.oov import check_text
+    from lstmlm.text.vocab import ByteVocab
 
     torch.set_num_threads(1)
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build(args.backend)
+    args.stop = [read_typed_text(loaded, stop) for stop in args.stop]
     for stop in args.stop:
-        check_text(vocab, stop, "--stop", "no text can end there")
+        check_text(vocab, stop, "--stop", suggest_quoting(stop) or "no text can end there")
+        if hint := suggest_quoting(stop):
+            print_note(f"--stop: {hint}")
     if settings.top_k is not None and settings.top_k >= len(vocab):
         print_note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
     writer = Writer(model, settings, [args.seed + k for k in range(args.samples or 1)], vocab.unk)
-    check_prompt = make_prompt_check(vocab, args.oov)
+    check_prompt = make_prompt_check(loaded, vocab, args.oov)
+    if args.prompt_file is not None:
+        given = read_given_bytes(loaded, in_file, args.prompt_file, source)
+        prompt = vocab.decode(vocab.encode(given)) if isinstance(given, bytes) else given
+    as_bytes = isinstance(vocab, ByteVocab)
     if args.interactive:
-        run_conversation(args, writer, vocab, check_prompt, prompt)
+        with open_output(None, as_bytes):
+            run_conversation(args, writer, vocab, check_prompt, prompt)
         return
     prompt = check_prompt(prompt or "", source)
     index = build_index(read_training_text(loaded)) if args.novelty else None
     samples = draw_samples(writer, vocab, prompt, args.length, tuple(args.stop))
-    with open_output(args.out) as out:
+    with open_output(args.out, as_bytes) as out:
         if args.json or args.jsonl:
             told = asdict(settings) | {"length": args.length, "stop": tuple(args.stop), "backend": model.backend}
             rows = [describe_sample(prompt, seed, list(pieces), index) | told for seed, pieces in samples]
@@ -136,11 +152,21 @@ def run(args: argparse.Namespace) -> None:
             write_samples(prompt, samples, out, make_printer(out, args.color), index)
 
 
-def make_prompt_check(vocab: "Vocab", oov: str) -> Callable[..., str]:
+def suggest_quoting(text: str) -> str:
+    """How to type a line end or a tab, for a text with a backslash and a letter in its place; empty for others."""
+    meant = [code for code in ("\\n", "\\t", "\\r") if code in text]
+    if not meant:
+        return ""
+    return f"{meant[0]} is a backslash and a letter: for the control character type $'{text}' in bash or zsh"
+
+
+def make_prompt_check(loaded: "Checkpoint", vocab: "Vocab", oov: str) -> Callable[..., str]:
     """A function from a prompt, and the name of its source, to the text that the model reads; --oov says how."""
+    from lstmlm.evaluation.held_out import read_typed_text
     from lstmlm.text.oov import make_readable, name_characters
 
     def check_prompt(text: str, source: str = "prompt") -> str:
+        text = read_typed_text(loaded, text)
         if oov != "error" and (unknown := vocab.find_unknown(text)):
             print_note(f"{'left out' if oov == 'skip' else 'read as <unk>'}: {name_characters(vocab, unknown)}")
         return make_readable(vocab, text, oov, source)
@@ -181,17 +207,18 @@ def describe_sample(
 def write_samples(prompt: str, samples: list[Sample], out: TextIO, say: Say, index: "Index | None") -> None:
     """Write the prompt and the text of each sample, piece by piece, and its novelty if there is an index.
 
-    Line ends stand between the samples, and at the end on a terminal.
+    Each sample ends its line, which a `--stop` of a line end does by itself; the last one does so on a terminal alone.
     """
     for seed, pieces in samples:
         if len(samples) > 1:
             print_note(f"seed {seed}")
         say(prompt)
-        text = ""
+        text, end = "", prompt
         for piece, surprisal in pieces:
             say(piece, surprisal)
             text += piece if index else ""
-        if out.isatty() or seed != samples[-1][0] or (index and out is sys.stdout):
+            end = piece or end
+        if not end.endswith("\n") and (out.isatty() or seed != samples[-1][0] or (index and out is sys.stdout)):
             say("\n")
         if index:
             print("\n".join(index.measure(text).format_lines()), flush=True)

@@ -13,7 +13,7 @@ from lstmlm.system.errors import BadInput, advise_on_memory
 def add_options(command: argparse.ArgumentParser) -> None:
     options.add_overrides(command)
     command.add_argument("--steps", type=int, default=200, help="at most so many steps of training (default: 200)")
-    command.add_argument("--png", metavar="FILE", help="draw the loss against the rate")
+    command.add_argument("--png", action=options.PathAction, metavar="FILE", help="draw the loss against the rate")
     options.add_json(command)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lstmlm.settings.config import SETTINGS
 from lstmlm.system.errors import BadInput
+from lstmlm.system.paths import expand_path
 
 if TYPE_CHECKING:
     from lstmlm.checkpoints.checkpoint import Checkpoint
@@ -17,10 +18,27 @@ def spell_option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+class PathAction(argparse.Action):
+    """Takes paths: a leading ~ is expanded, also where the shell did not; BadInput for an empty path."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        what = option_string or str(self.metavar or self.dest).partition("|")[0]
+        several = isinstance(values, list)
+        given = values if several else [values]
+        expanded = [word if word is None else expand_path(word, what) for word in given]
+        setattr(namespace, self.dest, expanded if several else expanded[0])
+
+
 def add_checkpoint(command: argparse.ArgumentParser, more: str = "", **args: Any) -> None:
     """Add the positional RUN_OR_CHECKPOINT; `more` is appended to its help."""
     what = f"a run directory (its best weights) or a .safetensors file{more}"
-    command.add_argument("checkpoint", metavar="RUN_OR_CHECKPOINT", help=what, **args)
+    command.add_argument("checkpoint", action=PathAction, metavar="RUN_OR_CHECKPOINT", help=what, **args)
 
 
 def add_weights(command: argparse.ArgumentParser) -> None:
@@ -54,14 +72,10 @@ def add_overrides(command: argparse.ArgumentParser) -> None:
     command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help=what)
 
 
-def read_text(file: str, what: str) -> str:
-    """The UTF-8 text of a file, or of standard input for `-`, without a byte-order mark. `what` names it in errors."""
+def read_bytes(file: str, what: str) -> bytes:
+    """The bytes of a file, or of standard input for `-`."""
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise BadInput(f"{what}: {file} is not UTF-8 at byte {error.start} (0x{byte:02X}): convert it") from None
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except FileNotFoundError:
         raise BadInput(f"{what}: no such file: {file}") from None
     except OSError as error:

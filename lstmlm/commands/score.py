@@ -10,7 +10,6 @@ from lstmlm.evaluation.units import collect_units
 from lstmlm.system.errors import BadInput
 from lstmlm.system.escape import escape_controls
 from lstmlm.system.json_text import encode_json
-from lstmlm.text.files import list_files, read_files
 
 LINE_END = "\n"
 WHAT = "FILE"  # the name of the argument in messages
@@ -18,7 +17,8 @@ WHAT = "FILE"  # the name of the argument in messages
 
 def add_options(command: argparse.ArgumentParser) -> None:
     options.add_checkpoint(command)
-    command.add_argument("file", metavar="FILE|-", help="the text, cleaned as the run's was; -: standard input")
+    what = "the text, cleaned as the run's was; -: standard input"
+    command.add_argument("file", action=options.PathAction, metavar="FILE|-", help=what)
     command.add_argument("--per-char", action="store_true", help="each character with what it costs")
     command.add_argument("--color", action="store_true", help="the text, shaded by what it costs, on a terminal")
     options.add_weights(command)
@@ -29,13 +29,16 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     import torch
 
-    from lstmlm.evaluation.held_out import read_like_own_text
+    from lstmlm.evaluation.held_out import read_given_files, read_like_own_text
     from lstmlm.evaluation.scoring import Score, iterate_char_nats
 
     torch.set_num_threads(1)  # products with one vector: threads would only wait for each other
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build(args.backend)
-    text = read_like_own_text(loaded, *read_given(args.file), WHAT)
+    if args.file == "-":
+        text = read_like_own_text(loaded, sys.stdin.buffer.read(), "standard input", WHAT)
+    else:
+        text = read_given_files(loaded, args.file, WHAT)
     ids = torch.from_numpy(vocab.encode(text))
     if len(ids) < 2:
         raise BadInput(f"{args.file}: has {len(ids)} characters: scoring needs at least 2")
@@ -67,10 +70,3 @@ def run(args: argparse.Namespace) -> None:
     )
     if row["num_unknown"]:
         print(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")
-
-
-def read_given(file: str) -> tuple[bytes, str]:
-    """The bytes of the text to score, and its name in messages."""
-    if file == "-":
-        return sys.stdin.buffer.read(), "standard input"
-    return b"".join(read_files(list_files(file, WHAT).files, WHAT)), file

@@ -13,7 +13,9 @@ TEXT = "The time keeper"
 def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--text", help=f"what the model reads (default: {TEXT}, or what it knows of that)")
     command.add_argument("--layer", type=int, default=0, help="whose gates, counted from 0 (default: 0)")
-    command.add_argument("--png", metavar="FILE", help="draw gates and cell state as heat maps")
+    command.add_argument(
+        "--png", action=options.PathAction, metavar="FILE", help="draw gates and cell state as heat maps"
+    )
     options.add_checkpoint(command, nargs="?")
     options.add_backend(command)
     options.add_json(command)
@@ -45,18 +47,22 @@ def trace_model(args: argparse.Namespace) -> None:
     import torch
 
     from lstmlm.checkpoints.checkpoint import find_checkpoint, load_checkpoint
+    from lstmlm.evaluation.held_out import read_typed_text
     from lstmlm.generation.writer import choose_first_character
     from lstmlm.inspection import gate_trace
     from lstmlm.text.oov import check_text, remove_unknown
 
-    model, vocab = load_checkpoint(find_checkpoint(args.checkpoint)).build(args.backend)
+    loaded = load_checkpoint(find_checkpoint(args.checkpoint))
+    model, vocab = loaded.build(args.backend)
     if args.text is None:
         text = remove_unknown(vocab, TEXT) or choose_first_character(vocab)
     else:
-        text = check_text(vocab, args.text, "--text")
+        text = check_text(vocab, read_typed_text(loaded, args.text), "--text")
     if not text:
         raise BadInput("--text: is empty: give a text of one character or more")
-    followed = gate_trace.trace_gates(model, torch.from_numpy(vocab.encode(text)), text, args.layer)
+    ids = vocab.encode(text)
+    symbols = [vocab.decode([idx]) for idx in ids]  # of bytes there are more than characters
+    followed = gate_trace.trace_gates(model, torch.from_numpy(ids), symbols, args.layer)
     if args.png:
         gate_trace.draw_trace(followed, Path(args.png))
     if args.json:

@@ -16,8 +16,10 @@ from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.hashing import hash_text
 from lstmlm.text.corpus import Corpus, read_corpus, read_texts
-from lstmlm.text.decoding import Decoder
+from lstmlm.text.decoding import Decoder, unify_text
 from lstmlm.text.identity import explain_other_bytes, explain_other_parts
+from lstmlm.text.kinds import HEAD, name_kind
+from lstmlm.text.leak import doubt_unknown
 from lstmlm.text.origin import find_origin
 from lstmlm.text.preprocess import clean_text
 from lstmlm.text.vocab import Text, Vocab, restore_vocab
@@ -52,7 +54,9 @@ def load_held_out(loaded: Checkpoint, split: str | None, file: str | None) -> Pa
         try:
             return make_part(read_own_corpus(loaded), split)
         except BadInput as error:
-            raise BadInput(f"{error}: give it with --file FILE --split {split}, or any text with --file FILE") from None
+            own = loaded.record["data"]["name"] != CONVERTED and get_data_settings(loaded).val_path is not None
+            give = "its file with --file FILE" if own and split != "train" else f"it with --file FILE --split {split}"
+            raise BadInput(f"{error}: give {give}, or any text with --file FILE") from None
     return read_whole_file(loaded, file) if split is None else make_part(read_other_corpus(loaded, file), split)
 
 
@@ -86,7 +90,16 @@ def read_own_corpus(loaded: Checkpoint) -> Corpus:
 def read_other_corpus(loaded: Checkpoint, file: str) -> Corpus:
     """Another file, cleaned and split as the run's own text, in ids of the checkpoint's vocabulary."""
     data = make_data_settings(loaded, file)
-    return read_corpus(data, restore_vocab(loaded.record["vocab"]), find_origin(data, FILE_OPTION))
+    origin = find_origin(data, FILE_OPTION)
+    try:
+        return read_corpus(data, restore_vocab(loaded.record["vocab"]), origin)
+    except BadInput as error:
+        if not str(error).startswith("data.split"):
+            raise
+        reason = str(error).partition(": ")[2].partition(": give ")[0]
+        raise BadInput(
+            f"{FILE_OPTION}: {file} cannot be split as the run's text: {reason}: leave --split out"
+        ) from None
 
 
 def find_training_corpus(loaded: Checkpoint, file: str | None, option: str) -> Corpus:
@@ -113,19 +126,49 @@ def make_part(corpus: Corpus, which: str) -> Part:
 
 def read_whole_file(loaded: Checkpoint, file: str) -> Part:
     """A file as one piece, cleaned as the run's own text."""
-    data, vocab = make_data_settings(loaded, file), restore_vocab(loaded.record["vocab"])
-    text = read_texts(find_origin(data, FILE_OPTION), data)[0]["train"]
+    vocab = restore_vocab(loaded.record["vocab"])
+    text = read_given_files(loaded, file, FILE_OPTION)
     pieces = [torch.from_numpy(vocab.encode(text))]
     return Part("file", pieces, vocab.count_bytes(text), count_unknown(pieces, vocab), Path(file).name, hash_text(text))
 
 
-def read_like_own_text(loaded: Checkpoint, data: bytes, name: str, what: str) -> Text:
-    """The bytes of a text, decoded and cleaned as the run's own text; `name` and `what` are for messages (Decoder)."""
+# Other texts, read as the run read its own
+
+
+def read_given_files(loaded: Checkpoint, file: str, what: str) -> Text:
+    """The files that a path names, decoded, joined and cleaned as the run's own text; `what` names the option."""
+    data = make_data_settings(loaded, file)
+    return read_texts(find_origin(data, what), data)[0]["train"]
+
+
+def read_given_bytes(loaded: Checkpoint, data: bytes, name: str, what: str) -> Text:
+    """The bytes of a text, decoded as the run's own text; `name` and `what` are for messages (Decoder)."""
     settings = get_data_settings(loaded)
     if settings.vocab == "byte":
         return data
-    text = "".join(Decoder(settings.encoding, settings.normalize).decode([data], name, what))
-    return clean_text(text, settings.preprocess)
+    if known := name_kind(data[:HEAD]):
+        raise BadInput(f"{what}: {name} is {known[0]}: {known[1]}")
+    return "".join(Decoder(settings.encoding, settings.normalize).decode([data], name, what))
+
+
+def read_like_own_text(loaded: Checkpoint, data: bytes, name: str, what: str) -> Text:
+    """As `read_given_bytes`, and cleaned as the run's own text."""
+    return clean_text(read_given_bytes(loaded, data, name, what), get_data_settings(loaded).preprocess)
+
+
+def read_typed_text(loaded: Checkpoint, text: str) -> str:
+    """A text from a command line or a program, with the line ends and the NFC of the run's own text."""
+    settings = get_data_settings(loaded)
+    return text if settings.vocab == "byte" else unify_text(text, settings.normalize)
+
+
+def list_doubts_of_part(loaded: Checkpoint, part: Part) -> list[str]:
+    """A line for each reason why the score of a part will say little of the model."""
+    known = loaded.record["data"]["hashes"]
+    doubts = [doubt_unknown(part.name, part.num_unknown, part.num_chars)]
+    if part.name != "train" and part.split_hash == known["train"]:
+        doubts.append(f"{part.name} is the text that the model was trained on: its score says nothing of new text")
+    return [doubt for doubt in doubts if doubt is not None]
 
 
 def count_unknown(pieces: list[Tensor], vocab: Vocab) -> int:

@@ -8,7 +8,8 @@ from lstmlm.generation.sampling import softmax, sort_descending
 from lstmlm.generation.writer import Writer, choose_first_character, write_sample
 from lstmlm.system.errors import BadInput
 from lstmlm.system.escape import escape_controls
-from lstmlm.text.vocab import Vocab
+from lstmlm.system.paths import expand_path
+from lstmlm.text.vocab import TextDecoder, Vocab
 
 TOP = 10  # characters that /top shows
 
@@ -37,7 +38,8 @@ class Conversation:
         self.fresh, self.vocab, self.length, self.stop, self.check_prompt = fresh, vocab, length, stop, check_prompt
         self.settings = fresh.settings
         self.writer, self.text = fresh.copy(), ""
-        self.before: list[tuple[Writer, str]] = []  # each turn
+        self.decoder = vocab.make_decoder()  # one for all turns: a character of several bytes may begin in one of them
+        self.before: list[tuple[Writer, str, TextDecoder]] = []  # each turn
 
     def take_turn(self, line: str) -> Iterator[tuple[str, float | None]]:
         """Yield the pieces of text that a line brings, with the surprisal (nats) of those that the model wrote.
@@ -56,13 +58,15 @@ class Conversation:
     def continue_text(self, prompt: str) -> Iterator[tuple[str, float | None]]:
         """Append the prompt and let the model continue; yields as `take_turn`."""
         prompt = self.check_prompt(prompt)
-        self.before.append((self.writer.copy(), self.text))
+        self.before.append((self.writer.copy(), self.text, self.decoder.copy()))
         self.writer.settings = self.settings
         if prompt or self.writer.logits is None:
             self.writer.read(self.vocab.encode(prompt or choose_first_character(self.vocab)))
+        if prompt:
+            prompt = self.decoder.finish() + prompt
         self.text += prompt
         yield prompt, None
-        for piece, drawn in write_sample(self.writer, self.vocab, self.length, self.stop):
+        for piece, drawn in write_sample(self.writer, self.vocab, self.length, self.stop, self.decoder):
             self.text += piece
             yield piece, drawn.surprisals.item()
 
@@ -71,7 +75,7 @@ class Conversation:
     def undo(self, _: str = "") -> str:
         if not self.before:
             raise BadInput("/undo: there is no turn to take back")
-        self.writer, self.text = self.before.pop()
+        self.writer, self.text, self.decoder = self.before.pop()
         return f"back at {escape_controls(repr(self.text[-40:]))}" if self.text else "back at the beginning"
 
     def set_temperature(self, given: str) -> str:
@@ -92,20 +96,21 @@ class Conversation:
             writer.read(self.vocab.encode(choose_first_character(self.vocab)))
         probs = softmax(writer.mask_unk())
         best = sort_descending(probs)[0, :TOP].tolist()
-        return "\n".join(f"{probs[0, id]:6.1%}  {escape_controls(repr(self.vocab.idx_to_token[id]))}" for id in best)
+        return "\n".join(f"{probs[0, id]:6.1%}  {escape_controls(repr(self.vocab.decode([id])))}" for id in best)
 
     def reset(self, _: str = "") -> str:
-        self.writer, self.text, self.before = self.fresh.copy(), "", []
+        self.writer, self.text, self.before, self.decoder = self.fresh.copy(), "", [], self.vocab.make_decoder()
         return "at the beginning"
 
     def save(self, file: str) -> str:
         if not file:
             raise BadInput("/save: needs the name of a file")
+        text = self.text + self.decoder.copy().finish()
         try:
-            Path(file).write_text(self.text, encoding="utf-8", errors="backslashreplace", newline="")
+            Path(expand_path(file, "/save")).write_bytes(self.vocab.to_file(text))
         except OSError as error:
             raise BadInput(f"/save: {file}: {error.strerror}") from None
-        return f"{len(self.text)} characters in {file}"
+        return f"{len(text)} characters in {file}"
 
     def show_help(self, _: str = "") -> str:
         return HELP

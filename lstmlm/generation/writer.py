@@ -20,7 +20,7 @@ from lstmlm.generation.sampling import compute_distribution, draw, draw_uniforms
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.arrays import Floats, Ids
-from lstmlm.text.vocab import Vocab
+from lstmlm.text.vocab import TextDecoder, Vocab
 
 LONGEST_CALL = 0.02  # seconds: a character waits for the others drawn in the same call
 
@@ -139,16 +139,25 @@ def iterate_uniforms(seeds: list[int], start: int, length: float, one_by_one: bo
 
 
 def write_pieces(
-    writer: Writer, vocab: Vocab, length: float, stop: tuple[str, ...] = ()
+    writer: Writer,
+    vocab: Vocab,
+    length: float,
+    stop: tuple[str, ...] = (),
+    decoders: list[TextDecoder] | None = None,
 ) -> Iterator[tuple[list[str | None], Drawn]]:
     """Draw up to `length` characters (or math.inf) and yield, for each, the piece of text that each sample gains.
 
-    A sample ends with a stop string; after that its piece is None. The end comes early when all samples have ended.
+    A sample ends with a stop string; after that its piece is None. The end comes early when all samples have ended. A
+    model of bytes may end inside a character: the last piece then has the bytes of its start, unless `decoders`, one
+    for each sample, are given, which hold them for the text that follows.
     """
     N, longest = len(writer.seeds), max(map(len, stop), default=0)
-    decoders, ends, stopped = [vocab.make_decoder() for _ in range(N)], [""] * N, [False] * N
-    for drawn in writer.write(length):
+    goes_on, decoders = decoders is not None, decoders or [vocab.make_decoder() for _ in range(N)]
+    ends, stopped = [""] * N, [False] * N
+    for count, drawn in enumerate(writer.write(length), 1):
         pieces = [None if stopped[k] else decoders[k](id) for k, id in enumerate(drawn.ids.tolist())]
+        if count == length and not goes_on:
+            pieces = [None if piece is None else piece + decoders[k].finish() for k, piece in enumerate(pieces)]
         if stop:
             ends = [(end + (piece or ""))[-longest:] for end, piece in zip(ends, pieces, strict=True)]
             stopped = [end.endswith(stop) for end in ends]
@@ -158,10 +167,10 @@ def write_pieces(
 
 
 def write_sample(
-    writer: Writer, vocab: Vocab, length: float, stop: tuple[str, ...] = ()
+    writer: Writer, vocab: Vocab, length: float, stop: tuple[str, ...] = (), decoder: TextDecoder | None = None
 ) -> Iterator[tuple[str, Drawn]]:
     """`write_pieces` for a writer of one sample."""
-    for (piece,), drawn in write_pieces(writer, vocab, length, stop):
+    for (piece,), drawn in write_pieces(writer, vocab, length, stop, None if decoder is None else [decoder]):
         assert piece is not None  # the only sample's last piece is the last of all
         yield piece, drawn
 

@@ -4,6 +4,7 @@ D = width of a layer's inputs, H = num_hiddens, T = characters of the text.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -113,7 +114,7 @@ def format_example_table(columns: dict[str, Tensor]) -> str:
 class Trace:
     """The columns, each (T, H), of layer `layer` of a model while it read a text."""
 
-    text: str
+    symbols: Sequence[str]  # T of them: the characters, or bytes, that the model read
     layer: int
     columns: dict[str, Tensor]
 
@@ -124,8 +125,8 @@ class Trace:
 
 
 @torch.no_grad()
-def trace_gates(model: RNNModel, ids: Tensor, text: str, layer: int) -> Trace:
-    """The gates of one layer of an LSTM while the model reads ids (T,), those of `text`.
+def trace_gates(model: RNNModel, ids: Tensor, symbols: Sequence[str], layer: int) -> Trace:
+    """The gates of one layer of an LSTM while the model reads ids (T,), those of `symbols`.
 
     BadInput for another cell, and for a layer that the model does not have.
     """
@@ -138,7 +139,7 @@ def trace_gates(model: RNNModel, ids: Tensor, text: str, layer: int) -> Trace:
         X = outputs[layer - 1] if layer else model.inputs(ids[None])
     X = to_dense(X, model.config.vocab_size, model.W_hq.dtype)[:, 0]  # (T, D)
     own, weights = cast(RecurrentLayer, model.layers[layer]), under(f"layers.{layer}.", model.book_weights())
-    return Trace(text, layer, follow_gates(own, weights, X))
+    return Trace(symbols, layer, follow_gates(own, weights, X))
 
 
 def format_trace(trace: Trace, count: int = 3) -> str:
@@ -148,7 +149,7 @@ def format_trace(trace: Trace, count: int = 3) -> str:
     for unit in units:
         head += f"   |{f'unit {unit}: F':>12}{'I':>6}{'O':>6}{'C':>7}"
     lines = [f"layer {trace.layer}, the {len(units)} units of {columns['C'].shape[1]} whose cell swings most", head]
-    for t, char in enumerate(trace.text):
+    for t, char in enumerate(trace.symbols):
         line = f"{char!a:>6}" + "".join(f"{columns[gate][t].mean().item():8.3f}" for gate in "FIO")
         for unit in units:
             F, I, O, C = (columns[column][t, unit].item() for column in "FIOC")
@@ -163,7 +164,7 @@ def draw_trace(trace: Trace, path: Path, count: int = 24) -> None:
     Needs matplotlib (the extra [plots]); BadInput without it.
     """
     plt = import_pyplot()
-    units, length = trace.find_most_active(count), len(trace.text)
+    units, length = trace.find_most_active(count), len(trace.symbols)
     figure, panels = plt.subplots(4, 1, figsize=(max(6, 0.16 * length + 2), 13), layout="constrained")
     titles = {"F": "forget gate", "I": "input gate", "O": "output gate", "C": "cell state"}
     for axes, (column, title) in zip(panels, titles.items(), strict=True):
@@ -174,7 +175,7 @@ def draw_trace(trace: Trace, path: Path, count: int = 24) -> None:
         )
         image = axes.imshow(values, aspect="auto", interpolation="nearest", **scale)
         figure.colorbar(image, ax=axes, pad=0.01)
-        shown = [char if char.isprintable() else ascii(char)[1:-1] for char in trace.text]
+        shown = [char if char.isprintable() else ascii(char)[1:-1] for char in trace.symbols]
         axes.set_xticks(range(length), shown, fontsize=8, family="monospace", parse_math=False)
         axes.set_yticks(range(len(units)), units, fontsize=6)
         axes.set_ylabel("unit")

@@ -7,6 +7,7 @@ from pathlib import Path
 from lstmlm.evaluation.baselines import LIMIT, Baseline
 from lstmlm.model.shapes import count_params, estimate_training_memory
 from lstmlm.runs.prepare import Prepared, make_model_config
+from lstmlm.text.leak import list_doubts
 from lstmlm.text.vocab import Vocab
 
 log = logging.getLogger("lstmlm")
@@ -33,11 +34,13 @@ def log_text(prepared: Prepared) -> None:
 
 
 def log_warnings(prepared: Prepared) -> None:
-    """Unknown characters, many symbols without an embedding, and a batch size that the text does not fill."""
+    """Unknown characters, doubtful held-out parts, many symbols without an embedding, a batch that is not filled."""
     config, corpus = prepared.config, prepared.corpus
     for which in ("val", "test"):
         if unknown := corpus.count_unknown(which):
             log.info("warning: %s has %d characters that train lacks; they are scored as <unk>", which, unknown)
+    for doubt in list_doubts(corpus):
+        log.warning("warning: %s", doubt)
     if len(corpus.vocab) > 1000 and config.model.embedding_dim is None:
         log.info("warning: %s symbols as one-hot inputs: consider model.embedding_dim=64", f"{len(corpus.vocab):,}")
     if prepared.batch_size < config.data.batch_size:

@@ -36,6 +36,7 @@ from lstmlm.system.machine import keep_memory
 from lstmlm.system.signals import StopRequest
 from lstmlm.text.corpus import Corpus
 from lstmlm.training import metrics
+from lstmlm.training.loop_state import find_last_recorded_step
 from lstmlm.training.trainer import Trainer
 
 
@@ -54,7 +55,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
     announce(prepared, make_limits(config).count_steps(streams.steps_per_epoch), seconds_per_step, directory)
     val_pieces = take_first(corpus.pieces("val"), config.train.eval_chars)
     baseline = find_baseline(corpus, val_pieces) if config.train.baselines else None
-    resumed_at = None if loaded is None else loaded.record["step"]
+    resumed_at = None if loaded is None else find_last_recorded_step(loaded)
     with contextlib.closing(assemble_tracker(prepared, streams, directory, resumed_at)) as tracker:
         trainer = assemble_trainer(prepared, streams, val_pieces, baseline, tracker, directory, cpu_started)
         if loaded is not None:

@@ -11,8 +11,15 @@ from lstmlm.settings.config import Config
 from lstmlm.settings.help import format_help
 from lstmlm.settings.hydra_main import call_hydra_main
 from lstmlm.settings.hydra_yaml import parse_composed, register_schema
-from lstmlm.settings.overrides import explain_hydra_error, find_swept_keys, find_typed_settings, quote_free_text
+from lstmlm.settings.overrides import (
+    check_words,
+    explain_hydra_error,
+    find_swept_keys,
+    find_typed_settings,
+    quote_free_text,
+)
 from lstmlm.system.errors import BadInput, advise_on_memory, make_streams_safe, run_to_exit_code
+from lstmlm.system.paths import expand_path
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -35,7 +42,7 @@ def train(argv: list[str]) -> int:
     # argparse takes the overrides as one stretch of words, so -m, which users type among them, is moved to the front
     flags = [word for word in argv if word in ("-m", "--multirun")][:1]
     sweeps = bool(flags) or "hydra.mode=MULTIRUN" in argv
-    words = quote_free_text([word for word in argv if word not in flags], sweeps)
+    words: list[str] = []
     codes = [0]
     sweep = Sweep() if sweeps else None
 
@@ -51,6 +58,9 @@ def train(argv: list[str]) -> int:
             sys.exit(code)  # a signal ends the sweep; after any other failure the next job runs
 
     def compose_and_run() -> None:
+        given = [word for word in argv if word not in flags]
+        check_words(given)
+        words.extend(quote_free_text(given, sweeps))
         try:
             call_hydra_main(flags + words, job)
         except SystemExit as end:  # the one above, or argparse's after --help
@@ -98,7 +108,7 @@ def run_job(composed: "DictConfig") -> None:
 
 def check_resume_in_sweep(config: Config) -> None:
     """BadInput if every job of a sweep would resume in one directory."""
-    if config.resume not in (None, "auto") and Path(config.resume).is_dir():
+    if config.resume not in (None, "auto") and Path(expand_path(config.resume, "resume")).is_dir():
         raise BadInput(
             f"resume: {config.resume}: the jobs of a sweep have directories of their own: leave out -m, or give a "
             f"file, resume={Path(config.resume) / 'last.safetensors'}"
@@ -137,7 +147,7 @@ def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bo
         if not has_checkpoint(chosen):
             start_run(replace(config, resume=None), chosen, named)
             return
-    source = chosen if config.resume == "auto" else Path(str(config.resume))
+    source = chosen if config.resume == "auto" else Path(expand_path(str(config.resume), "resume"))
     if source.is_dir():
         with claim_directory(source, named, resuming=True) as directory:
             resume(load_newest_good(directory), typed, directory, in_place=True)

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
@@ -9,12 +10,15 @@ from lstmlm.checkpoints.validation import MAX_FILE
 from lstmlm.layers.registry import layer_class
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.shapes import count_params
-from lstmlm.settings.config import Config
+from lstmlm.settings.config import Config, Data
 from lstmlm.system.errors import BadInput
 from lstmlm.system.machine import get_total_memory
+from lstmlm.system.paths import expand_path
 from lstmlm.text.batches import fit_batch_size
 from lstmlm.text.corpus import Corpus, read_corpus
+from lstmlm.text.decoding import unify_text
 from lstmlm.text.oov import check_text
+from lstmlm.text.vocab import Vocab
 
 PATHS = ("path", "val_path", "test_path")
 
@@ -45,11 +49,18 @@ def prepare(config: Config) -> Prepared:
         )
     given = config.sample.prompt
     shown = corpus.vocab.decode(idx for idx in corpus.ids["val"][:20] if idx != corpus.vocab.unk)
-    prompt = shown if given is None else check_text(corpus.vocab, given, "sample.prompt")
+    prompt = shown if given is None else check_prompt(corpus.vocab, given, data)
     check_memory(config, len(corpus.vocab))
     # Absolute, so that a checkpoint names its text whatever the working directory
-    paths = {key: os.path.abspath(path) for key in PATHS if (path := getattr(data, key)) is not None}
+    typed = {key: path for key in PATHS if (path := getattr(data, key)) is not None}
+    paths: dict[str, Any] = {key: os.path.abspath(expand_path(path, f"data.{key}")) for key, path in typed.items()}
     return Prepared(replace(config, data=replace(data, **paths)), device, corpus, batch_size, prompt)
+
+
+def check_prompt(vocab: Vocab, prompt: str, data: Data) -> str:
+    """sample.prompt as the model reads it. BadInput for a character that the vocabulary lacks."""
+    typed = prompt if data.vocab == "byte" else unify_text(prompt, data.normalize)
+    return check_text(vocab, typed, "sample.prompt")
 
 
 def pick_device(name: str) -> torch.device:

@@ -1,6 +1,7 @@
 """Resuming a run: from which checkpoint, and under which settings."""
 
 import logging
+import os
 from pathlib import Path
 
 from lstmlm.checkpoints import checkpoint
@@ -12,8 +13,12 @@ from lstmlm.settings.check import config_from_flat
 from lstmlm.settings.config import SETTINGS, Config
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
+from lstmlm.text.folder import match_pattern
 from lstmlm.text.identity import explain_other_parts
 from lstmlm.training import metrics
+
+# Where the text of a run is looked for, if data.path cannot say so
+PLACES = {"tide_clock": "a checkout that has it"}
 
 log = logging.getLogger("lstmlm")
 
@@ -54,7 +59,13 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
     if loaded.record["data"]["name"] == CONVERTED:
         raise BadInput("resume: the checkpoint was converted: it has no text and no optimizer to resume with")
     config = settings_to_resume(loaded, typed)
-    prepared = prepare(config)
+    try:
+        prepared = prepare(config)
+    except BadInput as error:
+        if moved := find_moved_text(config):
+            where = f"say where it is with {moved[0]}=FILE"
+            raise BadInput(f"resume: the text of the run is not at {moved[1]}: {where}") from error
+        raise
     check_same_text(loaded, prepared)
     step, limits = loaded.record["step"], make_limits(config)
     before = make_limits(config_from_flat(flatten(loaded.record["config"])))
@@ -62,6 +73,7 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
     loop = loaded.record["loop"]
     impatient = limits.is_out_of_patience(loop.get("evaluations_since_best", 0))
     finished = impatient or limits.progress(step, per_epoch, loop["seconds"]) >= 1
+    finished = finished and not loop.get("evaluation_due", False)
     if finished and (not in_place or metrics.read_final(directory / metrics.NAME) is not None):
         key = "train.patience" if impatient else "train.max_epochs"
         log.info("the run has finished at step %d: raise %s (or its other limits) to continue", step, key)
@@ -72,12 +84,21 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
     execute(prepared, directory, loaded)
 
 
+def find_moved_text(config: Config) -> tuple[str, str] | None:
+    """(setting, path) of the first text of the run that is not there; None if all are."""
+    for name, path in flatten(config).items():
+        is_text = SETTINGS[name].is_path and name.startswith("data.") and path is not None
+        if is_text and not os.path.exists(path) and not match_pattern(path):
+            return name, path
+    return None
+
+
 def check_same_text(loaded: Checkpoint, prepared: Prepared) -> None:
     """BadInput if the SHA-256 of the text or of one of its parts, or the vocabulary, is not that of the run."""
     if prepared.corpus.origin.sha256 != loaded.record["data"]["sha256"]:
         raise BadInput(
             f"resume: {prepared.corpus.origin.path} is not the text of the run, its SHA-256 differs: "
-            f"say where the old one is with data.path=FILE"
+            f"say where the old one is with {PLACES.get(prepared.corpus.origin.name, 'data.path=FILE')}"
         )
     if why := explain_other_parts(loaded.record["data"], loaded.record["vocab"], prepared.corpus):
         raise BadInput(f"resume: {why}")

@@ -47,12 +47,16 @@ class Model:
 class Data:
     name: str = setting("name of the text; set by data=NAME")
     path: str | None = setting(
-        "a file, a folder or a quoted pattern ('texts/*.txt'); .gz files are unpacked", may_change=True
+        "a file, a folder or a quoted pattern ('texts/*.txt'); .gz files are unpacked",
+        is_path=True,
+        may_change=True,
     )
     val_path: str | None = setting(
-        "separate text for validation, instead of a part of data.path", before=None, may_change=True
+        "separate text for validation, instead of a part of data.path", before=None, is_path=True, may_change=True
     )
-    test_path: str | None = setting("separate text for the test; needs data.val_path", before=None, may_change=True)
+    test_path: str | None = setting(
+        "separate text for the test; needs data.val_path", before=None, is_path=True, may_change=True
+    )
     vocab: str = setting(
         "char: the characters of the training part; byte: the 256 bytes, for any file",
         choices=("char", "byte"),
@@ -128,6 +132,9 @@ class Train:
         choices=("float32", "bf16"),
         before="float32",
     )
+    rules: int = setting(
+        "2: as the book clips, and no step at rate 0; 1: the steps of lstmlm 0.1", at_least=1, at_most=2, before=1
+    )
     log_every: int = setting("optimizer steps between points of the training curves", at_least=1, **ONLY_TOLD)
     eval_every: int | None = setting("optimizer steps between evaluations; null: at the end of each epoch", at_least=1)
     eval_chars: int | None = setting(
@@ -164,7 +171,9 @@ class Sample:
 @dataclass
 class Config:
     resume: str | None = setting(
-        "RUN_DIR: continue there; FILE.safetensors: in a new directory; auto: if hydra.run.dir has a run", **ONLY_TOLD
+        "RUN_DIR: continue there; FILE.safetensors: in a new directory; auto: if hydra.run.dir has a run",
+        is_path=True,
+        **ONLY_TOLD,
     )
     backend: str = setting(
         "what computes the recurrent layers: scratch, nn, cell, fused; same function, other speed",
@@ -233,11 +242,26 @@ def check_type(declared: "Field[Any]", value: Any) -> Any:
 
 
 def unknown_key(key: str) -> BadInput:
-    """The error for a setting that does not exist, with the nearest that do."""
+    """The error for a setting that does not exist, with the nearest that does."""
     for name, facts in SETTINGS.items():
         if key == facts.former_name:
             return BadInput(f"{key}: is now called {name}: type {name}=...")
-    near = difflib.get_close_matches(key, SETTINGS, n=1)
-    guess = f"did you mean {near[0]}? " if near else ""
-    group = [name for name in SETTINGS if name.startswith(key.rpartition(".")[0] + ".")] or list(SETTINGS)
-    return BadInput(f"{key}: no such setting: {guess}there are {', '.join(group)}")
+    if near := find_nearest_settings(key):
+        return BadInput(f"{key}: no such setting: did you mean {' or '.join(near)}?")
+    group = [name for name in SETTINGS if "." in key and name.startswith(key.partition(".")[0] + ".")]
+    where = f"there are {', '.join(group)}" if group else "python train.py --help lists them"
+    return BadInput(f"{key}: no such setting: {where}")
+
+
+def find_nearest_settings(key: str) -> list[str]:
+    """The settings that a misspelt name, or one without its group, most likely means."""
+    last_parts: dict[str, list[str]] = {}
+    for name in SETTINGS:
+        last_parts.setdefault(name.rpartition(".")[2], []).append(name)
+    if key in last_parts:
+        return last_parts[key]
+    candidates = [*SETTINGS, *last_parts]
+    near = difflib.get_close_matches(key, candidates, n=1, cutoff=0.75) or difflib.get_close_matches(
+        key.rpartition(".")[2], last_parts, n=1
+    )
+    return [near[0]] if near and near[0] in SETTINGS else last_parts.get(near[0], []) if near else []

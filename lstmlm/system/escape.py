@@ -5,8 +5,16 @@ BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069
 
 
 def escape_controls(text: str) -> str:
-    """Replace control characters (except line end and tab), marks of direction and lone surrogates by escapes."""
-    return "".join(ascii(char)[1:-1] if is_control(char) else char for char in text)
+    """Replace control characters (except line end and tab), marks of direction and lone surrogates by escapes.
+
+    A surrogate that stands for a byte (PEP 383), as in a name that is not UTF-8, is shown as the byte: `\\xe9`.
+    """
+    return "".join(escape_character(char) if is_control(char) else char for char in text)
+
+
+def escape_character(char: str) -> str:
+    code = ord(char)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(char)[1:-1]
 
 
 def is_control(char: str) -> bool:

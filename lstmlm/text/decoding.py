@@ -91,6 +91,12 @@ class Decoder:
         return lines
 
 
+def unify_text(text: str, normalize: str) -> str:
+    """A text that was typed or given by a program, with the line ends and the NFC that a file would get."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return unicodedata.normalize("NFC", text) if normalize == "nfc" else text
+
+
 def find_last_boundary(text: str) -> int:
     """The last place at which a text can be cut so that both parts normalize independently (0 if there is none).
 

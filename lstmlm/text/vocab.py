@@ -2,7 +2,7 @@
 
 import codecs
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, overload
 
 import numpy as np
@@ -83,13 +83,17 @@ class Vocab:
         """The text of ids (n,)."""
         return "".join(map(self.idx_to_token.__getitem__, as_list(ids)))
 
-    def make_decoder(self) -> Callable[[int], str]:
-        """A function for a text that comes id by id: from the next id to the characters that it adds."""
-        return self.idx_to_token.__getitem__
+    def make_decoder(self) -> "TextDecoder":
+        """For a text that comes id by id."""
+        return TextDecoder(self.idx_to_token)
 
     def to_bytes(self, ids: Iterable[int]) -> bytes:
         """The text of ids (n,) in UTF-8."""
         return self.decode(ids).encode("utf-8", "surrogatepass")
+
+    def to_file(self, text: str) -> bytes:
+        """A text as it is written into a file; half a character (a lone surrogate), which UTF-8 lacks, as an escape."""
+        return text.encode("utf-8", "backslashreplace")
 
     def count_bytes(self, text: Text) -> int:
         """The length of a text in UTF-8."""
@@ -122,9 +126,12 @@ class ByteVocab(Vocab):
     def decode(self, ids: Iterable[int]) -> str:
         return self.to_bytes(ids).decode("utf-8", "surrogateescape")
 
-    def make_decoder(self) -> Callable[[int], str]:
-        text = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        return lambda idx: text.decode(bytes([idx]))
+    def make_decoder(self) -> "TextDecoder":
+        return ByteDecoder(self.idx_to_token)
+
+    def to_file(self, text: str) -> bytes:
+        """The bytes themselves."""
+        return self.to_bytes(self.encode(text))
 
     def to_bytes(self, ids: Iterable[int]) -> bytes:
         return bytes(as_list(ids))
@@ -134,6 +141,43 @@ class ByteVocab(Vocab):
 
     def find_unknown(self, text: str) -> list[tuple[int, str]]:
         return []
+
+
+class TextDecoder:
+    """From ids that come one by one to the characters that each adds to the text."""
+
+    def __init__(self, idx_to_token: list[str]) -> None:
+        self.idx_to_token = idx_to_token
+
+    def __call__(self, idx: int) -> str:
+        """The characters that the next id adds."""
+        return self.idx_to_token[idx]
+
+    def finish(self) -> str:
+        """What is held back at the end of the text; the next id then begins anew."""
+        return ""
+
+    def copy(self) -> "TextDecoder":
+        return self
+
+
+class ByteDecoder(TextDecoder):
+    """Bytes that may be the start of a character in UTF-8 are held back until the others are there."""
+
+    def __init__(self, idx_to_token: list[str]) -> None:
+        super().__init__(idx_to_token)
+        self.bytes = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+
+    def __call__(self, idx: int) -> str:
+        return self.bytes.decode(bytes([idx]))
+
+    def finish(self) -> str:
+        return self.bytes.decode(b"", final=True)
+
+    def copy(self) -> "ByteDecoder":
+        twin = ByteDecoder(self.idx_to_token)
+        twin.bytes.setstate(self.bytes.getstate())
+        return twin
 
 
 def as_list(ids: Any) -> list[int]:

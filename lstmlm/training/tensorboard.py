@@ -37,7 +37,7 @@ class Curves:
 
     def add_text(self, tag: str, value: str, step: int = 0) -> None:
         """As Markdown code: otherwise TensorBoard joins lines and drops asterisks."""
-        value = value.encode("utf-8", "backslashreplace").decode()  # a text of bytes may have lone surrogates
+        value = escape_surrogates(value)
         self._add(text(tag, "".join("    " + line for line in value.splitlines(keepends=True))), step)
 
     def add_layout(self, charts: dict[str, Any]) -> None:
@@ -45,7 +45,8 @@ class Curves:
         self._add(custom_scalars(charts))
 
     def add_hparams(self, settings: dict[str, Any], figures: dict[str, float]) -> None:
-        for summary in hparams(settings, figures):
+        plain = {key: escape_surrogates(value) if isinstance(value, str) else value for key, value in settings.items()}
+        for summary in hparams(plain, figures):
             self._add(summary)
 
     def flush(self) -> None:
@@ -75,6 +76,11 @@ class Curves:
         except OSError as error:
             self.close()
             log.warning("warning: cannot write TensorBoard curves: %s: continuing without them", error.strerror)
+
+
+def escape_surrogates(text: str) -> str:
+    """A text that UTF-8 can hold: names of files, and texts of bytes, may have lone surrogates."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def choose_later_name(directory: Path) -> str:
