@@ -49,6 +49,7 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Any]:
                 **({"reduced_motion": "reduce", "viewport": {"width": 1000, "height": 700}} | options)
             )
             opened.callback(context.close)
+            context.set_default_timeout(120_000)
             tab = context.new_page()
             tab.on("request", lambda request: seen.append(request.url))
             tab.on("console", lambda message: seen.append(message.text))
