@@ -53,7 +53,8 @@ def run(args: argparse.Namespace) -> None:
         "ema": args.ema,
         "backend": model.backend,
     }
-    costs = list(zip(vocab.to_tokens(ids[1:].tolist()), nats.tolist(), strict=True))
+    shown = [vocab.decode([idx]) for idx in ids[1:].tolist()]
+    costs = list(zip(shown, nats.tolist(), strict=True))
     if args.json:
         print(encode_json(row | ({"chars": costs} if args.per_char else {})))
         return
