@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.command_line import ROOT, TINY
+from helpers.command_line import ROOT, TINY, shared_text
 from helpers.markdown import find_blocks, find_commands, find_header_commands, list_pages
 from torch import nn
 
@@ -23,6 +23,7 @@ from lstmlm.checkpoints.torch_file import OLDEST_TORCH
 from lstmlm.runs.launch import train as call_train
 from lstmlm.scratch.lstm import get_lstm_params, init_lstm_state, lstm_layer
 from lstmlm.settings.overrides import compose_settings
+from lstmlm.system.paths import find_cache
 
 PAGES = list_pages("README.md", "docs/*.md")
 RECIPES = list_pages("conf/experiment/*.yaml")
@@ -197,6 +198,9 @@ def test_python_code_runs(page, folder, capsys):
     if page.name in ELSEWHERE:
         pytest.skip(ELSEWHERE[page.name])
     names = name_tensors() if page.name == "equations.md" else {}
+    if any("time_machine" in code for code in find_blocks(page, "python")):
+        find_cache().mkdir(parents=True, exist_ok=True)
+        shutil.copy(shared_text("time_machine.txt"), find_cache())
     for code in find_blocks(page, "python"):
         exec(compile(code, str(page), "exec"), names)
     if page.name == "equations.md":  # shows the lines of lstm_layer
