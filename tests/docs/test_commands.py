@@ -64,9 +64,6 @@ MORE_STEPS = ["train.max_steps=6"]  # than the run that is resumed
 SHORT = {"generate": ["--length", "30"], "lr_find": ["--steps", "100", "model.num_hiddens=8", "data.num_steps=8"]}
 SLOW = {"check": "takes half a minute: tests/inspection/test_equality.py runs it"}
 
-# Pages whose Python code is not run here, and why
-ELSEWHERE = {"d2l.md": "trains for minutes: tests/docs/test_d2l_page.py runs its programs for one epoch"}
-
 
 def find_reason(command: str) -> str | None:
     """Why a command is not run; None if it is."""
@@ -198,8 +195,6 @@ FEW_EPOCHS = re.compile(r"\b[15]00\b(?=, 1\b|$)", re.M)  # the epochs of the boo
 
 @pytest.mark.parametrize("page", [page for page in PAGES if find_blocks(page, "python")], ids=lambda page: page.name)
 def test_python_code_runs(page, folder, capsys):
-    if page.name in ELSEWHERE:
-        pytest.skip(ELSEWHERE[page.name])
     names = name_tensors() if page.name == "equations.md" else {}
     if any("time_machine" in code for code in find_blocks(page, "python")):
         find_cache().mkdir(parents=True, exist_ok=True)
