@@ -119,8 +119,11 @@ def check_resume_in_sweep(config: Config) -> None:
 
 
 @advise_on_memory(MEMORY_ADVICE)
-def start_run(config: Config, chosen: Path, named: bool) -> None:
-    """A new run in the directory `chosen`, or, if the user has not `named` it, in one beside it that is free."""
+def start_run(config: Config, chosen: Path, named: bool) -> Path:
+    """A new run in the directory `chosen`, or, if the user has not `named` it, in one beside it that is free.
+
+    Returns its directory. Stopped has it too.
+    """
     from lstmlm.runs.execute import execute
     from lstmlm.runs.prepare import prepare
     from lstmlm.runs.run_directory import claim_directory
@@ -128,14 +131,15 @@ def start_run(config: Config, chosen: Path, named: bool) -> None:
     prepared = prepare(config)
     with claim_directory(chosen, named) as directory:
         execute(prepared, directory)
+    return directory
 
 
 @advise_on_memory(MEMORY_ADVICE)
-def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bool) -> None:
+def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bool) -> Path:
     """Resume as `config.resume` says: `auto`, the newest checkpoint in `chosen`, or a new run if there is none; a run
     directory, in place; or a checkpoint file, as a new run in `chosen`.
 
-    `typed` are the settings that the user gave a value. `chosen` and `named` are as in `start_run`.
+    `typed` are the settings that the user gave a value. `chosen`, `named` and the result are as in `start_run`.
     """
     from lstmlm.checkpoints import checkpoint
     from lstmlm.runs.resume import load_newest_good, resume
@@ -145,8 +149,7 @@ def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bo
         if not named:
             raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
         if not has_checkpoint(chosen):
-            start_run(replace(config, resume=None), chosen, named)
-            return
+            return start_run(replace(config, resume=None), chosen, named)
     source = chosen if config.resume == "auto" else Path(expand_path(str(config.resume), "resume"))
     if source.is_dir():
         with claim_directory(source, named, resuming=True) as directory:
@@ -155,3 +158,4 @@ def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bo
         loaded = checkpoint.load_checkpoint(source)
         with claim_directory(chosen, named) as directory:
             resume(loaded, typed, directory, in_place=False)
+    return directory

@@ -4,9 +4,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from lstmlm.evaluation.scoring import Score
+from lstmlm.system.bar import Bar
 from lstmlm.system.escape import escape_controls
 from lstmlm.training import metrics
 from lstmlm.training.metrics import RunState
@@ -40,8 +39,7 @@ class Tracker:
         if resumed_at is not None:
             metrics.drop_rows_after(self.metrics, resumed_at)
         self.curves = Curves(directory, None if resumed_at is None else resumed_at + 1)
-        # disable=None: no bar where stderr is not a terminal
-        self.bar = tqdm(total=total_steps, initial=resumed_at or 0, disable=None, dynamic_ncols=True, unit="step")
+        self.bar = Bar(total=total_steps, initial=resumed_at or 0, dynamic_ncols=True, unit="step")
         self.curves.add_layout(TRAIN_AGAINST_VAL)
         self.curves.add_text("run/config", config_text)
 
