@@ -47,8 +47,9 @@ def find_setting(given: str) -> str:
     inside = [name.rpartition(".")[2] for name in SETTINGS if name.startswith(given + ".")]
     if inside:
         raise BadInput(f"{given}: is a group of settings: give each by itself: {', '.join(inside)}")
-    found = [name.rpartition(".")[2] for name in find_nearest_settings(given)]
-    found = difflib.get_close_matches(given, [*GROUPS, "directory"], n=1, cutoff=0.5 if not found else 0.75) or found
+    near = [name.rpartition(".")[2] for name in find_nearest_settings(given)]
+    others = difflib.get_close_matches(given, [*GROUPS, "directory"], n=1, cutoff=0.75 if near else 0.5)
+    found = others or list(dict.fromkeys(near))
     advice = f"did you mean {' or '.join(found)}?" if found else "python train.py --help lists them"
     raise BadInput(f"{given}: no such setting: {advice}")
 
