@@ -49,11 +49,12 @@ def add_weights(command: argparse.ArgumentParser) -> None:
 
 def load_chosen_weights(given: str, ema: bool) -> "Checkpoint":
     """The checkpoint that RUN_OR_CHECKPOINT names, with its averaged weights if `ema`."""
-    from lstmlm.checkpoints.checkpoint import LAST, find_checkpoint, load_checkpoint
+    from lstmlm.checkpoints.checkpoint import load_checkpoint
+    from lstmlm.checkpoints.files import BEST, LAST
+    from lstmlm.runs.find import find_weights
 
-    if ema:
-        return load_checkpoint(find_checkpoint(given, LAST)).averaged()
-    return load_checkpoint(find_checkpoint(given))
+    loaded = load_checkpoint(find_weights(given, LAST if ema else BEST))
+    return loaded.averaged() if ema else loaded
 
 
 def add_backend(command: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ def choose_sentence_start(text: str) -> str:
     """The first words of a sentence of the text, 8 to 24 characters without a space at the end.
 
     The sentence is the first of those that begin with the word with which most sentences begin. A text without
-    sentences gives the first words of a line, or else any words; one without two words on a line the first characters of a line.
+    sentences gives the first words of a line, or else any words; one that has one word on each line gives such a word.
     """
     text = text[:READ]
     sentences, lines, words = (
