@@ -20,7 +20,7 @@ from lstmlm.checkpoints.validation import FORMAT, KEY, Record, compute_digest, o
 from lstmlm.layers.contract import Tensors
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
-from lstmlm.system.dotted import under
+from lstmlm.system.dotted import flatten, under
 from lstmlm.system.durable import write_durably
 from lstmlm.system.errors import BadInput
 from lstmlm.system.json_text import encode_json
@@ -48,6 +48,12 @@ class Checkpoint:
     def optimizer(self) -> Tensors:
         """The optimizer's state."""
         return under("optimizer.", self.tensors)
+
+    @property
+    def prompt(self) -> str:
+        """What the samples of the run begin with; empty in a file that does not have it."""
+        stored = self.record.get("prompt") or flatten(self.record["config"]).get("sample.prompt")
+        return stored if isinstance(stored, str) else ""
 
     def averaged(self) -> "Checkpoint":
         """The same checkpoint with the moving average (train.ema) as the weights; BadInput if it has none."""

@@ -16,7 +16,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--png", action=options.PathAction, metavar="FILE", help="draw gates and cell state as heat maps"
     )
-    options.add_checkpoint(command, nargs="?")
+    options.add_checkpoint(command, more="; left out: a worked example of one cell")
     options.add_backend(command)
     options.add_json(command)
 

@@ -25,11 +25,13 @@ def find_weights(given: str | Path | None, which: str = BEST) -> Path:
 def find_run(given: str | Path | None, which: str = BEST) -> Path:
     """The run directory or file of that name; for `latest` or None the latest run that has a file `which`.
 
-    A path that exists comes first, even if it is called latest. BadInput for a name that does not exist.
+    A path that exists comes first, even if it is called latest; then a run in runs/. BadInput for another name.
     """
     path = Path(LATEST if given is None else given)
     if given is not None and path.exists():
         return path
+    if given is not None and (ROOT / path / "config.yaml").exists():
+        return ROOT / path
     if str(path) == LATEST:
         return find_latest(which)
     raise BadInput(f"checkpoint: no such file: {path}: {suggest_runs(path.name)}")
