@@ -10,7 +10,7 @@ from helpers.command_line import SMALL_RUN, shell
 from hypothesis import settings
 
 from lstmlm import cli
-from lstmlm.runs.launch import train as train_door
+from lstmlm.runs import launch
 
 WHOLE_SPLIT = ["data.split=[0.9,0.05,0.05]", "train.eval_chars=500"]
 
@@ -46,7 +46,7 @@ def train(monkeypatch, capsys, tmp_path):
 
     def call(*overrides: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = train_door(list(overrides))
+        code = launch.train(list(overrides))
         return code, *capsys.readouterr()
 
     monkeypatch.chdir(tmp_path)

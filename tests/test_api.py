@@ -1,13 +1,15 @@
 """`from lstmlm import load` is the command line in Python."""
 
+import inspect
 import itertools
 import math
 
 import pytest
 import torch
-from helpers.command_line import shell
+from helpers.command_line import ROOT, shell
 
 import lstmlm
+from lstmlm.api import LanguageModel
 from lstmlm.system.errors import BadInput
 
 
@@ -73,3 +75,11 @@ def test_unknown_characters_are_left_out_or_read_as_unk(model):
 
 def test_importing_the_package_does_not_import_torch():
     assert shell("-c", "import lstmlm, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)").returncode == 0
+
+
+def test_the_package_is_typed_for_those_who_import_it():
+    assert (ROOT / "lstmlm" / "py.typed").is_file()
+    for function in (lstmlm.load, lstmlm.api.load, LanguageModel.stream, LanguageModel.generate, LanguageModel.score):
+        signature = inspect.signature(function)
+        assert signature.return_annotation is not signature.empty, function
+        assert all(p.annotation is not p.empty for p in signature.parameters.values() if p.name != "self"), function

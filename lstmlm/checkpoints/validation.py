@@ -27,6 +27,7 @@ FORMAT = 2  # which is written; 1 is read too
 KEY = "lstmlm"  # of the one metadata entry
 MAX_FILE, MAX_HEADER = 2 << 30, 4 << 20  # bytes
 BYTES = {"F32": 4, "F64": 8, "I64": 8, "U8": 1}  # per element, of the types that may be there
+LARGEST_COUNT, LARGEST_FLOAT, LONGEST_TEXT = 1 << 63, 1e300, 4096
 PICKLED = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 
 # The record: field -> type
@@ -47,7 +48,7 @@ DATA = {"name": str, "path": str, "sha256": str, "split": str, "pieces": dict, "
 DATA_1 = {"name": str, "path": str, "sha256": str, "preprocess": str, "split": str, "ranges": dict, "hashes": dict}
 LOOP = {"batch": int, "chars": int, "meter_chars": int, "meter_steps": int, "seconds": float, "training_seconds": float}
 LOOP |= {"since_evaluation": list, "this_epoch": list}
-LOOP_LATER = {"evaluations_since_best": int, "cpu_seconds": float}  # which a file may lack
+LOOP_LATER = {"evaluations_since_best": int, "cpu_seconds": float, "evaluation_due": bool}  # which a file may lack
 VERSIONS = {"lstmlm": str, "torch": str, "python": str, "cpu": str}
 
 
@@ -180,11 +181,9 @@ def check_record(record: Record) -> None:
     later = {key: kind for key, kind in LOOP_LATER.items() if key in record["loop"]}
     check_fields(record["loop"], LOOP | later, "loop")
     check_fields(record["versions"], VERSIONS, "versions")
-    for reading in (record["loop"]["since_evaluation"], record["loop"]["this_epoch"]):
-        if len(reading) != 5 or not all(type(value) in (int, float) for value in reading):
-            raise Refused("is damaged: the readings of its loop")
+    check_numbers(record)
     for value in record["metrics"].values():
-        if type(value) not in (int, float) and value not in ("inf", "-inf", "nan"):  # which JSON lacks
+        if not is_finite(value) and value not in ("inf", "-inf", "nan"):  # JSON has no infinity and no NaN
             raise Refused("is damaged: its metrics")
     for which in SPLITS:
         pieces = record["data"]["pieces"].get(which)
@@ -194,10 +193,42 @@ def check_record(record: Record) -> None:
             raise Refused("is damaged: the pieces of the split")
         if not isinstance(record["data"]["hashes"].get(which), str):
             raise Refused("is damaged: the hashes of the split")
+    check_texts(record["data"])
     try:
         config_from_flat(flatten(record["config"]))
-    except BadInput as error:
+    except (BadInput, RecursionError, OverflowError) as error:
         raise Refused(f"is damaged: its settings: {ascii(str(error))[:120]}") from None
+
+
+def check_numbers(record: Record) -> None:
+    """Counts are 0 or more and fit in 63 bits, sums and times are finite: what the loop computes with."""
+    loop = record["loop"]
+    counts = {
+        "step": record["step"],
+        **{key: loop[key] for key, kind in (LOOP | LOOP_LATER).items() if kind is int and key in loop},
+    }
+    for key, count in counts.items():
+        if not 0 <= count < LARGEST_COUNT:
+            raise Refused(f"is damaged: {key} is {ascii(count)[:40]}")
+    for reading in (loop["since_evaluation"], loop["this_epoch"]):
+        if len(reading) != 5 or not all(is_finite(value) for value in reading):
+            raise Refused("is damaged: the readings of its loop")
+    times = {key: loop[key] for key in ("seconds", "training_seconds", "cpu_seconds") if key in loop}
+    for key, value in {"epoch": record["epoch"], **times}.items():
+        if not is_finite(value):
+            raise Refused(f"is damaged: {key} is {ascii(value)[:40]}")
+
+
+def is_finite(value: Any) -> bool:
+    """Whether it is a number that a float holds."""
+    return type(value) in (int, float) and -LARGEST_FLOAT <= value <= LARGEST_FLOAT
+
+
+def check_texts(data: dict[str, Any]) -> None:
+    """Names and paths are of a length that a file system could have."""
+    for key, value in data.items():
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            raise Refused(f"is damaged: data {key} has {len(value):,} characters")
 
 
 def check_fields(record: Any, types: Mapping[str, type], what: str) -> None:

@@ -4,13 +4,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lstmlm.commands import adaptive_options, options
+from lstmlm.commands import adaptive_options, mix_options, options
 from lstmlm.evaluation.units import collect_units, format_units
 from lstmlm.system.dotted import under
 from lstmlm.system.errors import BadInput
 from lstmlm.system.json_text import encode_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lstmlm.checkpoints.checkpoint import Checkpoint
+    from lstmlm.evaluation.held_out import Part
+    from lstmlm.model.rnn_model import RNNModel
+    from lstmlm.settings.adaptive import AdaptiveSettings
+    from lstmlm.text.corpus import Corpus
 
 Row = dict[str, Any]  # what --json prints
 
@@ -29,6 +38,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help="also from an empty state every N characters, as transformers are scored",
     )
     adaptive_options.add_adaptive(command)
+    mix_options.add_options(command)
     options.add_checkpoint(command, "; of several the mean of their probabilities is scored", nargs="+")
     options.add_weights(command)
     options.add_backend(command)
@@ -41,9 +51,8 @@ def run(args: argparse.Namespace) -> None:
     settings = adaptive_options.read_adaptive(args)
     import torch
 
-    from lstmlm.evaluation.adaptive_evaluation import evaluate_part_adaptively
     from lstmlm.evaluation.held_out import list_doubts_of_part, load_held_out
-    from lstmlm.evaluation.scoring import evaluate_pieces, evaluate_windows
+    from lstmlm.evaluation.scoring import evaluate_windows, score_chars, sum_scores
     from lstmlm.model.ensemble import Ensemble
 
     torch.set_num_threads(1)  # products with one vector: threads would only wait for each other
@@ -56,9 +65,11 @@ def run(args: argparse.Namespace) -> None:
     models = [loaded.build(args.backend)[0] for loaded in runs]
     part = parts[0]
     model = models[0] if len(models) == 1 else Ensemble(models)
-    score = evaluate_pieces(model, part.pieces)
-    if score.num_chars == 0:
+    if not any(len(piece) > 1 for piece in part.pieces):
         raise BadInput(f"--split: {part.name} has {part.num_chars} characters: scoring needs at least 2")
+    corpus = find_corpus(args, runs, part) if args.adaptive or args.mix else None
+    nats = score_chars(model, part.pieces)
+    score = sum_scores(nats)
     row: Row = {"split": part.name, **collect_units(score.nats_per_char, part.bytes_per_char)}
     row |= {"num_chars": score.num_chars}
     if args.windows is not None:
@@ -68,13 +79,47 @@ def run(args: argparse.Namespace) -> None:
     row |= {"num_unknown": part.num_unknown, "split_name": part.split_name, "split_hash": part.split_hash}
     steps, backends = [loaded.record["step"] for loaded in runs], [each.backend for each in models]
     row |= {"models": len(models), "step": unwrap_single(steps), "ema": args.ema, "backend": unwrap_single(backends)}
-    if args.adaptive:
-        file = args.file if args.split else None
-        adapted = evaluate_part_adaptively(models[0], runs[0], part, settings, file, args.adapt_tune)
-        units = collect_units(adapted.score.nats_per_char, part.bytes_per_char)
-        how = asdict(adapted.settings) | (asdict(adapted.tuning) if adapted.tuning else {"tuned_on": None})
-        row |= {"adaptive": units | {"settings": how}}
+    if corpus is not None:
+        row |= score_with_training_text(args, models[0], corpus, part, nats, settings)
     print(encode_json(row) if args.json else format_report(row))
+
+
+def find_corpus(args: argparse.Namespace, runs: "list[Checkpoint]", part: "Part") -> "Corpus":
+    """The training text, for --adaptive and --mix. BadInput if it is missing, or is what is scored."""
+    from lstmlm.evaluation.held_out import find_training_corpus
+
+    option = "--adaptive" if args.adaptive else "--mix"
+    corpus = find_training_corpus(runs[0], args.file if args.split else None, option)
+    if args.mix:
+        check_alike(args.checkpoint, "training texts, by hash", [run.record["data"]["hashes"]["train"] for run in runs])
+        mix_options.check_corpus(corpus, part)
+    return corpus
+
+
+def score_with_training_text(
+    args: argparse.Namespace,
+    model: "RNNModel",
+    corpus: "Corpus",
+    part: "Part",
+    nats: "list[Tensor]",
+    settings: "AdaptiveSettings",
+) -> Row:
+    """The entries of --mix and --adaptive. `nats` are the costs of the scored characters under the fixed weights."""
+    from lstmlm.evaluation.adaptive_evaluation import evaluate_part_adaptively
+    from lstmlm.evaluation.scoring import sum_scores
+
+    row: Row = {}
+    vocab_size = len(corpus.vocab)
+    if args.mix:
+        row["mix"] = mix_options.evaluate_mixture(nats, corpus, part, vocab_size, growing=False)
+    if args.adaptive:
+        adapted = evaluate_part_adaptively(model, corpus, part, settings, args.adapt_tune)
+        units = collect_units(sum_scores(adapted.nats).nats_per_char, part.bytes_per_char)
+        how = asdict(adapted.settings) | (asdict(adapted.tuning) if adapted.tuning else {"tuned_on": None})
+        row["adaptive"] = units | {"settings": how}
+        if args.mix:
+            row["adaptive_mix"] = mix_options.evaluate_mixture(adapted.nats, corpus, part, vocab_size, growing=True)
+    return row
 
 
 def check_alike(runs: list[str], what: str, values: Sequence[object]) -> None:
@@ -103,6 +148,7 @@ def format_report(row: Row) -> str:
         lines.append(f"in windows of {row['windows']} characters, each from an empty state: {units}")
     if "adaptive" in row:
         lines += adaptive_options.format_adaptive(row["adaptive"]["settings"], format_units(row["adaptive"]))
+    lines += [mix_options.format_mixture(row[key]) for key in ("mix", "adaptive_mix") if key in row]
     if row["num_unknown"]:
         lines.append(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")
     return "\n".join(lines)

@@ -208,17 +208,18 @@ def describe_sample(
 def write_samples(prompt: str, samples: list[Sample], out: TextIO, say: Say, index: "Index | None") -> None:
     """Write the prompt and the text of each sample, piece by piece, and its novelty if there is an index.
 
-    Line ends stand between the samples, and at the end on a terminal.
+    Each sample ends its line, which a `--stop` of a line end does by itself; the last one does so on a terminal alone.
     """
     for seed, pieces in samples:
         if len(samples) > 1:
             print_note(f"seed {seed}")
         say(prompt)
-        text = ""
+        text, end = "", prompt
         for piece, surprisal in pieces:
             say(piece, surprisal)
             text += piece if index else ""
-        if out.isatty() or seed != samples[-1][0] or (index and out is sys.stdout):
+            end = piece or end
+        if not end.endswith("\n") and (out.isatty() or seed != samples[-1][0] or (index and out is sys.stdout)):
             say("\n")
         if index:
             print("\n".join(index.measure(text).format_lines()), flush=True)

@@ -6,11 +6,12 @@ n = characters of a piece. dynamic.py has the method and the symbols.
 import math
 from dataclasses import dataclass, replace
 
-from lstmlm.checkpoints.checkpoint import Checkpoint
+from torch import Tensor
+
 from lstmlm.evaluation.baselines import take_last
-from lstmlm.evaluation.dynamic import Statistics, collect_gradient_statistics, evaluate_adaptive, find_best, try_rates
-from lstmlm.evaluation.held_out import Part, find_training_corpus
-from lstmlm.evaluation.scoring import Score, take_first
+from lstmlm.evaluation.dynamic import Statistics, collect_gradient_statistics, find_best, score_adaptive, try_rates
+from lstmlm.evaluation.held_out import Part
+from lstmlm.evaluation.scoring import sum_scores, take_first
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.settings.adaptive import TUNED_CHARS, AdaptiveSettings
 from lstmlm.system.errors import BadInput, Diverged
@@ -30,45 +31,40 @@ class Tuning:
 
 @dataclass(frozen=True)
 class AdaptiveScore:
-    """The score of a part under weights that learn on the way, and the settings that it was computed with."""
+    """The costs of a part under weights that learn on the way, and the settings that they were computed with."""
 
-    score: Score
+    nats: list[Tensor]  # the cost of every scored character, in order and in segments
     settings: AdaptiveSettings
     tuning: Tuning | None  # None: the settings were given
 
 
 def evaluate_part_adaptively(
     model: RNNModel,
-    loaded: Checkpoint,
+    corpus: Corpus,
     part: Part,
     settings: AdaptiveSettings,
-    file: str | None = None,
     tune_on: str | None = None,
 ) -> AdaptiveScore:
     """Score a part of a text under weights that learn on the way.
 
     Args:
-        model: the model of the checkpoint `loaded`. Its weights are afterwards what they were.
+        model: its weights are afterwards what they were.
+        corpus: the text that the model was trained on.
         settings: eta, lambda and T.
-        file: where the training text may be instead of the run's own place.
         tune_on: choose lr and decay on the first characters of this part of the run's text (of `train`, on the last).
 
-    Raises BadInput if the training text is missing or `tune_on` cannot be used, Diverged if the score is not finite.
+    Raises BadInput if `tune_on` cannot be used, Diverged if the score is not finite.
     """
-    try:
-        corpus = find_training_corpus(loaded, file)
-    except BadInput as error:
-        raise BadInput(f"--adaptive: needs the training text: {error}: put it back, or do without") from None
     if tune_on is not None and corpus.hashes[tune_on] == part.split_hash:
         raise BadInput(f"--adapt-tune: {tune_on} is the text that is scored: choose another part")
     statistics = collect_gradient_statistics(model, take_last(corpus.pieces("train"), STATISTICS_CHARS), settings.steps)
     tuning = None
     if tune_on is not None:
         settings, tuning = tune(model, corpus, tune_on, statistics, settings)
-    score = evaluate_adaptive(model, part.pieces, statistics, settings.lr, settings.decay)
-    if not math.isfinite(score.nats):
+    nats = list(score_adaptive(model, part.pieces, statistics, settings.lr, settings.decay))
+    if not math.isfinite(sum_scores(nats).nats):
         raise Diverged("--adapt-lr: adapting diverged: lower it")
-    return AdaptiveScore(score, settings, tuning)
+    return AdaptiveScore(nats, settings, tuning)
 
 
 def tune(

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from lstmlm.evaluation.scoring import Score
+from lstmlm.evaluation.scoring import Score, sum_scores
 from lstmlm.layers.contract import Tensors
 from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.rnn_model import RNNModel
@@ -88,8 +88,7 @@ def evaluate_adaptive(
     model: RNNModel, pieces: Iterable[Tensor], statistics: Statistics, lr: float, decay: float
 ) -> Score:
     """Score the pieces (n,), as `evaluate_pieces` does, under weights that learn on the way."""
-    nats = score_adaptive(model, pieces, statistics, lr, decay)
-    return sum((Score(segment.sum().item(), len(segment)) for segment in nats), Score(0.0, 0))
+    return sum_scores(score_adaptive(model, pieces, statistics, lr, decay))
 
 
 def try_rates(

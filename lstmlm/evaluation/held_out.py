@@ -102,13 +102,19 @@ def read_other_corpus(loaded: Checkpoint, file: str) -> Corpus:
         ) from None
 
 
-def find_training_corpus(loaded: Checkpoint, file: str | None) -> Corpus:
-    """The text that the weights were trained on: `file` if its training part has the same hash, else the run's own."""
+def find_training_corpus(loaded: Checkpoint, file: str | None, option: str) -> Corpus:
+    """The text that the weights were trained on: `file` if its training part has the same hash, else the run's own.
+
+    BadInput if it is missing or has changed; `option` is the option that needs it.
+    """
     if file is not None:
         corpus = read_other_corpus(loaded, file)
         if corpus.hashes["train"] == loaded.record["data"]["hashes"]["train"]:
             return corpus
-    return read_own_corpus(loaded)
+    try:
+        return read_own_corpus(loaded)
+    except BadInput as error:
+        raise BadInput(f"{option}: needs the training text: {error}: put it back, or do without") from None
 
 
 def make_part(corpus: Corpus, which: str) -> Part:

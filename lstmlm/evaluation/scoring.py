@@ -4,8 +4,9 @@ n = characters of a text, B = windows scored together, T = length of a window.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as functional
@@ -17,6 +18,9 @@ from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.rnn_model import RNNModel
 
 Model = RNNModel | Ensemble
+
+LANES = 64  # pieces that are scored side by side
+AT_ONCE = 2000  # characters of all lanes that are scored at once: bounds the memory
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,65 @@ def iterate_char_nats(model: Model, ids: Tensor, chunk: int = 1000) -> Iterator[
         yield functional.cross_entropy(logits, X[1:], reduction="none").cpu().double()
 
 
-def evaluate_pieces(model: Model, pieces: Iterable[Tensor]) -> Score:
+def score_chars(model: Model, pieces: Sequence[Tensor]) -> list[Tensor]:
+    """The cost in nats of every scored character of the pieces (n,), in their order, in tensors of any length."""
+    if len([piece for piece in pieces if len(piece) > 1]) == 1:
+        return list(iterate_nats(model, pieces))
+    parts: dict[int, list[Tensor]] = {k: [] for k in range(len(pieces))}
+    for k, nats in iterate_lanes(model, pieces):
+        parts[k].append(nats)
+    return list(itertools.chain.from_iterable(parts.values()))
+
+
+def iterate_nats(model: Model, pieces: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Yield the cost in nats of every scored character of the pieces (n,), in no order that is promised.
+
+    A single piece is one stream. Several are scored side by side, which changes their scores by rounding alone.
+    """
+    scored = [piece for piece in pieces if len(piece) > 1]
+    if len(scored) == 1:
+        return iterate_char_nats(model, scored[0])
+    return (nats for _, nats in iterate_lanes(model, scored))
+
+
+@torch.no_grad()
+def iterate_lanes(model: Model, pieces: Sequence[Tensor]) -> Iterator[tuple[int, Tensor]]:
+    """Yield the index of a piece and the cost of its next characters, for pieces (n,) that are scored side by side.
+
+    Each piece is a stream of its own, in a lane of a batch; up to LANES of similar length make a batch. A lane ends
+    with its piece, so nothing is computed that is not a character. Each tensor is float64 and on the CPU.
+    """
+    longest_first = sorted((k for k, piece in enumerate(pieces) if len(piece) > 1), key=lambda k: -len(pieces[k]))
+    for first in range(0, len(longest_first), LANES):
+        lanes = longest_first[first : first + LANES]
+        state, start = None, 0
+        while lanes:
+            T = min(max(1, AT_ONCE // len(lanes)), len(pieces[lanes[-1]]) - 1 - start)
+            X = torch.stack([pieces[k][start : start + T + 1].to(torch.int64) for k in lanes]).to(model.W_hq.device)
+            with evaluation_mode(model):
+                logits, state = model(X[:, :-1], state)
+            nats = functional.cross_entropy(logits, X[:, 1:].T.flatten(), reduction="none").cpu().double()
+            yield from zip(lanes, nats.view(T, len(lanes)).T.contiguous(), strict=True)
+            start += T
+            lanes = [k for k in lanes if len(pieces[k]) - 1 > start]
+            state = keep_lanes(state, len(lanes))
+
+
+def keep_lanes(state: Any, count: int) -> Any:
+    """The state of the first `count` lanes: of one model parts (L, B, H), of an ensemble a tuple of such states."""
+    if isinstance(state, Tensor):
+        return state[:, :count].contiguous()
+    return tuple(keep_lanes(part, count) for part in state)
+
+
+def sum_scores(nats: Iterable[Tensor]) -> Score:
+    """The score of characters whose costs are in tensors (n,)."""
+    return sum((Score(part.sum().item(), len(part)) for part in nats), Score(0.0, 0))
+
+
+def evaluate_pieces(model: Model, pieces: Sequence[Tensor]) -> Score:
     """Score the pieces of a part, each (n,) as a stream of its own: the first character of each is not scored."""
-    return sum((evaluate(model, piece) for piece in pieces if len(piece) > 1), Score(0.0, 0))
+    return sum_scores(iterate_nats(model, pieces))
 
 
 @torch.no_grad()

@@ -2,10 +2,9 @@
 
 V = vocab_size, H = num_hiddens, L = num_layers, G = number of gates, D = width of a layer's input, E = embedding_dim.
 
-The page holds the model as JSON: its sizes, its vocabulary, and its weights in base64. Everything in it may
-come from a stranger: `<` is escaped, so that no string ends the element, and the scripts show strings as text, never as
-markup. The Content-Security-Policy of the page allows its own scripts and styles, known by their SHA-256, and nothing
-else: no request can leave it.
+The page has the model as JSON: its configuration, its vocabulary, and its weights in base64. Every string may come from
+a stranger: `<` is escaped, so that no string ends the element, and the scripts show strings as text, never as markup.
+The Content-Security-Policy of the page allows its own scripts and styles, known by their SHA-256, and no request.
 """
 
 import base64
@@ -53,8 +52,8 @@ GATES = {"lstm": "ifoc", "gru": "zrh", "gru_before": "zrh", "rnn": "h"}
 def make_page(model: RNNModel, vocab: Vocab, title: str, weights: str = "float32", prompt: str = "") -> str:
     """The HTML of a page that runs `model`.
 
-    `weights` is the form that the matrices are stored in: float32, bf16 or int8 (symmetric, one scale for a column);
-    vectors are always float32. `prompt` is what stands in the page at first. BadInput for another form.
+    `weights` is the form in which the matrices are stored: float32, bf16 or int8 (symmetric, one scale a column);
+    vectors are always float32. `prompt` is the text that the page begins with. BadInput for another form.
     """
     if weights not in WEIGHTS:
         raise BadInput(f"weights: no such form {weights!a}: choose one of {', '.join(WEIGHTS)}")
@@ -103,14 +102,11 @@ def escape_json(value: Any) -> str:
 
 def describe_model(model: RNNModel, vocab: Vocab, form: str) -> dict[str, Any]:
     """What the scripts need to know: the sizes, the vocabulary, and the tensors with their bytes in base64."""
-    config, tensors = model.config, merge_gates(model.config.cell, model.book_weights(), model.config.num_layers)
-    entries, data = [], b""
-    pieces = []
-    for name, tensor in tensors.items():
+    config, entries, pieces = model.config, [], []
+    for name, tensor in merge_gates(config.cell, model.book_weights(), config.num_layers).items():
         own_form = form if len(tensor) > 1 else "float32"
         entries.append({"name": name, "shape": list(tensor.shape), "form": own_form})
         pieces.append(to_bytes(tensor, own_form))
-    data = b"".join(pieces)
     return {
         "cell": config.cell,
         "vocab_size": config.vocab_size,
@@ -121,7 +117,7 @@ def describe_model(model: RNNModel, vocab: Vocab, form: str) -> dict[str, Any]:
         "vocab": "bytes" if isinstance(vocab, ByteVocab) else vocab.idx_to_token,
         "first": int(vocab.encode(choose_first_character(vocab))[0]),  # which an empty prompt is read as
         "tensors": entries,
-        "data": base64.b64encode(data).decode(),
+        "data": base64.b64encode(b"".join(pieces)).decode(),
     }
 
 

@@ -4,12 +4,16 @@ The name of a library has two hashes: of everything that the library depends on 
 processor) and of the library itself. So a library is built once; a cache that is copied to another machine holds no
 library that runs there by mistake; and a library that was truncated or damaged is built again instead of being loaded,
 which can kill the process.
+
+A library runs with the rights of the user, so it is loaded only if no other user can have written it: file and folder
+belong to the user or to root, and nobody else may write to them.
 """
 
 import hashlib
 import os
 import platform
 import shutil
+import stat
 import subprocess
 import tempfile
 from pathlib import Path
@@ -62,18 +66,36 @@ def build_library(source: Path, folder: Path, native: bool = True) -> Path:
         written = [file.read_text() for file in (source, *sorted(source.parent.glob("*.h")))]
         parts = (*written, run_command(compiler, "--version"), " ".join(flags), describe_processor())
         name = f"{source.stem}-{hash_briefly(chr(0).join(parts).encode())}"
+        folder.mkdir(0o755, parents=True, exist_ok=True)
+        check_folder(folder)
         for library in folder.glob(f"{name}-*.so"):
-            if library == name_by_content(name, library):
+            if is_trusted(library) and library == name_by_content(name, library):
                 return library
-        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as here:
             made = Path(here) / "made.so"
             compile_with_or_without_native(compiler, flags, source, made)
+            made.chmod(0o755)  # whatever the umask
             library = folder / name_by_content(name, made).name
             os.replace(made, library)
         return library
     except (OSError, subprocess.SubprocessError) as error:
         raise NoCompiler(str(error)) from None
+
+
+def is_trusted(path: Path) -> bool:
+    """Whether a file or folder belongs to the user or to root, and nobody else may write to it. True on Windows."""
+    if not hasattr(os, "geteuid"):
+        return True
+    facts = path.stat()
+    return facts.st_uid in (0, os.geteuid()) and not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def check_folder(folder: Path) -> None:
+    """NoCompiler if another user owns the folder. What others may write to, but the user owns, is closed to them."""
+    if not is_trusted(folder) and folder.stat().st_uid == os.geteuid():
+        folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~(stat.S_IWGRP | stat.S_IWOTH))
+    if not is_trusted(folder):
+        raise NoCompiler(f"other users can write to {folder}: set LSTMLM_CACHE to a folder of your own")
 
 
 def hash_briefly(data: bytes) -> str:

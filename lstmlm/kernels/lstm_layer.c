@@ -540,11 +540,14 @@ static int run_layer(Layer layer, void (*part)(void *), int threads, int64_t pan
     return 1;
 }
 
+/* -1 if an id is not in 0 .. D - 1: nothing is computed then */
 int layer_forward(int steps, int batch, int inputs, int hidden, const float *X, const int64_t *ids, const float *W_x,
                   const float *W_h, const float *b, float *gates, float *Hs, float *Cs, int row_blocks, int threads) {
     Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .X = X, .ids = ids, .W_x = W_x,
                    .W_h = W_h, .b = b, .gates = gates, .Hs = Hs, .Cs = Cs, .row_blocks = row_blocks};
-    int64_t columns = gate_columns(hidden);
+    int64_t columns = gate_columns(hidden), wrong = 0;
+    for (int64_t k = 0; ids && k < (int64_t)steps * batch; k++) wrong |= (uint64_t)ids[k] >= (uint64_t)inputs;
+    if (wrong) return -1;
     return run_layer(layer, forward, threads, hidden * columns, X ? inputs * columns : 0, ids ? inputs * columns : columns);
 }
 

@@ -32,7 +32,10 @@ class RecurrentLayer(nn.Module):
         self.num_inputs = num_inputs
 
     def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        """X, dense (T, B, D) or ids (T, B) of one-hot rows, and a state -> Y (T, B, H) and the next state."""
+        """X, dense (T, B, D) or ids (T, B) of one-hot rows, and a state -> Y (T, B, H) and the next state.
+
+        RuntimeError if T is 0, or if ids are not int64 or int32 or not in 0 .. D - 1. B may be 0.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -47,8 +50,28 @@ class RecurrentLayer(nn.Module):
 
 
 def to_dense(X: Tensor, num_inputs: int, dtype: torch.dtype) -> Tensor:
-    """Ids (T, B) as one-hot rows (T, B, D); dense X is returned as it is."""
+    """Ids (T, B) as one-hot rows (T, B, D); dense X is returned as it is. RuntimeError if ids are out of range."""
     if X.is_floating_point():
         return X
+    ids = as_int64(X)
     # The same as functional.one_hot(X, num_inputs), without its check of the ids, which synchronizes with the device
-    return torch.zeros(*X.shape, num_inputs, dtype=dtype, device=X.device).scatter_(-1, X[..., None], 1)
+    return torch.zeros(*ids.shape, num_inputs, dtype=dtype, device=ids.device).scatter_(-1, ids[..., None], 1)
+
+
+def as_int64(ids: Tensor) -> Tensor:
+    """The ids (...,) as int64; RuntimeError if they are of another type than int32 or int64."""
+    if ids.dtype not in (torch.int64, torch.int32):
+        raise RuntimeError(f"ids are int64 or int32, not {str(ids.dtype).removeprefix('torch.')}")
+    return ids.long()
+
+
+def check_range(ids: Tensor, num_inputs: int) -> None:
+    """RuntimeError if one of the ids (...,) is not in 0 .. D - 1, where PyTorch would take -1 as the last.
+
+    Only on the CPU: on another device this would wait for the device.
+    """
+    if ids.device.type == "cpu" and ids.numel():
+        numbers = ids.numpy()
+        for number in (int(numbers.min()), int(numbers.max())):
+            if not 0 <= number < num_inputs:
+                raise RuntimeError(f"id {number} is out of range: there are {num_inputs} ids, from 0 on")

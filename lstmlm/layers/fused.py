@@ -23,13 +23,16 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from lstmlm.layers import fused_native
-from lstmlm.layers.contract import LayerState, RecurrentLayer, Tensors
+from lstmlm.layers.contract import LayerState, RecurrentLayer, Tensors, as_int64, check_range
 from lstmlm.layers.weight_names import LSTM
 from lstmlm.scratch.lstm import init_lstm_state
 
 
 class FusedLayer(torch.autograd.Function):
-    """(X, W_x, W_h, b, H, C) -> hidden states (T, B, H) and the last H and C; X is dense (T, B, D) or ids (T, B)."""
+    """(X, W_x, W_h, b, H, C) -> hidden states (T, B, H) and the last H and C; X is dense (T, B, D) or ids (T, B).
+
+    RuntimeError if an id is out of range.
+    """
 
     @staticmethod
     def forward(
@@ -66,7 +69,11 @@ class Loops:
     @staticmethod
     def forward(X: Tensor, W_x: Tensor, W_h: Tensor, b: Tensor, Hs: Tensor, Cs: Tensor) -> Tensor:
         """Fill Hs and Cs (T+1, B, H) from index 1 on; return the gates (T, B, 4H)."""
-        gates = X @ W_x + b if X.is_floating_point() else (W_x + b)[X]
+        if X.is_floating_point():
+            gates = X @ W_x + b
+        else:
+            check_range(X, len(W_x))
+            gates = (W_x + b)[X]
         for t, G in enumerate(gates):
             G.addmm_(Hs[t], W_h)
             IFO, C_tilda = G.split((3 * len(W_h), len(W_h)), 1)
@@ -124,6 +131,9 @@ class FusedLSTM(RecurrentLayer):
         self.b = nn.Parameter(torch.zeros(4 * num_hiddens))
 
     def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        if len(X) == 0:
+            raise RuntimeError("X has no steps: num_steps must be 1 or more")
+        X = X if X.is_floating_point() else as_int64(X)
         Y, H, C = FusedLayer.apply(X, self.W_x, self.W_h, self.b, *state)  # type: ignore[no-untyped-call]
         return Y, (H, C)
 

@@ -85,6 +85,16 @@ def input_addresses(X: Tensor) -> tuple[int | None, int | None]:
     return (address_of(X), None) if X.is_floating_point() else (None, address_of(X))
 
 
+def check_inputs(X: Tensor, D: int) -> None:
+    """RuntimeError if the kernel, which sees an address alone, would read something else than X."""
+    expected = (torch.float32, (*X.shape[:2], D)) if X.is_floating_point() else (torch.int64, X.shape[:2])
+    if (X.dtype, tuple(X.shape)) != (expected[0], tuple(expected[1])) or X.device.type != "cpu":
+        kind = str(X.dtype).removeprefix("torch.")
+        raise RuntimeError(
+            f"X is float32 (T, B, {D}) or ids (T, B), on a cpu, not {kind} {tuple(X.shape)} on {X.device}"
+        )
+
+
 def choose_row_blocks(B: int, H: int, threads: int) -> int:
     """The number of blocks that the rows of a batch are split into; threads of one block split the units.
 
@@ -97,9 +107,13 @@ def choose_row_blocks(B: int, H: int, threads: int) -> int:
 def forward(X: Tensor, W_x: Tensor, W_h: Tensor, b: Tensor, Hs: Tensor, Cs: Tensor) -> Tensor:
     """As `Loops.forward`. The gates (T, B, columns) have the kernel's layout, padded with zeros."""
     T, B, D, H, threads = *X.shape[:2], len(W_x), len(W_h), torch.get_num_threads()
+    check_inputs(X, D)
     gates = W_h.new_empty(T, B, get_kernel().gate_columns(H))
     tensors = (*input_addresses(X), *map(address_of, (W_x, W_h, b, gates, Hs, Cs)))
-    check_memory(get_kernel().layer_forward(T, B, D, H, *tensors, choose_row_blocks(B, H, threads), threads))
+    done = get_kernel().layer_forward(T, B, D, H, *tensors, choose_row_blocks(B, H, threads), threads)
+    if done == -1:
+        raise RuntimeError(f"an id is out of range: there are {D} ids, from 0 on")
+    check_memory(done)
     return gates
 
 
@@ -126,6 +140,8 @@ def compute_weight_gradients(X: Tensor, Hs: Tensor, dG: Tensor, W_x: Tensor) -> 
     """As `Loops.compute_weight_gradients`."""
     (T, B), (D, G) = X.shape[:2], W_x.shape
     dW_x, dW_h, db = torch.empty_like(W_x), W_x.new_empty(G // 4, G), W_x.new_empty(G)
+    if B == 0:  # for which the kernel writes nothing
+        return dW_x.zero_(), dW_h.zero_(), db.zero_()
     tensors = (*input_addresses(X), *map(address_of, (Hs, dG, dW_x, dW_h, db)))
     check_memory(get_kernel().layer_gradients(T, B, D, G // 4, *tensors, torch.get_num_threads()))
     return dW_x, dW_h, db

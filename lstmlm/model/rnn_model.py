@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from lstmlm.layers.contract import RecurrentLayer, Tensors, to_dense
+from lstmlm.layers.contract import RecurrentLayer, Tensors, as_int64, check_range, to_dense
 from lstmlm.layers.registry import layer_class
 from lstmlm.model.dropout import drop_elements, drop_locked, drop_weights
 from lstmlm.model.model_config import ModelConfig
@@ -68,7 +68,11 @@ class RNNModel(nn.Module):
         Locked dropout drops features of the embedding. With one-hot inputs it drops characters: the rows, then dense
         (T, B, V), are zero wherever a lane meets a character that it has dropped.
         """
-        X = ids.T if self.W_e is None else self.W_e[ids.T]
+        X = ids.T
+        if self.W_e is not None:
+            X = as_int64(X)
+            check_range(X, self.config.vocab_size)
+            X = self.W_e[X]
         if (rate := self._rate(self.config.locked_input)) == 0:
             return X  # ids stay ids
         return drop_locked(to_dense(X, self.config.vocab_size, self.W_hq.dtype), rate, self.dropout_generator)

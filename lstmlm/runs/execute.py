@@ -22,6 +22,7 @@ from lstmlm.runs.assemble import (
     to_arrays,
 )
 from lstmlm.runs.book_report import log_book_report
+from lstmlm.runs.evaluation_time import announce_evaluations, announce_ngrams, count_scored
 from lstmlm.runs.final_scores import collect_final_figures, score_final_weights
 from lstmlm.runs.prepare import Prepared
 from lstmlm.runs.report import log_report
@@ -35,6 +36,7 @@ from lstmlm.system.machine import keep_memory
 from lstmlm.system.signals import StopRequest
 from lstmlm.text.corpus import Corpus
 from lstmlm.training import metrics
+from lstmlm.training.loop_state import find_last_recorded_step
 from lstmlm.training.trainer import Trainer
 
 
@@ -53,11 +55,12 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
     announce(prepared, make_limits(config).count_steps(streams.steps_per_epoch), seconds_per_step, directory)
     val_pieces = take_first(corpus.pieces("val"), config.train.eval_chars)
     baseline = find_baseline(corpus, val_pieces) if config.train.baselines else None
-    resumed_at = None if loaded is None else loaded.record["step"]
+    resumed_at = None if loaded is None else find_last_recorded_step(loaded)
     with contextlib.closing(assemble_tracker(prepared, streams, directory, resumed_at)) as tracker:
         trainer = assemble_trainer(prepared, streams, val_pieces, baseline, tracker, directory, cpu_started)
         if loaded is not None:
             restore_trainer(trainer, loaded)
+        announce_evaluations(trainer, corpus, seconds_per_step)
         fit(trainer)
         cpu_seconds = trainer.state.clock.cpu_seconds
         tracker.close_bar()
@@ -74,6 +77,7 @@ def execute(prepared: Prepared, directory: Path, loaded: Checkpoint | None = Non
 
 def find_baseline(corpus: Corpus, val_pieces: list[Tensor]) -> Baseline:
     """The best n-gram on the validation text, which is logged."""
+    announce_ngrams(len(corpus.ids["train"]), count_scored(val_pieces))
     baseline = find_best_ngram(compute_ngram_baselines(to_arrays(corpus.pieces("train")), to_arrays(val_pieces)))
     announce_baseline(baseline, len(corpus.ids["train"]), sum(len(piece) - 1 for piece in val_pieces))
     return baseline

@@ -4,9 +4,12 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from lstmlm.evaluation.scoring import Score, evaluate_pieces
+from tqdm import tqdm
+
+from lstmlm.evaluation.scoring import Score, iterate_nats, sum_scores
 from lstmlm.layers.contract import Tensors
 from lstmlm.model.rnn_model import RNNModel
+from lstmlm.runs.evaluation_time import count_scored
 from lstmlm.text.corpus import Corpus
 from lstmlm.training.tags import make_score_tags
 from lstmlm.training.trainer import Trainer
@@ -17,19 +20,38 @@ def score_final_weights(trainer: Trainer, best_weights: Tensors, corpus: Corpus)
 
     The best weights are chosen by the validation text, so their score on it is a little too good: to compare settings
     on it, use the last or the averaged weights, both as they are at the end of the run. The test text is scored once,
-    with the best weights. The model has its own weights again afterwards.
+    with the best weights. Weights that an evaluation of this process has scored on the whole validation text are not
+    scored again. The model has its own weights again afterwards.
     """
-    learner, state, scores = trainer.learner, trainer.state, {}
-    if state.best["step"] != state.step:
-        scores["val_last"] = evaluate_pieces(learner.model, corpus.pieces("val"))
+    learner, model, state, scores = trainer.learner, trainer.learner.model, trainer.state, {}
+    known, best_step = find_known_scores(trainer, corpus), int(state.best["step"])
+    if best_step != state.step:
+        scores["val_last"] = known.get(state.step) or score_part(model, corpus, "val", "last weights")
     if learner.average is not None:
-        with replace_weights(learner.model, learner.average.to_book()):
-            scores["val_ema"] = evaluate_pieces(learner.model, corpus.pieces("val"))
-    with replace_weights(learner.model, best_weights):
-        for which in ("val", "test"):
-            if len(corpus.ids[which]) > 1:
-                scores[f"{which}_best"] = evaluate_pieces(learner.model, corpus.pieces(which))
+        with replace_weights(model, learner.average.to_book()):
+            scores["val_ema"] = score_part(model, corpus, "val", "averaged weights")
+    with replace_weights(model, best_weights):
+        scores["val_best"] = known.get(best_step) or score_part(model, corpus, "val", "best weights")
+        if len(corpus.ids["test"]) > 1:
+            scores["test_best"] = score_part(model, corpus, "test", "best weights")
     return {"val_last": scores["val_best"]} | scores
+
+
+def find_known_scores(trainer: Trainer, corpus: Corpus) -> dict[int, Score]:
+    """The scores of the trainer's evaluations by step, if they are of the whole validation text."""
+    num_chars = count_scored(corpus.pieces("val"))
+    return {step: score for step, score in trainer.val_scores.items() if score.num_chars == num_chars}
+
+
+def score_part(model: RNNModel, corpus: Corpus, which: str, weights: str) -> Score:
+    """Score a part of the text, with a bar on a terminal once that takes a while."""
+    pieces, score = corpus.pieces(which), Score(0.0, 0)
+    about = f"scoring {which}, {weights}"
+    with tqdm(total=count_scored(pieces), desc=about, unit="char", disable=None, delay=2, leave=False) as bar:
+        for nats in iterate_nats(model, pieces):
+            score += sum_scores([nats])
+            bar.update(len(nats))
+    return score
 
 
 @contextlib.contextmanager

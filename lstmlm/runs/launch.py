@@ -11,7 +11,13 @@ from lstmlm.settings.config import Config
 from lstmlm.settings.help import format_help
 from lstmlm.settings.hydra_main import call_hydra_main
 from lstmlm.settings.hydra_yaml import parse_composed, register_schema
-from lstmlm.settings.overrides import explain_hydra_error, find_swept_keys, find_typed_settings, quote_free_text
+from lstmlm.settings.overrides import (
+    check_words,
+    explain_hydra_error,
+    find_swept_keys,
+    find_typed_settings,
+    quote_free_text,
+)
 from lstmlm.system.errors import BadInput, advise_on_memory, make_streams_safe, run_to_exit_code
 from lstmlm.system.paths import expand_path
 
@@ -52,7 +58,9 @@ def train(argv: list[str]) -> int:
             sys.exit(code)  # a signal ends the sweep; after any other failure the next job runs
 
     def compose_and_run() -> None:
-        words.extend(quote_free_text([word for word in argv if word not in flags], sweeps))
+        given = [word for word in argv if word not in flags]
+        check_words(given)
+        words.extend(quote_free_text(given, sweeps))
         try:
             call_hydra_main(flags + words, job)
         except SystemExit as end:  # the one above, or argparse's after --help

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from lstmlm.system.durable import lock_directory
 from lstmlm.system.errors import BadInput, EnvironmentFault, LstmlmError, flush_or_discard
+from lstmlm.system.escape import escape_controls
 
 log = logging.getLogger("lstmlm")
 
@@ -53,7 +54,8 @@ def log_to(path: Path) -> Iterator[None]:
     log.setLevel(logging.DEBUG)
     log.propagate = False
     screen, file = Screen(logging.INFO), LogFile(path, encoding="utf-8", errors="backslashreplace", delay=True)
-    file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    screen.setFormatter(SafeFormatter("%(message)s"))
+    file.setFormatter(SafeFormatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.handlers = [screen, file]
     try:
         yield
@@ -67,6 +69,13 @@ def log_to(path: Path) -> Iterator[None]:
         log.handlers, log.propagate = [], True
         with contextlib.suppress(OSError):
             file.close()
+
+
+class SafeFormatter(logging.Formatter):
+    """Escapes what would control a terminal: messages quote paths and checkpoints that may be a stranger's."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escape_controls(super().format(record))
 
 
 class Screen(logging.Handler):

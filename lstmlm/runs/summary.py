@@ -97,7 +97,7 @@ def read_run(directory: Path) -> Run:
         return Run(name, f"broken: {Path(error.filename or name).name}: {error.strerror}")
     except (BadInput, ValueError) as error:
         return Run(name, f"broken: {error}")
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         return Run(name, f"broken: {metrics.NAME}: {type(error).__name__}: {error}")
 
 

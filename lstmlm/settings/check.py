@@ -7,6 +7,8 @@ from lstmlm.settings.config import SETTINGS, Config, check_type, settings_before
 from lstmlm.system.dotted import flatten, under
 from lstmlm.system.errors import BadInput
 
+LARGEST_END = 1 << 62  # characters
+
 # What these settings must be with data.vocab=byte, which takes every byte as it is
 AS_BYTES = {"data.encoding": "utf-8", "data.normalize": "none", "data.min_freq": 1, "data.preprocess": "raw"}
 
@@ -29,6 +31,7 @@ def config_from_flat(flat: dict[str, Any]) -> Config:
 
 def check_config(config: Config) -> Config:
     """The config, or BadInput that names the setting and what it may be."""
+    check_split_size(config.data.split)
     values = flatten(config)
     for name, facts in SETTINGS.items():
         facts.check(name, values[name])
@@ -36,6 +39,15 @@ def check_config(config: Config) -> Config:
     check_model(config)
     check_data(config, values)
     return config
+
+
+def check_split_size(split: Any) -> None:
+    """BadInput for a split nested deeper than ranges, or with a number beyond any text; text/split.py does the rest."""
+    entries = split if isinstance(split, (list, tuple)) else [split]
+    numbers = [number for entry in entries for number in (entry if isinstance(entry, (list, tuple)) else [entry])]
+    too_deep = any(isinstance(number, (list, tuple, dict)) for number in numbers)
+    if too_deep or any(type(number) in (int, float) and not abs(number) < LARGEST_END for number in numbers):
+        raise BadInput("data.split: must be a name, three fractions, or three ranges of characters")
 
 
 def check_limits(config: Config) -> None:

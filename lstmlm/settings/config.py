@@ -95,7 +95,9 @@ class Train:
         "stop after this many optimizer steps; null: no such limit", at_least=1, may_change=True
     )
     max_seconds: float | None = setting(
-        "stop after this many seconds, evaluations included; null: no such limit", above=0, may_change=True
+        "stop after this many seconds, baselines and final scores not counted; null: no such limit",
+        above=0,
+        may_change=True,
     )
     patience: int | None = setting(
         "stop after this many consecutive evaluations without a lower validation loss",
@@ -129,6 +131,9 @@ class Train:
         "of the matrix products: float32; bf16, for a GPU that supports it",
         choices=("float32", "bf16"),
         before="float32",
+    )
+    rules: int = setting(
+        "2: as the book clips, and no step at rate 0; 1: the steps of lstmlm 0.1", at_least=1, at_most=2, before=1
     )
     log_every: int = setting("optimizer steps between points of the training curves", at_least=1, **ONLY_TOLD)
     eval_every: int | None = setting("optimizer steps between evaluations; null: at the end of each epoch", at_least=1)
@@ -237,11 +242,26 @@ def check_type(declared: "Field[Any]", value: Any) -> Any:
 
 
 def unknown_key(key: str) -> BadInput:
-    """The error for a setting that does not exist, with the nearest that do."""
+    """The error for a setting that does not exist, with the nearest that does."""
     for name, facts in SETTINGS.items():
         if key == facts.former_name:
             return BadInput(f"{key}: is now called {name}: type {name}=...")
-    near = difflib.get_close_matches(key, SETTINGS, n=1)
-    guess = f"did you mean {near[0]}? " if near else ""
-    group = [name for name in SETTINGS if name.startswith(key.rpartition(".")[0] + ".")] or list(SETTINGS)
-    return BadInput(f"{key}: no such setting: {guess}there are {', '.join(group)}")
+    if near := find_nearest_settings(key):
+        return BadInput(f"{key}: no such setting: did you mean {' or '.join(near)}?")
+    group = [name for name in SETTINGS if "." in key and name.startswith(key.partition(".")[0] + ".")]
+    where = f"there are {', '.join(group)}" if group else "python train.py --help lists them"
+    return BadInput(f"{key}: no such setting: {where}")
+
+
+def find_nearest_settings(key: str) -> list[str]:
+    """The settings that a misspelt name, or one without its group, most likely means."""
+    last_parts: dict[str, list[str]] = {}
+    for name in SETTINGS:
+        last_parts.setdefault(name.rpartition(".")[2], []).append(name)
+    if key in last_parts:
+        return last_parts[key]
+    candidates = [*SETTINGS, *last_parts]
+    near = difflib.get_close_matches(key, candidates, n=1, cutoff=0.75) or difflib.get_close_matches(
+        key.rpartition(".")[2], last_parts, n=1
+    )
+    return [near[0]] if near and near[0] in SETTINGS else last_parts.get(near[0], []) if near else []

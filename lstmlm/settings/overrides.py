@@ -1,15 +1,26 @@
 """Overrides from a command line, composed to settings by Hydra, and Hydra's error messages as one line."""
 
+import itertools
 import os
 import re
 from typing import Any
 
-from lstmlm.settings.config import SETTINGS, Config, unknown_key
+from lstmlm.settings.config import SETTINGS, Config, find_nearest_settings, unknown_key
 from lstmlm.settings.hydra_yaml import hydra_value, is_hydra_value, parse_composed, register_schema
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.paths import expand_path, find_shipped
 
+GROUPS = ("backend", "data", "experiment")
+HYDRA_FLAGS = {"--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun"}
+HYDRA_FLAGS |= {
+    "--shell-completion",
+    "--config-path",
+    "--config-name",
+    "--config-dir",
+    "--experimental-rerun",
+    "--info",
+}
 # Settings whose values are free text, which Hydra's grammar would parse
 DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir")
 FREE_TEXT = ("data.path", "data.val_path", "data.test_path", "resume", "sample.prompt", *DIRECTORIES)
@@ -88,6 +99,24 @@ def quote_free_text(argv: list[str], sweep: bool) -> list[str]:
     return words
 
 
+def check_words(words: list[str]) -> None:
+    """BadInput for words that are settings in the style of another program: `--lr 0.01`, `backend nn`, a full-width =.
+
+    The message has what to type.
+    """
+    for word, following in itertools.zip_longest(words, words[1:], fillvalue=""):
+        key, equals, value = word.partition("=")
+        name = key.lstrip("-").replace("-", "_")
+        near = [name] if name in (*SETTINGS, *GROUPS) else find_nearest_settings(name)
+        value = value if equals else following if following[:1] not in ("", "-") and "=" not in following else "VALUE"
+        if "\uff1d" in key:
+            raise BadInput(f"{word}: has a full-width =: type {word.replace(chr(0xFF1D), '=')}")
+        if word.startswith("--") and key not in HYDRA_FLAGS and near:
+            raise BadInput(f"{word}: a setting has no dashes: type {near[0]}={value}")
+        if not equals and name in (*SETTINGS, *GROUPS) and word[:1] != "-":
+            raise BadInput(f"{word}: cannot be read as a setting: type {word}={value}")
+
+
 def expand_directory(name: str, value: str) -> str:
     """The value of a setting of DIRECTORIES, with a leading ~ expanded, inside quotes too."""
     quote = value[:1] if value[:1] in ("'", '"') else ""
@@ -125,7 +154,7 @@ def explain_hydra_error(error: Exception) -> Exception:
     if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
         key, _, values = match[1].partition("=")
         return BadInput(f"{match[1]}: several values are a sweep, python train.py -m; for a list type {key}=[{values}]")
-    if match := re.search(r"Could not override '([^']+)'", text):
+    if match := re.search(r"(?:Could not override|Could not find) '([^']+)'", text):
         return unknown_key(match[1])
     if match := re.search(r"(Value .*)\n\s*full_key: (\S+)", text):
         return BadInput(f"{match[2]}: {match[1][0].lower()}{match[1][1:]}")

@@ -48,7 +48,7 @@ class Setting:
             numbers = f"a number from {self.at_least} to {self.at_most}"
             raise BadInput(f"{name}: no such option {value!r}: choose {', '.join(self.words)} or {numbers}")
         if self.is_bounded and value is not None and value not in self.words and not self._admits(value):
-            raise BadInput(f"{name}: must be finite and {self._describe_bounds()}, got {value}")
+            raise BadInput(f"{name}: must be finite and {self._describe_bounds()}, got {shorten(value)}")
 
     def _admits(self, value: float) -> bool:
         try:
@@ -60,6 +60,12 @@ class Setting:
         if self.above != -math.inf:
             return f"more than {self.above}"
         return f"{self.at_least} or more" if self.at_most == math.inf else f"{self.at_least} to {self.at_most}"
+
+
+def shorten(value: Any, width: int = 40) -> str:
+    """The value as text; of a number of thousands of digits its first ones."""
+    text = hex(value) if isinstance(value, int) and abs(value) > 10**100 else str(value)
+    return text if len(text) <= width else text[:width] + "..."
 
 
 def setting(help: str, **facts: Any) -> Any:

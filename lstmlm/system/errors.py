@@ -5,9 +5,12 @@ environment (disk, permission, memory, lock), 130 stopped by Ctrl-C, 143 by SIGT
 """
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
+
+from lstmlm.system.escape import escape_controls
 
 
 class LstmlmError(Exception):
@@ -79,23 +82,33 @@ def run_to_exit_code(job: Callable[[], None]) -> int:
             return print_error(EnvironmentFault("out of memory: free memory on this machine"))
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        print(f"error: a bug in lstmlm: {format_first_line(error)}: HYDRA_FULL_ERROR=1 shows where", file=sys.stderr)
+        what = escape_controls(format_first_line(error))
+        print(f"error: a bug in lstmlm: {what}: HYDRA_FULL_ERROR=1 shows where", file=sys.stderr)
         return 1
     return 0
 
 
 def print_error(error: LstmlmError) -> int:
-    """Print the line of an error to stderr and return its exit code."""
-    print(str(error) if isinstance(error, Stopped) else f"error: {error}", file=sys.stderr)
+    """Print the line of an error to stderr and return its exit code.
+
+    The message may quote a stranger's file: what would control a terminal, or begin a second line, is escaped.
+    """
+    line = escape_controls(str(error) if isinstance(error, Stopped) else f"error: {error}").replace("\n", "\\n")
+    print(line, file=sys.stderr)
     return error.exit_code
 
 
 def make_streams_safe() -> None:
-    """Make stdout and stderr escape characters that they cannot encode; replace a closed stream by the null device."""
+    """Make stdout and stderr escape characters that they cannot encode; replace a closed stream by the null device.
+
+    A stream that is no file of Python's own, as in a notebook, stays as it is.
+    """
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller: >&-
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-        getattr(sys, name).reconfigure(errors="backslashreplace")
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def flush_or_discard() -> None:
@@ -103,7 +116,8 @@ def flush_or_discard() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with contextlib.suppress(OSError, AttributeError):  # a stream without a file has nothing to send anywhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def format_first_line(error: Exception) -> str:

@@ -1,7 +1,15 @@
 """Ctrl-C and SIGTERM request a stop after the current step; a second Ctrl-C stops at once; SIGHUP is ignored."""
 
+import contextlib
 import signal
+import threading
+from collections.abc import Iterator
 from types import FrameType
+from typing import Any
+
+
+class Interrupted(Exception):
+    """A signal asked for a stop during work that may be dropped."""
 
 
 class StopRequest:
@@ -9,22 +17,40 @@ class StopRequest:
 
     `exit_code` is None until a signal arrives, then 130 (SIGINT) or 143 (SIGTERM). A SIGINT after the first signal
     raises KeyboardInterrupt. SIGHUP, which a terminal sends when it is closed, is ignored.
+
+    Python delivers signals to the main thread alone: in another thread nothing is recorded.
     """
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
+        self._interrupts = False
 
     def __enter__(self) -> "StopRequest":
-        self._before = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
-        if hasattr(signal, "SIGHUP"):
-            self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+            if hasattr(signal, "SIGHUP"):
+                self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def interrupts(self) -> Iterator[None]:
+        """A signal, also one that has arrived before, raises Interrupted in the block: for work that may be dropped."""
+        self._interrupts = True
+        try:
+            if self.exit_code is not None:
+                raise Interrupted
+            yield
+        finally:
+            self._interrupts = False
+
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.exit_code is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.exit_code = 128 + number
+        if self._interrupts:
+            raise Interrupted

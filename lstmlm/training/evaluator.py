@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lstmlm.evaluation.baselines import Baseline
-from lstmlm.evaluation.scoring import evaluate_pieces
+from lstmlm.evaluation.scoring import Score, evaluate_pieces
 from lstmlm.generation.writer import generate
 from lstmlm.model.gates import collect_gate_openings
 from lstmlm.model.rnn_model import RNNModel
@@ -32,6 +32,7 @@ class SampleSettings:
 
 @dataclass(frozen=True)
 class Evaluation:
+    val: Score
     tags: dict[str, float]  # the figures under the names that they have in metrics.jsonl and TensorBoard
     sample: str
     is_best: bool  # a lower validation loss than every evaluation before
@@ -52,6 +53,7 @@ class Evaluator:
         if baseline is not None:
             tags |= make_baseline_tags(baseline, min(loss, lowest))
         return Evaluation(
+            val,
             tags,
             self.sample.write(model),
             is_best=loss < lowest,

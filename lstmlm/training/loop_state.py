@@ -17,6 +17,11 @@ from lstmlm.training.clock import Clock
 from lstmlm.training.meter import Meter, Reading
 
 
+def find_last_recorded_step(loaded: Checkpoint) -> int:
+    """The last step of a checkpoint that is logged and evaluated, if due: the resumed run records what follows."""
+    return int(loaded.record["step"]) - int(loaded.record["loop"].get("evaluation_due", False))
+
+
 @dataclass
 class LoopState:
     """All that the loop holds besides the Learner."""
@@ -32,6 +37,7 @@ class LoopState:
     this_epoch: Reading = field(default_factory=Reading)
     best: dict[str, float] = field(default_factory=lambda: {"loss/val": math.inf})  # figures of the best evaluation
     evaluations_since_best: int = 0
+    evaluation_due: bool = False  # after this step: it is logged and evaluated next
 
     def count_step(self, chars: int) -> None:
         """An optimizer step on `chars` characters was made."""
@@ -46,6 +52,7 @@ class LoopState:
         """An evaluation at this step gave these figures."""
         self.since_evaluation = Reading()
         self.evaluations_since_best += 1
+        self.evaluation_due = False
         if is_best:
             self.best, self.evaluations_since_best = {"step": self.step, **figures}, 0
 
@@ -72,6 +79,8 @@ class LoopState:
             "evaluations_since_best": self.evaluations_since_best,
             **self.clock.to_record(),
         }
+        if self.evaluation_due:
+            loop["evaluation_due"] = True
         return {"step": self.step, "epoch": self.step / steps_per_epoch, "metrics": self.best, "loop": loop}
 
     def restore(self, loaded: Checkpoint, zero_state: State) -> None:
@@ -94,3 +103,4 @@ class LoopState:
         # Infinities and NaN are strings in the file
         self.best = {key: float(value) if isinstance(value, str) else value for key, value in metrics.items()}
         self.evaluations_since_best = loop.get("evaluations_since_best", 0)  # older files lack it
+        self.evaluation_due = loop.get("evaluation_due", False)

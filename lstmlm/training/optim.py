@@ -77,18 +77,26 @@ def linear(progress: float) -> float:
 SCHEDULES = {"constant": constant, "cosine": cosine, "linear": linear}
 
 
-def compute_lr_factor(progress: float, schedule: str, warmup: float) -> float:
-    """Linear from 0 to 1 over the fraction `warmup` of the run, then the schedule over the rest."""
+def compute_lr_factor(progress: float, schedule: str, warmup: float, step_share: float = 0.0) -> float:
+    """The factor of the step that starts at this progress: linear over the fraction `warmup`, then the schedule.
+
+    `step_share` is the fraction of the run that a step takes. With it the rate rises in equal parts from the first step
+    of the warm-up, which has one part, to the first step after it, which has the peak; without it the first step has 0.
+    """
     if progress < warmup:
-        return progress / warmup
+        return (progress + step_share) / (warmup + step_share)
     return SCHEDULES[schedule]((progress - warmup) / (1 - warmup))
 
 
 def grad_clipping(params: Sequence[Tensor], theta: float | None) -> Tensor:
-    """Scale the gradients so that their global norm is at most theta (d2l section 9.5); None does not scale them.
+    """Scale the gradients by min(1, theta / norm), norm being their global norm (d2l section 9.5); None: do not.
 
     Returns the norm before clipping, on the device, finite or not.
     """
-    if theta is None:
-        return torch.nn.utils.get_total_norm([param.grad for param in params if param.grad is not None])
-    return torch.nn.utils.clip_grad_norm_(params, theta)
+    grads = [param.grad for param in params if param.grad is not None]
+    norm = torch.nn.utils.get_total_norm(grads)
+    if theta is not None:
+        scale = (theta / norm).clamp(max=1.0)
+        for grad in grads:
+            grad.mul_(scale)
+    return norm

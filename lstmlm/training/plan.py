@@ -14,6 +14,7 @@ class Recipe:
     ema: float | None
     micro_batches: int
     precision: str
+    rules: int = 2  # see former_rules.py
 
 
 @dataclass(frozen=True)

@@ -20,15 +20,20 @@ class Saver:
     def __init__(self, directory: Path, description: dict[str, Any]) -> None:
         self.directory, self.description = directory, description
         self.saved_at = time.perf_counter()
+        self.last_step: int | None = None  # of `last`
 
     def save_last(self, tensors: Tensors, record: dict[str, Any]) -> Checkpoint:
-        """Write `last`, with `record` as the state of the loop; the one before becomes `previous`.
+        """Write `last`, with `record` as the state of the loop; the one before becomes `previous`, or is replaced if it
+        is of the same step.
 
         Returns what was written. The caller has seen that the numbers are finite (check_finite).
         """
         written = Checkpoint(tensors, self.description | record)
-        checkpoint.save_last_checkpoint(self.directory, written.tensors, written.record)
-        self.saved_at = time.perf_counter()
+        if record["step"] == self.last_step:
+            checkpoint.save_checkpoint(self.last, written.tensors, written.record)
+        else:
+            checkpoint.save_last_checkpoint(self.directory, written.tensors, written.record)
+        self.last_step, self.saved_at = record["step"], time.perf_counter()
         return written
 
     def save_best(self, last: Checkpoint) -> None:
@@ -41,6 +46,7 @@ class Saver:
     def restore_best(self, loaded: Checkpoint) -> bool:
         """See that `best` is the file that a checkpoint of the run refers to; False if it is not to be had."""
         step, best = loaded.record["step"], self.directory / BEST
+        self.last_step = step
         if loaded.record["metrics"].get("step") != step:
             return best.exists()  # else it is in another directory
         if not holds_step(best, step):  # the run was killed between `last` and `best`, or starts in a new directory

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lstmlm.model.rnn_model import State
 from lstmlm.training.backprop import back_propagate
+from lstmlm.training.former_rules import grad_clipping_of_rules_1
 from lstmlm.training.learner import Learner
 from lstmlm.training.optim import grad_clipping
 from lstmlm.training.plan import Recipe
@@ -28,6 +29,7 @@ def train_step(learner: Learner, X: Tensor, Y: Tensor, state: State, recipe: Rec
     learner.model.train()
     learner.optimizer.zero_grad()
     loss, state = back_propagate(learner.model, X, Y, state, recipe.micro_batches, recipe.precision)
-    norm = grad_clipping(learner.params, recipe.grad_clip)
+    clip = grad_clipping_of_rules_1 if recipe.rules == 1 else grad_clipping
+    norm = clip(learner.params, recipe.grad_clip)
     learner.optimizer.step()
     return StepResult(loss, norm, state)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
+from lstmlm.evaluation.scoring import Score
 from lstmlm.system.errors import Stopped
-from lstmlm.system.signals import StopRequest
+from lstmlm.system.signals import Interrupted, StopRequest
 from lstmlm.text.batches import Streams
 from lstmlm.training.clock import Clock
 from lstmlm.training.evaluator import Evaluator
@@ -50,6 +51,7 @@ class Trainer:
         self.learner, self.streams, self.data_generator, self.plan = learner, streams, data_generator, plan
         self.evaluator, self.saver, self.tracker = evaluator, saver, tracker
         self.state = LoopState(data_generator.get_state(), Meter(streams.device), Clock(cpu_started))
+        self.val_scores: dict[int, Score] = {}  # of this process: of the best and the last evaluation, by step
         self.eval_every = plan.intervals.eval_every or streams.steps_per_epoch
 
     def restore(self, loaded: Checkpoint) -> None:
@@ -70,6 +72,9 @@ class Trainer:
         if state.step == 0:
             self.save_last()
         state.clock.start_lap()
+        if state.evaluation_due:
+            set_lr(self.learner.optimizer, self.compute_lr(state.step - 1))  # which the evaluation reports
+            self.evaluate(stop)
         ended = self.has_ended(self.progress())
         while not ended:
             ended = self.train_epoch(stop)
@@ -82,39 +87,51 @@ class Trainer:
 
         Returns whether the run has ended.
         """
-        state, intervals = self.state, self.plan.intervals
+        state = self.state
         if state.batch == 0:
             state.epoch_start, state.this_epoch = self.data_generator.get_state(), Reading()
         self.data_generator.set_state(state.epoch_start)
         for X, Y in itertools.islice(self.streams.epoch(self.data_generator), state.batch, None):
             self.train_on_batch(X, Y)
             progress = self.progress()
-            at_limit = progress >= 1
-            if at_limit or self.is_due(intervals.log_every, self.eval_every, self.streams.steps_per_epoch):
-                self.log_step()
-            if at_limit or self.is_due(self.eval_every):
-                self.evaluate()
-            elif stop.exit_code or self.save_is_due():
-                self.save_last()
+            if progress >= 1 or self.is_due(self.eval_every):
+                self.evaluate(stop)
+            else:
+                if self.is_due(self.plan.intervals.log_every, self.streams.steps_per_epoch):
+                    self.log_step()
+                if stop.exit_code or self.save_is_due():
+                    self.save_last()
             if self.has_ended(progress):
                 return True
-            if stop.exit_code:
-                saved = f"saved {self.saver.last}: resume the run with resume={self.saver.directory}"
-                raise Stopped(f"stopped at step {state.step}: {saved}", stop.exit_code)
+            self.stop_if_asked(stop)
         state.batch, state.carried = 0, None
         return False
 
     def train_on_batch(self, X: Tensor, Y: Tensor) -> None:
         """One step on X, Y (B, T) from the carried state, or from the zero state where none is carried."""
-        state, learner, recipe = self.state, self.learner, self.plan.recipe
+        state, learner = self.state, self.learner
         if state.carried is None or not self.streams.carries_state:
             state.carried = learner.model.begin_state(X.shape[0], X.device)
-        set_lr(learner.optimizer, recipe.lr * compute_lr_factor(self.progress(), recipe.schedule, recipe.warmup))
-        loss, norm, state.carried = train_step(learner, X, Y, state.carried, recipe)
+        set_lr(learner.optimizer, self.compute_lr(state.step))
+        loss, norm, state.carried = train_step(learner, X, Y, state.carried, self.plan.recipe)
         state.count_step(Y.numel())
         if learner.average is not None:
             learner.average.add(state.step)
-        state.meter.add(state.step, loss, norm, Y.numel(), recipe.grad_clip)
+        state.meter.add(state.step, loss, norm, Y.numel(), self.plan.recipe.grad_clip)
+
+    def compute_lr(self, step: int) -> float:
+        """The learning rate of the step after so many."""
+        recipe, limits, per_epoch = self.plan.recipe, self.plan.limits, self.streams.steps_per_epoch
+        seconds = self.state.clock.seconds
+        progress, later = (limits.progress(steps, per_epoch, seconds) for steps in (step, step + 1))
+        step_share = 0.0 if recipe.rules == 1 else later - progress
+        return recipe.lr * compute_lr_factor(progress, recipe.schedule, recipe.warmup, step_share)
+
+    def stop_if_asked(self, stop: StopRequest) -> None:
+        """Stopped if a signal has arrived; the step is saved."""
+        if stop.exit_code:
+            saved = f"saved {self.saver.last}: resume the run with resume={self.saver.directory}"
+            raise Stopped(f"stopped at step {self.state.step}: {saved}", stop.exit_code)
 
     # When it ends, and when something is due
 
@@ -155,17 +172,31 @@ class Trainer:
         self.tracker.track_step(state.step, reading.score, self.position_tags() | reading.gradient_tags() | speed)
         state.clock.start_lap()
 
-    def evaluate(self) -> None:
-        """Evaluate on the validation text and save, as `best` too if the loss is the lowest so far."""
-        state, model = self.state, self.learner.model
-        self.check_finite(model.book_weights())
-        found = self.evaluator.evaluate(model, state.best["loss/val"])
+    def evaluate(self, stop: StopRequest) -> None:
+        """Log, evaluate on the validation text and save, as `best` too if the loss is the lowest so far.
+
+        The step is saved before, so a signal or a kill costs the evaluation alone: the resumed run begins with it.
+        Stopped if a signal arrives.
+        """
+        state = self.state
+        state.evaluation_due = True
+        self.save_last()
+        self.log_step()
+        try:
+            with stop.interrupts():
+                found = self.evaluator.evaluate(self.learner.model, state.best["loss/val"])
+        except Interrupted:
+            self.stop_if_asked(stop)
+            raise
         figures = make_score_tags("train", state.since_evaluation.score) | found.tags | self.position_tags()
         figures |= state.since_evaluation.gradient_tags() | {"speed/chars_per_s": self.chars_per_second}
         self.tracker.track_evaluation(state.step, figures, found.sample, " (best)" if found.is_best else "")
         if found.passed is not None:
             log.info("passes the best n-gram (%s, %.4f nats)", found.passed.name, found.passed.nats_per_char)
         state.count_evaluation(figures, found.is_best)
+        best = state.best.get("step")
+        self.val_scores = {step: score for step, score in self.val_scores.items() if step == best}
+        self.val_scores[state.step] = found.val
         saved = self.save_last()
         if found.is_best:
             self.saver.save_best(saved)

@@ -138,6 +138,22 @@ FILES = [
         ),
     ),
     row("E13", "NaN, infinite, huge weights", tests=OPENED, files=("NaN weights", "infinite weights", "huge weights")),
+    row(
+        "E19",
+        "numbers and texts without bounds",
+        tests=OPENED,
+        files=(
+            *(
+                "rate of 10^400",
+                "steps of 10^400",
+                "split 700 deep",
+                "fraction of 10^400",
+                "batch of -1",
+                "batch of 10^30",
+            ),
+            *("seconds of 10^400", "step of 10^4000", "step of -3", "reading of 10^400", "a path of 80 000 characters"),
+        ),
+    ),
     row("E14", "other types", tests=OPENED, files=("type F16", "type unknown")),
     row("E15", "no digest, or a wrong one", tests=OPENED, files=("no digest", "flipped bit")),
     row(
@@ -157,7 +173,7 @@ FILES = [
     row(
         "E18",
         "any other file",
-        tests=(*OPENED, CHECKPOINT + "a_damaged_or_foreign_file_is_one_line_with_its_name"),
+        tests=(*OPENED, CHECKPOINT + "a_damaged_file_or_one_of_another_program_is_one_line_with_its_name"),
         files=("empty", "text", "a list", "not UTF-8"),
     ),
     # F. What is asked of a model

@@ -11,7 +11,7 @@ from catalogue.scene import IN_RUN, SMALL, Fault, Scene
 
 @dataclass(frozen=True)
 class Injection:
-    door: str
+    program: str  # the attribute of Scene that is called
     words: tuple[str, ...]
     given: tuple[Fault, ...]
 

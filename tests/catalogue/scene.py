@@ -1,4 +1,4 @@
-"""Where a fault meets the program: a folder, the doors, and what is there to look at afterwards."""
+"""Where a fault meets the program: a folder, the two programs, and what is there to look at afterwards."""
 
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -22,7 +22,7 @@ SWEEP = ("-m", "hydra.sweep.dir=sweep", *SMALL)
 
 @dataclass
 class Scene:
-    """An empty folder where the user stands, the two doors of the program, and the faults, until they are over."""
+    """An empty folder where the user stands, the two programs, and the faults, until they are over."""
 
     folder: Path
     kept: Path  # runs of SMALL that were made once, for all: whole, and stopped at step 3

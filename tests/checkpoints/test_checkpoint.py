@@ -1,4 +1,4 @@
-"""One file is the run: alone it generates and evaluates, on either backend; a damaged or foreign one is named."""
+"""One file is the run: alone it generates and evaluates, on either backend; a file that is none is named."""
 
 import json
 import shutil
@@ -109,7 +109,7 @@ def damaged(data: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("case", damaged(bytes(10_000)))
-def test_a_damaged_or_foreign_file_is_one_line_with_its_name(run_directory, command, tmp_path, case):
+def test_a_damaged_file_or_one_of_another_program_is_one_line_with_its_name(run_directory, command, tmp_path, case):
     path = tmp_path / "x.safetensors"
     path.write_bytes(damaged((run_directory / "best.safetensors").read_bytes())[case])
     code, out, err = command("generate", str(path))

@@ -1,4 +1,4 @@
-"""A stranger's checkpoint is data: it runs nothing, writes nothing, takes no memory, and is refused in one line."""
+"""A hostile checkpoint runs nothing, writes nothing, takes no memory, and is refused in one line."""
 
 import json
 import sys

@@ -171,7 +171,7 @@ def test_a_prompt_file_that_is_not_utf_8_is_named_with_the_byte(run_directory, c
     )
 
 
-def test_what_has_no_effect_is_said(generate):
+def test_a_setting_without_effect_is_noted(generate):
     notes = r"note: --top-p has no effect with these settings\n"
     assert generate("--temperature", "0", "--top-p", "0.5", "--length", "3", notes=notes)
     notes = r"note: --penalty-window has no effect with these settings\n"
@@ -206,3 +206,9 @@ def test_a_text_without_end_comes_as_it_is_drawn_and_ctrl_c_ends_it(run_director
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, b"stopped\n")
+
+
+def test_a_list_of_names_is_one_a_line(run_directory, command):
+    code, out, _ = command("generate", str(run_directory), "--samples", "4", "--stop", "\n", "--length", "400")
+    assert code == 0 and "\n\n" not in out.strip("\n")
+    assert len(out.strip("\n").split("\n")) <= 4

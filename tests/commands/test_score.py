@@ -65,7 +65,7 @@ def test_a_text_that_cannot_be_scored_is_one_line(run_directory, command, tmp_pa
     assert command("score", str(run_directory), "nothere")[::2] == (2, "error: FILE: no such file: nothere\n")
 
 
-def test_windows_stand_beside_the_stream_and_are_dearer(run_directory, command):
+def test_windows_are_scored_beside_the_stream_and_cost_more(run_directory, command):
     row = json.loads(command("evaluate", str(run_directory), "--windows", "8", "--json")[1])
     plain = json.loads(command("evaluate", str(run_directory), "--json")[1])
     assert row["nats_per_char"] == plain["nats_per_char"] and row["windows"] == 8

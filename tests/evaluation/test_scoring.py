@@ -7,6 +7,7 @@ import pytest
 import torch
 from helpers.forms import every_form, make_model
 
+from lstmlm.evaluation import scoring
 from lstmlm.evaluation.dynamic import collect_gradient_statistics, score_adaptive
 from lstmlm.evaluation.scoring import (
     Score,
@@ -14,8 +15,10 @@ from lstmlm.evaluation.scoring import (
     evaluate_pieces,
     evaluate_windows,
     iterate_char_nats,
+    score_chars,
     take_first,
 )
+from lstmlm.model.ensemble import Ensemble
 
 
 @every_form
@@ -84,6 +87,28 @@ def test_pieces_are_streams_of_their_own():
     score = evaluate_pieces(model, pieces)
     assert score.num_chars == 29 + 11
     assert score.nats == pytest.approx(nats_of(model, pieces[0]) + nats_of(model, pieces[2]))
+
+
+@every_form
+def test_pieces_side_by_side_cost_what_each_costs_alone(cell, backend, monkeypatch):
+    monkeypatch.setattr(scoring, "LANES", 3)
+    monkeypatch.setattr(scoring, "AT_ONCE", 30)
+    model = make_model(backend, torch.float32, cell=cell, num_layers=2, dropout=0.5).train()
+    pieces = [torch.randint(7, (n,)) for n in (30, 1, 12, 61, 0, 12, 2, 45)]
+    alone = [torch.cat(list(iterate_char_nats(model, piece))) for piece in pieces if len(piece) > 1]
+    together = score_chars(model, pieces)
+    torch.testing.assert_close(torch.cat(together), torch.cat(alone), rtol=0, atol=2e-6)
+    score = evaluate_pieces(model, pieces)
+    assert score.num_chars == sum(map(len, alone)) and model.training
+    assert abs(score.nats_per_char - torch.cat(alone).mean().item()) < 1e-6
+    assert [len(part) for part in score_chars(model, pieces[:2])] == [29]
+
+
+def test_an_ensemble_scores_pieces_side_by_side():
+    model = Ensemble([make_model("nn"), make_model("scratch", cell="gru")])
+    pieces = [torch.randint(7, (n,)) for n in (9, 30, 12)]
+    alone = [torch.cat(list(iterate_char_nats(model, piece))) for piece in pieces]
+    torch.testing.assert_close(torch.cat(score_chars(model, pieces)), torch.cat(alone))
 
 
 @pytest.mark.parametrize("length", [1, 4, 8, 100])

@@ -1,4 +1,4 @@
-"""Files from strangers, opened in a process that watches itself: python -m helpers.hostile GOOD_FILE FOLDER MUTATIONS
+"""Hostile checkpoints, opened in a process that watches itself: python -m helpers.hostile GOOD_FILE FOLDER MUTATIONS
 
 Makes hostile variants of a good checkpoint in the folder, limits its own memory and time, and loads each under an audit
 hook. Prints a JSON object: for each file how it ended, how long it took, and what it did that loading must not do.
@@ -6,6 +6,7 @@ hook. Prints a JSON object: for each file how it ended, how long it took, and wh
 
 import base64
 import contextlib
+import functools
 import itertools
 import json
 import math
@@ -124,6 +125,19 @@ def hostile(good: bytes, folder: Path) -> dict[str, bytes]:
         "missing weight": assemble({k: v for k, v in header.items() if k != name}, body),
         "no digest": with_header(good, put("__metadata__", KEY, json.dumps({**record, "sha256": ""}))),
         "flipped bit": good[:-500] + bytes([good[-500] ^ 1]) + good[-499:],
+        "rate of 10^400": with_record(good, put("config", "train", "lr", 10**400)),
+        "steps of 10^400": with_record(good, put("config", "train", "max_steps", 10**400)),
+        "split 700 deep": with_record(
+            good, put("config", "data", "split", functools.reduce(lambda s, _: [s], range(700), 1))
+        ),
+        "fraction of 10^400": with_record(good, put("config", "data", "split", [10**400, 0.1, 0.1])),
+        "batch of -1": with_record(good, put("loop", "batch", -1)),
+        "batch of 10^30": with_record(good, put("loop", "batch", 10**30)),
+        "seconds of 10^400": with_record(good, put("loop", "seconds", 10**400)),
+        "step of 10^4000": with_record(good, put("step", 10**4000)),
+        "step of -3": with_record(good, put("step", -3)),
+        "reading of 10^400": with_record(good, put("loop", "since_evaluation", [10**400, 0, 0, 0, 0])),
+        "a path of 80 000 characters": with_record(good, put("data", "path", "a" * 80_000)),
         "hidden 2^40": with_record(good, put("model", "num_hiddens", 2**40)),
         "100 000 layers": with_record(good, put("model", "num_layers", 100_000)),
         "layers as text": with_record(good, put("model", "num_layers", "1")),
@@ -219,7 +233,7 @@ def main(good_file: str, place: str, count: str) -> None:
     seconds = 120 + int(count) // 50
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     seen, results = watch(), {}
-    written = folder / "stranger.safetensors"
+    written = folder / "hostile.safetensors"
     for name, content in itertools.chain(crafted.items(), special.items(), mutations(good, int(count))):
         path = content if isinstance(content, Path) else written
         if path is written:

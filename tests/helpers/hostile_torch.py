@@ -1,4 +1,4 @@
-"""Torch files from strangers, opened in a process that watches itself: python -m helpers.hostile_torch FOLDER MUTATIONS
+"""Hostile torch files, opened in a process that watches itself: python -m helpers.hostile_torch FOLDER MUTATIONS
 
 As hostile.py, for `convert --from-torch`. Prints for each file how it ended, how long it took, and what it did.
 """
@@ -157,7 +157,7 @@ def main(place: str, count: str) -> None:
     paths, results = {"pipe": folder / "fifo.pt", "1 TB": folder / "sparse.pt", "folder": folder}, {}
     seen = watch()
     for name, content in [*paths.items(), *files]:
-        path = content if isinstance(content, Path) else folder / "stranger.pt"
+        path = content if isinstance(content, Path) else folder / "hostile.pt"
         if path is not content:
             path.write_bytes(content)
         seen.clear()

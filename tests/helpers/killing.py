@@ -6,6 +6,7 @@ random offset in each of several epochs, an average of the weights, a validation
 the grid of saves.
 """
 
+import itertools
 import json
 import os
 import random
@@ -24,6 +25,7 @@ from lstmlm.model.rnn_model import RNNModel
 from lstmlm.runs import launch
 from lstmlm.system import durable
 from lstmlm.system.errors import BadInput
+from lstmlm.training.evaluator import Evaluator
 from lstmlm.training.optim import build_optimizer, grad_clipping
 from lstmlm.training.trainer import Trainer
 
@@ -161,9 +163,9 @@ def crash_points(directory: Path, part: str) -> dict:
     reference, points, spans = directory / "reference", Points(), []
     evaluate = Trainer.evaluate
 
-    def spanned(trainer):
+    def spanned(trainer, stop):
         start = points.count
-        evaluate(trainer)
+        evaluate(trainer, stop)
         spans.append((start, points.count))
 
     replace, fsync = os.replace, os.fsync
@@ -229,6 +231,45 @@ def random_kills(directory: Path, count: int) -> dict:
         if problems := differences(expected, outcome(victim)) or ([] if done[1] == 0 else [f"exit {done[1]}"]):
             bad[f"run {runs}"] = problems
     return {"kills": kills, "runs": runs, "bad": bad}
+
+
+# During the scoring of an evaluation
+
+EVALUATIONS = (13, 26, 39, 52, 65, 69)  # their steps; the last is at the limit
+
+
+def strike_scoring(number: int, at: int) -> None:
+    """The process sends itself this signal in the middle of evaluation `at`, which must not go on after it."""
+    evaluate, count = Evaluator.evaluate, itertools.count(1)
+
+    def struck(self, *arguments):
+        if next(count) == at:
+            os.kill(os.getpid(), number)
+            time.sleep(0.01)  # several bytecodes, so that the handler has run
+            os.write(2, b"child: the evaluation goes on\n")
+            os._exit(99)
+        return evaluate(self, *arguments)
+
+    Evaluator.evaluate = struck
+
+
+def scoring_kills(directory: Path) -> dict:
+    """A signal in the first, a middle and the last evaluation: the step is saved, and the run ends as if unharmed."""
+    finish(directory / "reference")
+    expected, bad = outcome(directory / "reference"), {}
+    for number, at in ((signal.SIGKILL, 1), (signal.SIGTERM, 3), (signal.SIGINT, len(EVALUATIONS))):
+        victim, problems = directory / f"signal{number}", []
+        pid = child(victim, lambda number=number, at=at: strike_scoring(number, at))
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if status != (-signal.SIGKILL if number == signal.SIGKILL else 1):
+            problems.append(f"exit {status}")
+        record = checkpoint.load_checkpoint(victim / "last.safetensors").record
+        if (record["step"], record["loop"].get("evaluation_due")) != (EVALUATIONS[at - 1], True):
+            problems.append(f"saved {record['step']}")
+        problems += [f"exit {status}" for status in [finish(victim)] if status]
+        if problems := problems + differences(expected, outcome(victim)):
+            bad[victim.name] = problems
+    return {"bad": bad, "steps": [json.loads(row)["step"] for key, row in expected.items() if key.startswith("row")]}
 
 
 # Does the comparison see what is forgotten?
@@ -302,6 +343,8 @@ if __name__ == "__main__":
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what the runs print
     if mode == "random":
         result = random_kills(Path(place), int(count[0]))
+    elif mode == "scoring":
+        result = scoring_kills(Path(place))
     elif mode == "forget":
         result = forgotten_items(Path(place))
     else:

@@ -1,13 +1,17 @@
 'use strict';
 // The engine of a page outside a browser: node page_engine.js PAGE TASK.json ANSWER.json
 //
-// The task is {wasm, texts, read, encode, decode}; all but `wasm` are lists, and each is answered in its order:
+// The task is {texts, read, seek, uniforms, encode, decode}, lists whose elements are answered in their order:
 //   texts    {prompt, expected, seed, settings}, ids -> the places where the page draws another character than is
 //            expected, each {at, drawn, distance}: how far the uniform number lies from the share of the expected one.
 //            After each place the expected character is read.
-//   read     lists of ids -> the logits after each of them
+//   read     lists of ids -> the logits after each of them, computed in WebAssembly and in JavaScript
+//   seek     {ids, places} -> after the text was read and the state taken to each place in turn: the logits at each, the
+//            first layer's H at the last, and the surprisals of the text
+//   uniforms [seed, count] -> uniform numbers
 //   encode   texts -> ids
-//   decode   lists of ids -> texts
+//   decode   lists of ids -> the UTF-16 units of the texts
+const assert = require('node:assert');
 const fs = require('node:fs');
 const vm = require('node:vm');
 
@@ -19,7 +23,9 @@ const names = ['Stepper', 'MersenneTwister', 'Tape', 'makeAlphabet', 'draw', 'DE
 const own = vm.runInThisContext(`${engine}\n;({${names}})`);
 
 const task = JSON.parse(fs.readFileSync(taskFile, 'utf-8'));
-const stepper = new own.Stepper(model, task.wasm ?? true);
+const stepper = new own.Stepper(model), inJavaScript = new own.Stepper(model, false);
+const {productInJavaScript} = own;
+assert.ok(stepper.product !== productInJavaScript && inJavaScript.product === productInJavaScript);
 const alphabet = own.makeAlphabet(model);
 const tape = new own.Tape(stepper, alphabet);
 
@@ -42,23 +48,42 @@ function distanceToShare(probs, id, uniform) {
 }
 
 function readAll(ids) {
-  stepper.reset();
-  return ids.map((id) => {
-    stepper.step(id);
-    return Array.from(stepper.logits);
+  return [stepper, inJavaScript].map((one) => {
+    one.reset();
+    return ids.map((id) => {
+      one.step(id);
+      return Array.from(one.logits);
+    });
   });
 }
 
+function seekAll({ids, places}) {
+  tape.clear();
+  for (const id of ids) tape.read(id, true);
+  const {surprisals} = tape;
+  const logits = places.map((place) => {
+    tape.seek(place);
+    return Array.from(stepper.logits);
+  });
+  return {logits, surprisals, hidden: Array.from(stepper.layers[0].H)};
+}
+
+function drawUniforms([seed, count]) {
+  const generator = new own.MersenneTwister(seed);
+  return Array.from({length: count}, () => generator.uniform());
+}
+
 function decodeAll(ids) {
-  const decode = alphabet.decoder();
-  return ids.map(decode).join('');
+  const text = ids.map(alphabet.decoder()).join('');
+  return Array.from({length: text.length}, (_, i) => text.charCodeAt(i));
 }
 
 const each = (list, answer) => (list ?? []).map(answer);
 fs.writeFileSync(answerFile, JSON.stringify({
-  inWasm: stepper.product !== own.productInJavaScript,
   texts: each(task.texts, followText),
   read: each(task.read, readAll),
+  seek: each(task.seek, seekAll),
+  uniforms: each(task.uniforms, drawUniforms),
   encode: each(task.encode, (text) => alphabet.encode(text).ids),
   decode: each(task.decode, decodeAll),
 }));

@@ -12,7 +12,7 @@ import torch
 from helpers.command_line import ROOT
 
 from lstmlm.inspection.equality import measure_difference
-from lstmlm.kernels.build import NoCompiler, build_library, find_compiler
+from lstmlm.kernels.build import NoCompiler, build_library, find_compiler, hash_briefly
 from lstmlm.layers import fused_native
 from lstmlm.layers.fused import FusedLSTM
 
@@ -110,14 +110,14 @@ def test_a_compiler_that_fails_is_named_in_one_line(asked_anew, in_pytorch, tmp_
     assert [record.getMessage() for record in caplog.records] == [WITHOUT + "mycc failed: no such target"]
 
 
-def test_without_the_kernel_by_choice_nothing_is_said(asked_anew, in_pytorch, monkeypatch, caplog):
+def test_without_the_kernel_by_choice_nothing_is_logged(asked_anew, in_pytorch, monkeypatch, caplog):
     monkeypatch.setenv("LSTMLM_NATIVE", "0")
     assert all(torch.equal(a, b) for a, b in zip(layer_of(), in_pytorch, strict=True))
     layer_of(torch.float64)
     assert caplog.records == []
 
 
-def test_another_dtype_is_computed_in_pytorch_and_said_once(asked_anew, caplog):
+def test_another_dtype_is_computed_in_pytorch_with_one_line_in_the_log(asked_anew, caplog):
     for _ in range(2):
         layer_of(torch.float64)
     said = WITHOUT + "that is for float32 on a cpu, not for float64 on cpu"
@@ -132,3 +132,75 @@ def test_clang_gives_a_kernel_that_is_right(asked_anew, in_pytorch, tmp_path, mo
     for ours, theirs in zip(layer_of(), in_pytorch, strict=True):
         assert measure_difference(ours, theirs) < 1e-5
     assert caplog.records == [] and len(list((tmp_path / "kernels").iterdir())) == 1
+
+
+# A library that another user can have written is not loaded
+
+ANOTHER = 65534
+posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs users of POSIX")
+
+
+@pytest.fixture
+def give_away(monkeypatch):
+    """Give a file or folder to another user or, where only root could, become another user than its owner."""
+
+    def give(path):
+        if os.geteuid() == 0:
+            os.chown(path, ANOTHER, ANOTHER)
+        else:
+            monkeypatch.setattr(os, "geteuid", lambda: ANOTHER)
+
+    return give
+
+
+def plant(source, cache, answer: int):
+    """A library that another user made, under the name that this one has in the cache."""
+    mine = build_library(source, cache)
+    (source.parent / "other.c").write_text(f"int answer(void) {{ return {answer}; }}")
+    other = build_library(source.parent / "other.c", source.parent / "theirs").read_bytes()
+    key = mine.name.rpartition("-")[0]
+    mine.unlink()
+    planted = cache / f"{key}-{hash_briefly(other)}.so"
+    planted.write_bytes(other)
+    planted.chmod(0o755)
+    return mine, planted
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o775, 0o757])
+def test_a_library_that_others_may_write_to_is_built_again(source, tmp_path, mode):
+    mine, planted = plant(source, tmp_path / "cache", 666)
+    assert build_library(source, tmp_path / "cache") == planted  # what is trusted is what the test is about
+    planted.chmod(mode)
+    assert build_library(source, tmp_path / "cache") == mine and mine.stat().st_mode & 0o777 == 0o755
+
+
+@posix
+def test_a_library_of_another_user_is_not_loaded(source, tmp_path, give_away):
+    mine, planted = plant(source, tmp_path / "cache", 666)
+    give_away(planted)
+    if os.geteuid() == 0:
+        assert build_library(source, tmp_path / "cache") == mine
+    else:  # to whom the folder, too, belongs to another
+        with pytest.raises(NoCompiler, match="set LSTMLM_CACHE to a folder of your own"):
+            build_library(source, tmp_path / "cache")
+
+
+@posix
+def test_a_folder_of_another_user_is_not_used(source, tmp_path, give_away):
+    build_library(source, tmp_path / "cache")
+    give_away(tmp_path / "cache")
+    with pytest.raises(NoCompiler, match=rf"^other users can write to {tmp_path / 'cache'}: set LSTMLM_CACHE to"):
+        build_library(source, tmp_path / "cache")
+
+
+@posix
+def test_the_users_own_folder_is_closed_to_others_whatever_the_umask(source, tmp_path):
+    before = os.umask(0)
+    try:
+        (tmp_path / "cache").mkdir()
+        made = build_library(source, tmp_path / "cache")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "cache").stat().st_mode & 0o022 == 0 and made.stat().st_mode & 0o022 == 0
+    assert build_library(source, tmp_path / "cache") == made

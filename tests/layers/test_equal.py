@@ -33,7 +33,7 @@ def counting_ids(batch_size: int = 3, num_steps: int = 81) -> torch.Tensor:
 
 
 def forward_backward(model, ids):
-    """Logits, final state, gradients under the book's names; dropout from a generator of fixed seed."""
+    """Logits, final state, gradients by d2l's names; dropout from a generator of fixed seed."""
     model.train()
     model.dropout_generator = torch.Generator().manual_seed(5)
     logits, state = model(ids)
@@ -84,7 +84,7 @@ BOOK = {"lstm": (lstm, init_lstm_state), "gru_before": (gru, init_gru_state), "r
 
 
 @pytest.mark.parametrize(("cell", "backend"), [form for form in FORMS if form[0] in BOOK], ids=" ".join)
-def test_one_layer_computes_exactly_the_books_function(cell, backend):
+def test_one_layer_computes_exactly_d2ls_function(cell, backend):
     book, init_state = BOOK[cell]
     model, ids = make_model(backend, cell=cell), random_ids(4)
     params = list(model.book_weights().values())
@@ -183,7 +183,7 @@ def initialized(model: RNNModel, init: str) -> RNNModel:
     return model
 
 
-def test_the_books_start_is_get_lstm_params_draw_for_draw():
+def test_d2ls_initialization_is_get_lstm_params_draw_for_draw():
     model = initialized(RNNModel(ModelConfig(7, 5), "nn"), "d2l")
     params = get_lstm_params(7, 5, "cpu", torch.Generator().manual_seed(0))
     assert all(torch.equal(a, b) for a, b in zip(model.book_weights().values(), params, strict=True))

@@ -1,4 +1,4 @@
-"""The fused layer is the book's, with a gradient that is right, in PyTorch and in C, whatever the sizes."""
+"""The fused layer computes d2l's LSTM and its gradient, in PyTorch and in C, at any size."""
 
 import logging
 
@@ -38,7 +38,7 @@ def outcome(layer, X, state) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("ids", [True, False])
-def test_the_gradient_is_the_numerical_one(ids):
+def test_the_gradient_is_that_of_finite_differences(ids):
     T, B, D, H = 3, 2, 4, 3
     X = torch.randint(D, (T, B)) if ids else torch.randn(T, B, D, dtype=torch.float64, requires_grad=True)
     shapes = ((D, 4 * H), (H, 4 * H), (4 * H,), (B, H), (B, H))
@@ -58,7 +58,7 @@ def portable_kernel(tmp_path_factory):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("kernel", ["C", "portable C", "PyTorch"])
 @pytest.mark.parametrize(("T", "B", "D", "H"), [(1, 1, 7, 5), (5, 3, 24, 24), (4, 11, 65, 64), (12, 50, 9, 100)])
-def test_it_is_the_books_layer_at_any_size_and_the_same_bits_each_time(
+def test_the_layer_is_d2ls_at_any_size_and_has_the_same_bits_each_time(
     request, monkeypatch, T, B, D, H, kernel, threads
 ):
     if kernel == "PyTorch":
@@ -117,7 +117,7 @@ def test_a_graph_that_is_kept_gives_the_same_gradient_again(dtype):
     assert torch.equal(once, again) and once.any()
 
 
-def test_without_a_compiler_it_says_so_once_and_runs_in_pytorch(monkeypatch, caplog):
+def test_without_a_compiler_one_line_is_logged_and_pytorch_computes(monkeypatch, caplog):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
     fused_native.find_kernel.cache_clear()

@@ -39,6 +39,12 @@ def test_a_kill_at_every_point_of_a_save_changes_nothing(tmp_path):
 
 
 @posix
+def test_a_signal_or_a_kill_during_an_evaluation_loses_no_step_and_changes_nothing(tmp_path):
+    result = killing(tmp_path, "scoring")
+    assert result == {"bad": {}, "steps": [13, 26, 39, 52, 65, 69, 69]}
+
+
+@posix
 def test_fifty_random_kills_change_nothing(tmp_path):
     result = killing(tmp_path, "random", "50")
     assert result["kills"] >= 50 and result["bad"] == {}

@@ -161,7 +161,7 @@ def test_a_bug_is_one_line_and_the_traceback_is_in_the_log(train, tmp_path, monk
     assert "Traceback" in (tmp_path / "run" / "train.log").read_text()
 
 
-# One process for each exit code, through the real doors
+# One process for each exit code, as a user starts it
 
 
 def test_exit_0_and_a_reader_that_leaves_early_is_no_error(run_directory):

@@ -2,13 +2,14 @@
 // The settings of a draw as they stand in the form.
 
 const SPEEDS = [4, 8, 15, 30, 60, 125, 250, 500, 1000, Infinity]; // characters a second
+const DRAW = ['temperature', 'top-p', 'min-p', 'top-k', 'penalty', 'penalty-window'];
 const LARGEST_SEED = 10n ** 18n - 1n;
 
 class Controls {
   constructor(changed) {
     const field = (id) => document.getElementById(id);
     this.fields = Object.fromEntries(
-      ['temperature', 'top-p', 'min-p', 'penalty', 'speed', 'seed', 'top-k', 'penalty-window'].map((id) => [id, field(id)]),
+      [...DRAW, 'speed', 'seed', 'length'].map((id) => [id, field(id)]),
     );
     for (const [id, input] of Object.entries(this.fields)) {
       const output = field(`${id}-value`);
@@ -39,6 +40,11 @@ class Controls {
 
   get speed() {
     return SPEEDS[this.number('speed')];
+  }
+
+  // Characters after which the model pauses by itself.
+  get length() {
+    return this.number('length');
   }
 
   get seed() {

@@ -3,7 +3,6 @@
 
 const FRAME = 10; // milliseconds of a frame that the model may compute; more where a frame takes longer anyway
 const LONGEST_FRAME = 80;
-const LONGEST = 20000; // characters that it writes before it pauses by itself
 
 class Page {
   constructor(model) {
@@ -177,7 +176,7 @@ class Page {
       this.tape.write(settings, this.generator);
       this.due--;
       this.rate.count++;
-      if (++this.written === LONGEST) {
+      if (++this.written >= this.controls.length) {
         this.setMode('paused');
         break;
       }

@@ -78,7 +78,7 @@ class TextView {
   // {x, top, bottom} of the place after `position` characters, on the screen.
   placeOf(position) {
     const offset = this.ends[position - 1] ?? 0;
-    const run = this.runs[Math.max(lowerBound(this.runs.map((one) => one.start), offset + 1) - 1, 0)];
+    const run = this.runs[Math.max(lowerBound(this.runs, offset + 1, (one) => one.start) - 1, 0)];
     if (!run) {
       const {left, top} = this.element.getBoundingClientRect();
       return {x: left, top, bottom: top + LINE_HEIGHT};
@@ -108,12 +108,12 @@ class TextView {
 
 const LINE_HEIGHT = 32; // about that of the style sheet, for a line that has no character
 
-// The first index of a rising list whose value is `least` or more.
-function lowerBound(list, least) {
+// The first index of a rising list whose value is `least` or more; `key` gives an element's value.
+function lowerBound(list, least, key = (value) => value) {
   let [low, high] = [0, list.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (list[middle] < least) low = middle + 1;
+    if (key(list[middle]) < least) low = middle + 1;
     else high = middle;
   }
   return low;
