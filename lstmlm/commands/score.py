@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> None:
 
     from lstmlm.evaluation.held_out import read_given_files, read_like_own_text
     from lstmlm.evaluation.scoring import Score, iterate_char_nats
+    from lstmlm.text.leak import doubt_unknown
 
     torch.set_num_threads(1)  # products with one vector: threads would only wait for each other
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
