@@ -13,14 +13,13 @@ import nbformat
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).resolve().parent
-TIMEOUT = 600  # seconds for a cell
 
 
 def run_notebook(path: Path) -> nbformat.NotebookNode:
     """The notebook with the outputs of a fresh kernel. CellExecutionError where a cell raises."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, timeout=TIMEOUT, kernel_name="python3", record_timing=False, resources={"metadata": {"path": FOLDER}}
+        notebook, timeout=None, kernel_name="python3", record_timing=False, resources={"metadata": {"path": FOLDER}}
     )
     client.execute()
     # The version of the Python that ran it is of no interest, and would be a change each time

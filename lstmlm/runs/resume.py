@@ -73,7 +73,6 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
     loop = loaded.record["loop"]
     impatient = limits.is_out_of_patience(loop.get("evaluations_since_best", 0))
     finished = impatient or limits.progress(step, per_epoch, loop["seconds"]) >= 1
-    finished = finished and not loop.get("evaluation_due", False)
     if finished and (not in_place or metrics.read_final(directory / metrics.NAME) is not None):
         key = "train.patience" if impatient else "train.max_epochs"
         log.info("the run has finished at step %d: raise %s (or its other limits) to continue", step, key)
