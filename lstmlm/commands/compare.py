@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     from lstmlm.system.plotting import import_pyplot
 
     if args.png:
-        import_pyplot()  # if it is missing, now and not after the tables
+        import_pyplot()  # fails before the tables, not after them
     runs = comparison.rank_runs(map(read_run, find_runs(map(Path, args.runs))))
     tables = comparison.group_by_split(runs)
     if not args.by_split:

@@ -1,10 +1,10 @@
 """`convert`: a checkpoint from the weights of another program."""
 
 import argparse
-import shlex
 from pathlib import Path
 
 from lstmlm.commands import options
+from lstmlm.system.shell_words import quote_word
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -43,4 +43,4 @@ def run(args: argparse.Namespace) -> None:
         print(
             f"added {UNK} as id 0: a character that the {size} lack is read as nothing and costs {UNKNOWN_NATS:g} nats"
         )
-    print(f"next: python -m lstmlm generate {shlex.quote(str(out))} --length 500")
+    print(f"next: python -m lstmlm generate {quote_word(str(out))} --length 500")

@@ -22,9 +22,9 @@ def print_note(text: str) -> None:
 
 @contextlib.contextmanager
 def open_output(file: str | None, as_bytes: bool = False) -> Iterator[TextIO]:
-    """The file, emptied, or standard output for None.
+    """The file, truncated, or stdout for None.
 
-    `as_bytes` is for the text of a model of bytes: what is not UTF-8 goes into a file or a pipe as the byte that it is.
+    `as_bytes` is for the text of a model of bytes: bytes that are not UTF-8 are written as they are to files and pipes.
     """
     errors = "surrogateescape" if as_bytes else "backslashreplace"
     if file is not None:

@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import shlex
 from pathlib import Path
 
 from lstmlm.commands import options
 from lstmlm.runs.launch import MEMORY_ADVICE
 from lstmlm.system.errors import BadInput, advise_on_memory
+from lstmlm.system.shell_words import join_words
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
     if args.png:
         draw_range_test(test, Path(args.png))
     words = [word for word in args.overrides if not word.startswith("train.lr=")]
-    command = shlex.join(["python", "-m", "lstmlm", "train", *words, f"train.lr={test.proposal:g}"])
+    command = join_words(["python", "-m", "lstmlm", "train", *words, f"train.lr={test.proposal:g}"])
     lowest, steepest = test.rates[test.lowest], test.rates[test.steepest]
     if args.json:
         found = {"lr": test.proposal, "lowest": lowest, "steepest": steepest, "command": command}

@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     from lstmlm.checkpoints.checkpoint import Checkpoint
 
 
-def spell_option(name: str) -> str:
-    """The option that sets an attribute of the parsed arguments: `--top-k` for `top_k`."""
-    return "--" + name.replace("_", "-")
-
-
 class PathAction(argparse.Action):
     """Takes paths: a leading ~ is expanded, also where the shell did not; BadInput for an empty path."""
 
@@ -33,6 +28,11 @@ class PathAction(argparse.Action):
         given = values if several else [values]
         expanded = [word if word is None else expand_path(word, what) for word in given]
         setattr(namespace, self.dest, expanded if several else expanded[0])
+
+
+def spell_option(name: str) -> str:
+    """The option that sets an attribute of the parsed arguments: `--top-k` for `top_k`."""
+    return "--" + name.replace("_", "-")
 
 
 def add_checkpoint(command: argparse.ArgumentParser, more: str = "", **args: Any) -> None:
@@ -73,7 +73,7 @@ def add_overrides(command: argparse.ArgumentParser) -> None:
 
 
 def read_bytes(file: str, what: str) -> bytes:
-    """The bytes of a file, or of standard input for `-`."""
+    """The bytes of a file, or of standard input for `-`. `what` names it in errors."""
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except FileNotFoundError:

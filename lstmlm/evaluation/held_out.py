@@ -15,7 +15,7 @@ from lstmlm.settings.config import Data
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.hashing import hash_text
-from lstmlm.text.corpus import Corpus, read_corpus, read_texts
+from lstmlm.text.corpus import Corpus, join_texts, open_texts, read_corpus, read_texts
 from lstmlm.text.decoding import Decoder, unify_text
 from lstmlm.text.identity import explain_other_bytes, explain_other_parts
 from lstmlm.text.kinds import HEAD, name_kind
@@ -127,7 +127,8 @@ def make_part(corpus: Corpus, which: str) -> Part:
 def read_whole_file(loaded: Checkpoint, file: str) -> Part:
     """A file as one piece, cleaned as the run's own text."""
     vocab = restore_vocab(loaded.record["vocab"])
-    text = read_given_files(loaded, file, FILE_OPTION)
+    data = make_data_settings(loaded, file)
+    text = read_texts(find_origin(data, FILE_OPTION), data)[0]["train"]
     pieces = [torch.from_numpy(vocab.encode(text))]
     return Part("file", pieces, vocab.count_bytes(text), count_unknown(pieces, vocab), Path(file).name, hash_text(text))
 
@@ -138,7 +139,8 @@ def read_whole_file(loaded: Checkpoint, file: str) -> Part:
 def read_given_files(loaded: Checkpoint, file: str, what: str) -> Text:
     """The files that a path names, decoded, joined and cleaned as the run's own text; `what` names the option."""
     data = make_data_settings(loaded, file)
-    return read_texts(find_origin(data, what), data)[0]["train"]
+    texts, _ = open_texts(find_origin(data, what), data)
+    return clean_text(join_texts(texts["train"], data), data.preprocess)
 
 
 def read_given_bytes(loaded: Checkpoint, data: bytes, name: str, what: str) -> Text:

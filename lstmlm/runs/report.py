@@ -1,7 +1,6 @@
 """The end of a run's log: its figures, a verdict, and the commands to type next."""
 
 import logging
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from lstmlm.evaluation.scoring import Score
 from lstmlm.evaluation.units import collect_units, format_units
 from lstmlm.runs.prepare import Prepared
 from lstmlm.runs.verdict import Verdict
+from lstmlm.system.shell_words import quote_word
 from lstmlm.text.corpus import Corpus
 from lstmlm.training.tracking import shorten_to_line
 
@@ -77,5 +77,5 @@ def log_novelty(sample: str, corpus: Corpus) -> None:
 
 def log_next_commands(to_try: str, directory: Path) -> None:
     log.info("to try:  %s", to_try)
-    log.info("next:    python -m lstmlm generate %s --length 500", shlex.quote(str(directory)))
-    log.info("         tensorboard --logdir %s", shlex.quote(str(directory.parent)))
+    log.info("next:    python -m lstmlm generate %s --length 500", quote_word(str(directory)))
+    log.info("         tensorboard --logdir %s", quote_word(str(directory.parent)))

@@ -61,10 +61,10 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
     config = settings_to_resume(loaded, typed)
     try:
         prepared = prepare(config)
-    except BadInput as error:
+    except BadInput:
         if moved := find_moved_text(config):
-            where = f"say where it is with {moved[0]}=FILE"
-            raise BadInput(f"resume: the text of the run is not at {moved[1]}: {where}") from error
+            place = f"resume: the text of the run is not at {moved[1]}: say where it is with {moved[0]}=FILE"
+            raise BadInput(place) from None
         raise
     check_same_text(loaded, prepared)
     step, limits = loaded.record["step"], make_limits(config)
@@ -73,7 +73,6 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
     loop = loaded.record["loop"]
     impatient = limits.is_out_of_patience(loop.get("evaluations_since_best", 0))
     finished = impatient or limits.progress(step, per_epoch, loop["seconds"]) >= 1
-    finished = finished and not loop.get("evaluation_due", False)
     if finished and (not in_place or metrics.read_final(directory / metrics.NAME) is not None):
         key = "train.patience" if impatient else "train.max_epochs"
         log.info("the run has finished at step %d: raise %s (or its other limits) to continue", step, key)
@@ -87,7 +86,7 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
 def find_moved_text(config: Config) -> tuple[str, str] | None:
     """(setting, path) of the first text of the run that is not there; None if all are."""
     for name, path in flatten(config).items():
-        is_text = SETTINGS[name].is_path and name.startswith("data.") and path is not None
+        is_text = name.startswith("data.") and SETTINGS[name].is_path and path is not None
         if is_text and not os.path.exists(path) and not match_pattern(path):
             return name, path
     return None

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shlex
 import sys
 import tempfile
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lstmlm.system.errors import LstmlmError, run_to_exit_code
+from lstmlm.system.shell_words import quote_word
 
 STOPPED = (130, 143)  # exit codes of a job that a signal stopped: the signal is meant for the whole sweep
 
@@ -69,7 +69,7 @@ class Sweep:
 
 def format_outcomes(outcomes: list[Outcome]) -> str:
     """How many jobs finished, which did not, and the commands to type next."""
-    directory = shlex.quote(outcomes[0].directory)
+    directory = quote_word(outcomes[0].directory)
     failed = [f"{each.job} with exit code {each.code}" for each in outcomes if each.code not in (0, *STOPPED)]
     stopped = [outcome.job for outcome in outcomes if outcome.code in STOPPED]
     finished = sum(outcome.code == 0 for outcome in outcomes)

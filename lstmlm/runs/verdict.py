@@ -1,12 +1,12 @@
 """The verdict on a finished run, in plain words, and the command to try next. Losses are in nats per character."""
 
 import math
-import shlex
 from dataclasses import dataclass, replace
 from statistics import median
 
 from lstmlm.settings.config import Config
 from lstmlm.settings.hydra_yaml import to_words
+from lstmlm.system.shell_words import join_words
 from lstmlm.training.metrics import Row
 
 LEVEL = 0.01  # nats: a smaller change of the loss counts as none
@@ -30,7 +30,7 @@ def judge_run(evaluations: list[Row], unigram: float, config: Config, directory:
     rows = [(row["step"], float(row["loss/train"]), float(row["loss/val"])) for row in evaluations]
     kind, sentence = judge_curves(rows, unigram)
     command, words = NEXT[kind](config, directory)
-    return Verdict(kind, sentence, shlex.join(["python", "-m", "lstmlm", command, *words]))
+    return Verdict(kind, sentence, join_words(["python", "-m", "lstmlm", command, *words]))
 
 
 def judge_curves(rows: list[tuple[int, float, float]], unigram: float) -> tuple[str, str]:

@@ -63,8 +63,10 @@ class Setting:
 
 
 def shorten(value: Any, width: int = 40) -> str:
-    """The value as text; of a number of thousands of digits its first ones."""
-    text = hex(value) if isinstance(value, int) and abs(value) > 10**100 else str(value)
+    """The value as text, cut to a width; of an integer that Python would not write, how long it is."""
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return f"a number of {value.bit_length():,} bits"
+    text = str(value)
     return text if len(text) <= width else text[:width] + "..."
 
 

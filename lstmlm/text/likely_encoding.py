@@ -64,6 +64,8 @@ def guess_utf_16(data: bytes) -> Guess | None:
     """UTF-16 without a mark: most texts then have a zero in every other byte, in line ends and spaces at least."""
     even, odd = data[::2].count(0), data[1::2].count(0)
     name, zeros = ("utf-16-le", odd) if odd > even else ("utf-16-be", even)
+    if data.isascii() and zeros < 0.2 * len(data):  # ASCII as UTF-16 has a zero in every pair: this is ASCII with zeros
+        return None
     text = decode_start(data, name)
     if text is None or min(even, odd) * 20 > zeros or "\0" in text:
         return None

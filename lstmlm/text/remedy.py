@@ -1,11 +1,11 @@
 """What a user can do about files that are no text, or not in the encoding that was asked for: hints, each tried."""
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from lstmlm.system.errors import BadInput
+from lstmlm.system.shell_words import quote_word
 from lstmlm.text.files import read_head
 from lstmlm.text.folder import Listing, find_fixed_part, shorten_names
 from lstmlm.text.kinds import name_kind
@@ -63,7 +63,7 @@ def suggest_encoding(what: str, name: Path | str, data: bytes, encoding: str, at
     sample = data[begin : begin + SAMPLE]
     guess = guess_encoding(sample)
     stray, characters = count_stray_bytes(sample)
-    in_shell = shlex.quote(str(name))
+    in_shell = quote_word(str(name))
     if encoding == "utf-8" and characters > 2 * stray:
         drop = f"iconv -c -f utf-8 -t utf-8 {in_shell} > clean.txt"
         return f"it is UTF-8 but for {stray} stray bytes near there: drop them with {drop}{suggest_bytes(what)}"
@@ -87,5 +87,5 @@ def suggest_bytes(what: str) -> str:
 def spell(what: str, value: str) -> str:
     """How a user gives a value by this setting, option or argument."""
     if what.startswith("--"):
-        return f"{what} {shlex.quote(value)}"
-    return f"{what}={shlex.quote(value)}" if "." in what else shlex.quote(value)
+        return f"{what} {quote_word(value)}"
+    return f"{what}={quote_word(value)}" if "." in what else quote_word(value)

@@ -18,7 +18,7 @@ from lstmlm.training.meter import Meter, Reading
 
 
 def find_last_recorded_step(loaded: Checkpoint) -> int:
-    """The last step of a checkpoint that is logged and evaluated, if due: the resumed run records what follows."""
+    """The last step that is logged and evaluated as far as it is due: a resumed run records those after it."""
     return int(loaded.record["step"]) - int(loaded.record["loop"].get("evaluation_due", False))
 
 

@@ -13,7 +13,7 @@ from lstmlm.evaluation.units import collect_units, compute_perplexity, format_un
 def test_a_perplexity_that_no_float_can_hold_is_inf_wherever_it_is_computed():
     assert compute_perplexity(709) == math.exp(709)
     assert compute_perplexity(710) == compute_perplexity(math.inf) == math.inf
-    assert Score(710.0, 1).perplexity == Baseline("x", 710.0).perplexity == math.inf
+    assert Score(710.0, 1).perplexity == Baseline("x", "uniform", 710.0).perplexity == math.inf
     assert convert_units(710.0)["perplexity"] == math.inf
     assert math.isnan(compute_perplexity(math.nan))
 

@@ -12,6 +12,7 @@ import torch
 from helpers.command_line import ROOT
 
 from lstmlm.inspection.equality import measure_difference
+from lstmlm.kernels import build
 from lstmlm.kernels.build import NoCompiler, build_library, find_compiler, hash_briefly
 from lstmlm.layers import fused_native
 from lstmlm.layers.fused import FusedLSTM
@@ -132,6 +133,19 @@ def test_clang_gives_a_kernel_that_is_right(asked_anew, in_pytorch, tmp_path, mo
     for ours, theirs in zip(layer_of(), in_pytorch, strict=True):
         assert measure_difference(ours, theirs) < 1e-5
     assert caplog.records == [] and len(list((tmp_path / "kernels").iterdir())) == 1
+
+
+def test_another_processor_compiler_or_source_has_a_library_of_its_own(source, tmp_path, monkeypatch):
+    made = {build_library(source, tmp_path / "cache").name}
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "describe_processor", lambda: "model name: another")
+        made.add(build_library(source, tmp_path / "cache").name)
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "FLAGS", [*build.FLAGS, "-DANOTHER"])
+        made.add(build_library(source, tmp_path / "cache").name)
+    (tmp_path / "some.h").write_text("/* a header */")
+    made.add(build_library(source, tmp_path / "cache").name)
+    assert len(made) == 4 == len(list((tmp_path / "cache").iterdir()))
 
 
 # A library that another user can have written is not loaded

@@ -115,7 +115,7 @@ def run_with(number: float, place: str, ids: bool) -> dict[str, tuple[list[torch
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("place", ["X", "H", "C", "W_xi", "W_xc", "W_hf", "W_hc", "b_o", "b_c"])
 def test_nan_and_infinity_go_where_they_go_on_every_backend(both_forms_of_fused, place, number):
-    """In values each number is of the same kind; of the gradient, whether it is finite: all see a divergence alike."""
+    """Values are of the same kind, number by number; of the gradient, only whether all of it is finite."""
     for ids in (False, True) if place[0] != "X" and place[:2] != "W_" else (False,):
         torch.manual_seed(1)
         found = run_with(number, place, ids)

@@ -67,12 +67,13 @@ def test_the_weights_of_a_model_are_its_own_again_after_other_weights_were_score
 
 def test_where_the_last_weights_are_the_best_they_are_scored_once(train, tmp_path, monkeypatch):
     scored = []
-    evaluate = final_scores.evaluate_pieces
-    monkeypatch.setattr(final_scores, "evaluate_pieces", lambda *words: scored.append(1) or evaluate(*words))
-    code, out, _ = train(*SMALL_RUN, "train.max_steps=8", "train.eval_every=4", "hydra.run.dir=run")
+    score = final_scores.score_part
+    monkeypatch.setattr(final_scores, "score_part", lambda *words: scored.append(words[2]) or score(*words))
+    small = (*SMALL_RUN, "train.max_steps=8", "train.eval_every=4", "train.eval_chars=100")
+    code, out, _ = train(*small, "hydra.run.dir=run")
     final = rows(tmp_path / "run")[-1]
     assert code == 0 and final["best_step"] == final["step"] == 8
-    assert len(scored) == 2 and final["loss/val_last"] == final["loss/val_best"]
+    assert scored == ["val", "test"] and final["loss/val_last"] == final["loss/val_best"]
     assert "best weights: step 8, epoch 0.1, the last ones\n" in out and "val_ema" not in str(final)
 
 

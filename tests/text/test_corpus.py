@@ -126,7 +126,11 @@ def test_bytes_come_back_whatever_they_are(tmp_path_factory, data):
     assert corpus.hashes["train"] == hashlib.sha256(data[: len(data) // 2]).hexdigest()
 
 
-@given(st.text(min_size=40).filter(lambda text: len(set(text[:20])) > 1 and "\r" not in text and text[0] != "\ufeff"))
+@given(
+    st.text(min_size=40).filter(
+        lambda text: len(set(text[:20])) > 1 and "\r" not in text and text[0] != "\ufeff" and "\0" not in text
+    )
+)
 def test_texts_come_back_whatever_their_script(tmp_path_factory, text):
     if not text.strip():
         return
@@ -318,3 +322,15 @@ def test_another_division_of_the_same_bytes_is_not_the_text_of_the_run(train, co
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
     own_parts(tmp_path, 900)
     assert train("resume=run", "train.max_steps=4")[0] == 0
+
+
+def test_the_vocabulary_of_a_mapped_text_is_that_of_its_training_part(tmp_path, monkeypatch):
+    path = write(tmp_path, ("aé" * 20 + "bж" * 10 + "cü" * 10).encode())
+    in_memory = read(path, HALVES)
+    monkeypatch.setenv("LSTMLM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(corpus_module, "LARGE", 0)
+    mapped = read(path, HALVES)
+    assert mapped.vocab.idx_to_token == in_memory.vocab.idx_to_token == ["<unk>", "a", "é"]
+    for which, num_bytes in (("train", 60), ("val", 30), ("test", 30)):
+        assert mapped.num_bytes[which] == in_memory.num_bytes[which] == num_bytes
+        assert mapped.count_unknown(which) == in_memory.count_unknown(which) == (0 if which == "train" else 20)

@@ -27,6 +27,7 @@ def make_used() -> LoopState:
     state.meter.add(7, torch.tensor(1.5), torch.tensor(0.5), 12, None)
     state.clock.training_seconds = 2.5
     state.step, state.batch, state.chars, state.evaluations_since_best = 7, 3, 84, 2
+    state.evaluation_due = True
     state.carried = tuple(zero + k for k, zero in enumerate(ZEROS, 1))
     state.since_evaluation, state.this_epoch = Reading(1.0, 2, 3.0, 4.0, 5), Reading(6.0, 7, 8.0, 9.0, 10)
     state.best = {"step": 5, "loss/val": math.inf}

@@ -18,7 +18,8 @@ def test_the_step_is_written_once():
     steps = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "lstmlm").rglob("*.py")
-        if re.search(r"\.zero_grad\(|optimizer\.step\(\)", path.read_text(encoding="utf-8"))
+        if path.parent.name != "d2l"  # the book has its own, written out
+        and re.search(r"\.zero_grad\(|optimizer\.step\(\)", path.read_text(encoding="utf-8"))
     }
     assert steps == {"lstmlm/training/step.py"}
 

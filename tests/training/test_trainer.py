@@ -10,7 +10,7 @@ import time
 
 import pytest
 import torch
-from helpers.command_line import ROOT, SMALL_RUN
+from helpers.command_line import ROOT, SMALL_RUN, TINY
 from helpers.forms import every_form
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -167,6 +167,23 @@ def test_divergence_ends_with_the_step_and_leaves_the_last_good_checkpoint(train
     assert rows(tmp_path / "run")[-1] == {"state": "diverged", "step": 40}  # it is found at the next reading
     assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["step"] == 20
     assert checkpoint.load_checkpoint(tmp_path / "run" / "best.safetensors").record["step"] == 20
+
+
+@pytest.mark.parametrize("every", ["train.save_every=3", "train.eval_every=3"])
+def test_a_weight_that_is_not_finite_is_not_saved(train, tmp_path, monkeypatch, every):
+    """The loss of the step is finite still: only the save looks at the weights."""
+    train_on_batch = trainer.Trainer.train_on_batch
+
+    def poisoned(self, X, Y):
+        train_on_batch(self, X, Y)
+        if self.state.step == 3:
+            self.learner.params[0].data[0] = float("nan")
+
+    monkeypatch.setattr(trainer.Trainer, "train_on_batch", poisoned)
+    code, _, err = train(*TINY, "train.eval_every=4", every, "hydra.run.dir=run")
+    assert code == 3 and err.startswith("error: training diverged at step 3: ")
+    assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["step"] == 0
+    assert not (tmp_path / "run" / "best.safetensors").exists()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
