@@ -16,7 +16,7 @@ USER = [
     row(
         "A2",
         "a name with a slip",
-        (typed("train.lrr=1"), refused(r"train\.lrr: no such setting: did you mean train\.lr\?\n")),
+        (typed("train.lrr=1"), refused(r"train\.lrr: no such setting: did you mean train\.lr\?")),
         (typed("num_hiddens=3"), refused(r"num_hiddens: no such setting: did you mean model\.num_hiddens\?")),
     ),
     row(

@@ -49,6 +49,7 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Any]:
                 **({"reduced_motion": "reduce", "viewport": {"width": 1000, "height": 700}} | options)
             )
             opened.callback(context.close)
+            context.set_default_timeout(120_000)
             tab = context.new_page()
             tab.on("request", lambda request: seen.append(request.url))
             tab.on("console", lambda message: seen.append(message.text))
@@ -113,7 +114,9 @@ def test_a_byte_model_writes_the_text_of_generate(open_page):
     tab.click("#go")
     read_text(tab)
     units = tab.evaluate("Array.from(page.tape.pieces.join('')).map(c => c.codePointAt(0))")  # lone surrogates too
-    assert "".join(map(chr, units)) == write_text(model, ByteVocab(), "é", 300)
+    written, whole = "".join(map(chr, units)), write_text(model, ByteVocab(), "é", 300)
+    # The page shows a character when its last byte is drawn; `generate` writes the bytes of one that is cut off
+    assert whole.startswith(written) and len(whole) - len(written) < 4
 
 
 def test_a_click_into_the_text_continues_from_there_as_generate_does_from_that_prompt(open_page):

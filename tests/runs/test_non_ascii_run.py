@@ -64,7 +64,7 @@ def test_adaptive_statistics_are_of_the_training_part(run, command, monkeypatch)
         seen.extend(pieces)
         return collect(model, seen, num_steps)
 
-    monkeypatch.setattr(dynamic, "collect_gradient_statistics", watched)
+    monkeypatch.setattr("lstmlm.evaluation.adaptive_evaluation.collect_gradient_statistics", watched)
     assert command("evaluate", "run", "--split", "val", "--adaptive")[0] == 0
     vocab = restore_vocab(load_checkpoint(run / "best.safetensors").record["vocab"])
     assert "".join(vocab.decode(piece) for piece in seen) == PARTS["train"]

@@ -2,7 +2,7 @@
 // The page: what the controls do to the tape, and what the views show of it, frame by frame.
 
 const FRAME = 10; // milliseconds of a frame that the model may compute; more where a frame takes longer anyway
-const LONGEST_FRAME = 80;
+const LONGEST_FRAME = 150;
 
 class Page {
   constructor(model) {
@@ -163,7 +163,7 @@ class Page {
 
   compute(time) {
     const elapsed = Math.min(time - (this.last ?? time), 250);
-    const end = performance.now() + Math.max(FRAME, Math.min(1.5 * (elapsed - this.computed), LONGEST_FRAME));
+    const end = performance.now() + Math.max(FRAME, Math.min(3 * (elapsed - this.computed), LONGEST_FRAME));
     let read = 0;
     this.last = time;
     while (read < this.unread.length && performance.now() < end) this.tape.read(this.unread[read++], true);
@@ -201,7 +201,7 @@ class Page {
     this.element('go').textContent =
       this.mode === 'writing' ? 'Pause' : !atEnd ? 'Continue from here' : this.mode === 'paused' ? 'Go on' : 'Write';
     this.element('stop').disabled = this.mode === 'idle';
-    document.body.classList.toggle('writing', this.mode === 'writing');
+    document.body.className = `${this.mode} ${this.controls.speed > 200 ? 'fast' : ''}`;
     if (marked) this.showInside(atEnd);
     if (marked && this.moved) {
       this.moved = false;

@@ -52,7 +52,8 @@ function compileProduct(memory) {
 }
 
 // The binary of a module with one function, instruction by instruction. For 8 rows at a time:
-//     for each 4 columns: y = y + x[0] W[0] + ... + x[7] W[7]
+//     for each 4 columns: y = y + (x[0] W[0] + ... + x[7] W[7])
+// The eight are summed in pairs, which rounds less than one after another.
 function assembleProduct() {
   const [I32, V128, FUNC, VOID] = [0x7f, 0x7b, 0x60, 0x40];
   const [X, W, Y, ROWS, STRIDE, END, TO, COLUMN, FROM, SPLAT] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]; // local variables
@@ -62,18 +63,16 @@ function assembleProduct() {
   const load = [0xfd, 0x00, 0, 0], loadSplat = (offset) => [0xfd, 0x09, 2, offset], store = [0xfd, 0x0b, 0, 0];
   const addVectors = [0xfd, 0xe4, 0x01], multiplyVectors = [0xfd, 0xe6, 0x01];
   const eight = [0, 1, 2, 3, 4, 5, 6, 7];
+  const term = (i) => [i ? [get(FROM), get(STRIDE), add] : get(COLUMN), tee(FROM), load, get(SPLAT + i), multiplyVectors];
+  const sum = (terms, half = terms.length / 2) =>
+    terms.length === 1 ? terms : [sum(terms.slice(0, half)), sum(terms.slice(half)), addVectors];
 
   const code = loop(
     eight.map((i) => [get(X), loadSplat(4 * i), set(SPLAT + i)]),
     get(Y), set(TO), get(W), set(COLUMN),
     get(Y), get(STRIDE), add, set(END),
     loop(
-      get(TO), get(TO), load,
-      eight.map((i) => [
-        i ? [get(FROM), get(STRIDE), add] : get(COLUMN), tee(FROM), load,
-        get(SPLAT + i), multiplyVectors, addVectors,
-      ]),
-      store,
+      get(TO), get(TO), load, sum(eight.map(term)), addVectors, store,
       get(COLUMN), constant(16), add, set(COLUMN),
       get(TO), constant(16), add, tee(TO), get(END), lessThan, repeatIf,
     ),

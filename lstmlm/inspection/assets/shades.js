@@ -18,7 +18,7 @@ function surprisalShade(tape, i) {
 
 // `index` is the place of the unit in the memories.
 function unitShade(tape, i, index) {
-  const value = tape.memories[i][index] / 127, level = countLevels(UNIT_LEVELS, Math.abs(value));
+  const value = (tape.memories[i]?.[index] ?? 0) / 127, level = countLevels(UNIT_LEVELS, Math.abs(value));
   return level ? `${value < 0 ? 'n' : 'p'}${level}` : '';
 }
 

@@ -2,6 +2,7 @@
 // A text and the model's state in it. The state is that after `position` characters, and can be taken to any place.
 
 const SPACING = 64; // characters between two saved states
+const REMEMBERED = 20000; // characters, the last ones, of which the memories are kept
 
 class Tape {
   constructor(stepper, alphabet) {
@@ -15,7 +16,7 @@ class Tape {
     this.surprisals = []; // of each character in nats; of the first, null
     this.pieces = []; // what each adds to the text
     this.own = []; // whether a person wrote it, not the model
-    this.memories = []; // what every unit holds after it, as Stepper.memory gives it
+    this.memories = []; // what every unit holds after it, as Stepper.memory gives it; or null
     this.kept = 0; // of the text as it stood when this was last set to `length`, the characters that stand there still
     this.saved = []; // states after 0, SPACING, 2 SPACING, ... characters
     this.decode = this.alphabet.decoder();
@@ -37,6 +38,7 @@ class Tape {
     this.pieces.push(this.decode(id));
     this.step(id);
     this.memories.push(this.stepper.memory());
+    if (this.length > REMEMBERED) this.memories[this.length - 1 - REMEMBERED] = null;
     if (this.length % SPACING === 0) this.saved.push(this.stepper.save());
   }
 
