@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> None:
 
     from lstmlm.evaluation.held_out import read_given_files, read_like_own_text
     from lstmlm.evaluation.scoring import Score, iterate_char_nats
+    from lstmlm.text.leak import doubt_unknown
 
     torch.set_num_threads(1)  # products with one vector: threads would only wait for each other
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
@@ -53,7 +54,10 @@ def run(args: argparse.Namespace) -> None:
         "ema": args.ema,
         "backend": model.backend,
     }
-    costs = list(zip(vocab.to_tokens(ids[1:].tolist()), nats.tolist(), strict=True))
+    if doubt := doubt_unknown("the text", row["num_unknown"], row["num_chars"]):
+        print(f"warning: {doubt}", file=sys.stderr)
+    shown = [vocab.decode([idx]) for idx in ids[1:].tolist()]
+    costs = list(zip(shown, nats.tolist(), strict=True))
     if args.json:
         print(encode_json(row | ({"chars": costs} if args.per_char else {})))
         return

@@ -95,7 +95,7 @@ def test_a_text_that_cannot_be_read_is_named_by_the_option_that_gave_it(run_dire
     assert re.fullmatch(rf"error: FILE: {latin} {byte}", command("score", run, latin)[2])
     assert re.fullmatch(rf"error: --file: {latin} {byte}", command("evaluate", run, "--file", latin)[2])
     assert re.fullmatch(rf"error: --file: {latin} {byte}", command("evaluate", run, "--split=val", "--file", latin)[2])
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9")))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9 au lait, il vous pla\xeet")))
     assert re.fullmatch(rf"error: FILE: standard input {byte}", command("score", run, "-")[2])
     assert command("score", run, cut)[2].startswith(f"error: FILE: {cut} is not a whole gzip file: ")
     assert command("evaluate", run, "--file", cut)[2].startswith(f"error: --file: {cut} is not a whole gzip file: ")
