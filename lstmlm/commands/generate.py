@@ -131,11 +131,10 @@ def run(args: argparse.Namespace) -> None:
     if settings.top_k is not None and settings.top_k >= len(vocab):
         print_note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
     writer = Writer(model, settings, [args.seed + k for k in range(args.samples or 1)], vocab.unk)
-    check_prompt = make_prompt_check(loaded, vocab, args.oov)
+    check_prompt, as_bytes = make_prompt_check(loaded, vocab, args.oov), isinstance(vocab, ByteVocab)
     if args.prompt_file is not None:
         given = read_given_bytes(loaded, in_file, args.prompt_file, source)
         prompt = vocab.decode(vocab.encode(given)) if isinstance(given, bytes) else given
-    as_bytes = isinstance(vocab, ByteVocab)
     if args.interactive:
         with open_output(None, as_bytes):
             run_conversation(args, writer, vocab, check_prompt, prompt)
@@ -178,6 +177,8 @@ def make_prompt_check(loaded: "Checkpoint", vocab: "Vocab", oov: str) -> Callabl
 
     def check_prompt(text: str, source: str = "prompt") -> str:
         text = read_typed_text(loaded, text)
+        if (hint := suggest_quoting(text)) and source != "--prompt-file" and vocab.find_unknown("\\"):
+            raise BadInput(f"{source}: {hint}")
         if oov != "error" and (unknown := vocab.find_unknown(text)):
             print_note(f"{'left out' if oov == 'skip' else 'read as <unk>'}: {name_characters(vocab, unknown)}")
         return make_readable(vocab, text, oov, source)
