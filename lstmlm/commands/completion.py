@@ -59,7 +59,7 @@ def format_script(parsers: dict[str, CommandParser]) -> str:
             words[name] += action.option_strings[-1:]
             if action.dest == "overrides":
                 words[name] += settings
-            if action.dest in ("checkpoint", "runs", "run"):
+            if action.dest in ("checkpoint", "runs", "directory"):
                 with_runs.append(name)
             if action.choices:
                 choices |= {f"{name} {option}": list(map(str, action.choices)) for option in action.option_strings}
