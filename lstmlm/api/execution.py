@@ -36,7 +36,7 @@ def execute_run(overrides: Sequence[object], keywords: Mapping[str, object]) -> 
 def start_or_resume(words: list[str]) -> Path:
     composed = compose_run(words)
     if composed.config.resume is None:
-        return start_run(composed.config, composed.directory, composed.named)
+        return start_run(composed.config, composed.overrides, composed.directory, composed.named)
     return resume_run(composed.config, composed.typed, composed.directory, composed.named)
 
 

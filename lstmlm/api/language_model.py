@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from lstmlm.api import arguments
-from lstmlm.checkpoints.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from lstmlm.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lstmlm.evaluation.held_out import read_typed_text
 from lstmlm.evaluation.scoring import Score, evaluate
 from lstmlm.evaluation.units import compute_perplexity
 from lstmlm.generation.writer import start_writer, write_sample
 from lstmlm.inspection.gate_trace import Trace, trace_gates
+from lstmlm.runs.find import find_weights
 from lstmlm.runs.prepare import pick_device
 from lstmlm.settings.config import SETTINGS
 from lstmlm.settings.sampling import SamplingOptions, SamplingSettings
@@ -129,7 +130,8 @@ def load(run_or_checkpoint: str | Path, backend: str | None = None, device: str 
     """Load a trained model.
 
     Args:
-        run_or_checkpoint: a run directory, whose best weights are loaded, or a .safetensors file.
+        run_or_checkpoint: a run directory, whose best weights are loaded; a .safetensors file; or `latest`, the latest
+            run in runs/.
         backend: compute on this backend (scratch, nn, cell, fused); None: on the one that trained the model.
         device: where to compute: cpu, cuda, mps.
 
@@ -141,5 +143,5 @@ def load(run_or_checkpoint: str | Path, backend: str | None = None, device: str 
         SETTINGS["backend"].check("backend", backend)
     SETTINGS["device"].check("device", arguments.check_string("device", device).partition(":")[0])
     pick_device(device.partition(":")[0])
-    path = find_checkpoint(expand_path(run_or_checkpoint, "load"))
+    path = find_weights(expand_path(run_or_checkpoint, "load"))
     return LanguageModel(load_checkpoint(path), backend, device)

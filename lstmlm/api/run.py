@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from lstmlm.api.execution import execute_run
 from lstmlm.api.language_model import LanguageModel, load
-from lstmlm.checkpoints.checkpoint import BEST, LAST
+from lstmlm.checkpoints.files import BEST, LAST
+from lstmlm.runs.find import find_run
 from lstmlm.runs.launch import shorten_path
 from lstmlm.runs.summary import is_run
 from lstmlm.system.errors import BadInput
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run of `lstmlm.train`, or of `python train.py`, by its directory: `Run("runs/RUN")`.
+    """A run of `lstmlm.train`, or of `python train.py`, by its directory: `Run("runs/RUN")`, or `Run("latest")`.
 
     Everything is read from the directory, at each use but for the model.
 
@@ -31,7 +32,7 @@ class Run:
     """
 
     def __init__(self, directory: str | Path) -> None:
-        self.directory = Path(expand_path(directory, "run")).absolute()
+        self.directory = find_run(expand_path(directory, "run"), LAST).absolute()
         if not is_run(self.directory):
             raise BadInput(f"run: {directory} is no directory of a run")
 

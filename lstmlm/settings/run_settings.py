@@ -14,9 +14,12 @@ DIRECTORY = "hydra.run.dir"
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The settings of a run; those that the user `typed` a value for; its directory, and whether the user named it."""
+    """The settings of a run; the overrides that gave them, and the settings that those `typed` a value for; the
+    directory, and whether the user named it.
+    """
 
     config: Config
+    overrides: list[str]
     typed: dict[str, object]
     directory: Path
     named: bool
@@ -41,4 +44,4 @@ def compose_run(words: list[str]) -> RunSettings:
         raise
     except Exception as error:
         raise explain_hydra_error(error) from error
-    return RunSettings(config, typed, directory, any(word.startswith(f"{DIRECTORY}=") for word in words))
+    return RunSettings(config, own, typed, directory, any(word.startswith(f"{DIRECTORY}=") for word in words))

@@ -98,9 +98,10 @@ def test_a_resume_that_changes_what_is_computed_is_refused(run):
 
 
 def test_a_run_is_the_directory_of_one(tmp_path):
-    for where in ("nowhere", tmp_path):
-        with pytest.raises(BadInput, match=r"^run: .* is no directory of a run"):
-            lstmlm.Run(where)
+    with pytest.raises(BadInput, match=r"^run: .* is no directory of a run"):
+        lstmlm.Run(tmp_path)
+    with pytest.raises(BadInput, match=r"^checkpoint: no such file: nowhere"):
+        lstmlm.Run("nowhere")
 
 
 OF_LOAD = [
