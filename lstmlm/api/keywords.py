@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 
 from lstmlm.settings.config import SETTINGS, find_nearest_settings
@@ -12,6 +13,9 @@ from lstmlm.settings.setting import shorten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.paths import expand_path, find_shipped
 from lstmlm.text.folder import match_pattern
+
+# What Hydra's grammar reads as text without quotes, as a user types it
+WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[a-z][a-z0-9_./-]*", re.IGNORECASE)
 
 
 def write_overrides(keywords: Mapping[str, object]) -> dict[str, list[str]]:
@@ -60,7 +64,11 @@ def write_value(given: str, value: object) -> str:
         value = os.fspath(value)
     elif not isinstance(value, str) and hasattr(value, "item"):  # a number of numpy or torch
         value = value.item()
+    if isinstance(value, str) and WORD.fullmatch(value):
+        return value
     try:
+        if isinstance(value, Mapping):
+            raise TypeError
         return hydra_value(list(value) if isinstance(value, tuple) else value)
     except (TypeError, ValueError, RecursionError):
         raise BadInput(f"{given}: {describe(value)} is no value of a setting") from None
