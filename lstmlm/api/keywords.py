@@ -1,5 +1,6 @@
 """Settings as keyword arguments in Python, written as the overrides of a command line that they stand for."""
 
+import contextlib
 import difflib
 import os
 import re
@@ -66,12 +67,10 @@ def write_value(given: str, value: object) -> str:
         value = value.item()
     if isinstance(value, str) and WORD.fullmatch(value):
         return value
-    try:
-        if isinstance(value, Mapping):
-            raise TypeError
-        return hydra_value(list(value) if isinstance(value, tuple) else value)
-    except (TypeError, ValueError, RecursionError):
-        raise BadInput(f"{given}: {describe(value)} is no value of a setting") from None
+    with contextlib.suppress(TypeError, ValueError, RecursionError):
+        if not isinstance(value, Mapping):
+            return hydra_value(list(value) if isinstance(value, tuple) else value)
+    raise BadInput(f"{given}: {describe(value)} is no value of a setting")
 
 
 def describe(value: object) -> str:
