@@ -25,8 +25,6 @@ def run(args: argparse.Namespace) -> None:
 
     config = compose_settings(args.overrides)
 
-    import torch
-
     from lstmlm.runs.assemble import build_model, choose_threads, make_generator, make_recipe, make_streams
     from lstmlm.runs.prepare import prepare
     from lstmlm.system.plotting import import_pyplot
@@ -38,7 +36,6 @@ def run(args: argparse.Namespace) -> None:
     prepared, train = prepare(config), config.train
     streams = make_streams(prepared)
     prepared, _ = choose_threads(prepared, streams)
-    torch.set_num_threads(int(prepared.config.threads))
     model = build_model(config, len(prepared.corpus.vocab), prepared.device)
     test = run_range_test(
         model,

@@ -10,6 +10,7 @@ belong to the user or to root, and nobody else may write to them.
 """
 
 import hashlib
+import logging
 import os
 import platform
 import shutil
@@ -17,6 +18,8 @@ import stat
 import subprocess
 import tempfile
 from pathlib import Path
+
+log = logging.getLogger("lstmlm")
 
 FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC"]  # never -ffast-math
 NATIVE = "-march=native"
@@ -71,6 +74,7 @@ def build_library(source: Path, folder: Path, native: bool = True) -> Path:
         for library in folder.glob(f"{name}-*.so"):
             if is_trusted(library) and library == name_by_content(name, library):
                 return library
+        log.info("building the kernel %s, once: some seconds ...", source.name)
         with tempfile.TemporaryDirectory(dir=folder, prefix="building-") as here:
             made = Path(here) / "made.so"
             compile_with_or_without_native(compiler, flags, source, made)

@@ -4,6 +4,7 @@ V = vocab_size.
 """
 
 import hashlib
+import logging
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from lstmlm.model.initialization import initialize
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.runs.announcement import announce_threads
 from lstmlm.runs.prepare import Prepared, make_model_config
+from lstmlm.runs.time_estimate import Speed, measure_seconds_per_char
 from lstmlm.settings.config import Config
 from lstmlm.settings.hydra_yaml import to_yaml
 from lstmlm.system.errors import BadInput
@@ -30,10 +32,13 @@ from lstmlm.training.evaluator import Evaluator, SampleSettings
 from lstmlm.training.learner import Learner
 from lstmlm.training.optim import build_optimizer
 from lstmlm.training.plan import Intervals, Limits, Plan, Recipe
+from lstmlm.training.progress import Progress
 from lstmlm.training.saver import Saver
 from lstmlm.training.thread_tuning import choose_fewest_threads, list_thread_counts, measure_step_times
 from lstmlm.training.tracking import Tracker
 from lstmlm.training.trainer import Trainer
+
+log = logging.getLogger("lstmlm")
 
 
 def make_generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
@@ -83,8 +88,8 @@ def build_learner(config: Config, vocab_size: int, device: torch.device) -> Lear
     return Learner(model, optimizer, None if train.ema is None else WeightAverage(model, train.ema))
 
 
-def choose_threads(prepared: Prepared, streams: Streams) -> tuple[Prepared, float]:
-    """Replace threads=auto by a number, which is measured and logged; the seconds of a step with it are returned too.
+def choose_threads(prepared: Prepared, streams: Streams) -> tuple[Prepared, Speed]:
+    """Replace threads=auto by a number, which is measured, logged and set; the speed with it is returned too.
 
     On another device than the CPU the number is 1. A few steps of a second model are made, which is not kept.
     """
@@ -95,11 +100,15 @@ def choose_threads(prepared: Prepared, streams: Streams) -> tuple[Prepared, floa
         counts = [int(config.threads)]
     else:
         counts = list_thread_counts(count_cores()) if prepared.device.type == "cpu" else [1]
+    if len(counts) > 1:
+        log.info("trying %s threads ...", ", ".join(map(str, counts)))
     times = measure_step_times(model, X, Y, config.train.optimizer, make_recipe(config), counts)
     threads = choose_fewest_threads(times)
     if config.threads == "auto":
         announce_threads(threads, times, [count for count in counts if count not in times])
-    return replace(prepared, config=replace(config, threads=threads)), times[threads]
+    torch.set_num_threads(threads)
+    per_char = measure_seconds_per_char(model, max(prepared.corpus.pieces("val"), key=len))
+    return replace(prepared, config=replace(config, threads=threads)), Speed(times[threads], per_char)
 
 
 # What it is to do
@@ -131,10 +140,13 @@ def make_sample_settings(prepared: Prepared) -> SampleSettings:
 # The whole
 
 
-def assemble_tracker(prepared: Prepared, streams: Streams, directory: Path, resumed_at: int | None) -> Tracker:
+def assemble_tracker(
+    prepared: Prepared, streams: Streams, directory: Path, expected_seconds: float, resumed_at: int | None
+) -> Tracker:
     config = prepared.config
-    steps = make_limits(config).count_steps(streams.steps_per_epoch)
-    return Tracker(directory, steps, to_yaml(config), describe_validation(prepared.corpus), resumed_at)
+    has_dropout = make_model_config(config, len(prepared.corpus.vocab)).has_dropout
+    progress = Progress(make_limits(config), streams.steps_per_epoch, has_dropout, expected_seconds, resumed_at)
+    return Tracker(directory, progress, to_yaml(config), describe_validation(prepared.corpus), resumed_at)
 
 
 def assemble_trainer(
@@ -175,6 +187,7 @@ def describe_run(prepared: Prepared) -> dict[str, Any]:
         "vocab": corpus.vocab.idx_to_token,
         "model": make_model_config(prepared.config, len(corpus.vocab)).to_record(),
         "config": asdict(prepared.config),
+        "prompt": prepared.prompt,
         "data": {
             "name": corpus.origin.name,
             "path": corpus.origin.path,

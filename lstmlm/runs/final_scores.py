@@ -6,17 +6,20 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lstmlm.evaluation.scoring import Score, iterate_nats, sum_scores
+from lstmlm.evaluation.scoring import Score, evaluate, iterate_nats, sum_scores
 from lstmlm.layers.contract import Tensors
 from lstmlm.model.rnn_model import RNNModel
-from lstmlm.runs.evaluation_time import count_scored
+from lstmlm.runs.time_estimate import count_scored
 from lstmlm.text.corpus import Corpus
 from lstmlm.training.tags import make_score_tags
 from lstmlm.training.trainer import Trainer
 
+OWN_TEXT = 10_000  # characters of the training part, its last ones, are scored to compare with the held-out text
+
 
 def score_final_weights(trainer: Trainer, best_weights: Tensors, corpus: Corpus) -> dict[str, Score]:
-    """The scores by split and weights: `val_last`, `val_ema` if an average is kept, `val_best`, `test_best`.
+    """The scores by split and weights: `val_last`, `val_ema` if an average is kept, `val_best`, `test_best`, and
+    `train_best`, of the last OWN_TEXT characters of the training part, without dropout.
 
     The best weights are chosen by the validation text, so their score on it is a little too good: to compare settings
     on it, use the last or the averaged weights, both as they are at the end of the run. The test text is scored once,
@@ -34,6 +37,7 @@ def score_final_weights(trainer: Trainer, best_weights: Tensors, corpus: Corpus)
         scores["val_best"] = known.get(best_step) or score_part(model, corpus, "val", "best weights")
         if len(corpus.ids["test"]) > 1:
             scores["test_best"] = score_part(model, corpus, "test", "best weights")
+        scores["train_best"] = evaluate(model, corpus.ids["train"][-OWN_TEXT - 1 :])
     return {"val_last": scores["val_best"]} | scores
 
 
@@ -77,9 +81,13 @@ def collect_final_figures(
     }
     for name, score in scores.items():
         figures |= make_score_tags(name, score)
-        figures[f"bpb/{name}"] = score.bits_per_char / corpus.bytes_per_char(name.partition("_")[0])
+        if name != "train_best":
+            figures[f"bpb/{name}"] = score.bits_per_char / corpus.bytes_per_char(name.partition("_")[0])
     figures |= {"split": corpus.split.name, "hashes": corpus.hashes}
+    limits, per_epoch = trainer.plan.limits, trainer.streams.steps_per_epoch
+    reached = limits.name_reached(state.step, per_epoch, state.clock.seconds, state.evaluations_since_best)
     return figures | {
+        "ended_by": reached,
         "seconds": state.clock.seconds,
         "cpu_seconds": cpu_seconds,
         "chars_per_s": trainer.chars_per_second,

@@ -48,12 +48,13 @@ def train(argv: list[str]) -> int:
 
     def job(composed: "DictConfig") -> None:
         if sweep is None:
-            codes.append(run_to_exit_code(lambda: run_job(composed)))
+            typed = [word for word in argv if word[:1] != "-"]
+            codes.append(run_to_exit_code(lambda: run_job(composed, typed)))
             return
         settings = HydraConfig.get()
         directory = shorten_path(Path(settings.sweep.dir))
         own = [word for word in settings.overrides.task if word.partition("=")[0] in find_swept_keys(words)]
-        code = sweep.run(lambda: run_job(composed), settings.job.num, own, directory)
+        code = sweep.run(lambda: run_job(composed, list(settings.overrides.task)), settings.job.num, own, directory)
         if code in STOPPED and not sweep.is_elsewhere():
             sys.exit(code)  # a signal ends the sweep; after any other failure the next job runs
 
@@ -79,8 +80,8 @@ def shorten_path(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def run_job(composed: "DictConfig") -> None:
-    """Start a run from composed settings, or resume the one that they name.
+def run_job(composed: "DictConfig", typed: list[str]) -> None:
+    """Start a run from composed settings, or resume the one that they name. `typed` are the overrides that gave them.
 
     Nothing stays of the directory that Hydra made if the run does not use it.
     """
@@ -98,7 +99,7 @@ def run_job(composed: "DictConfig") -> None:
         key = "hydra.sweep.dir" if swept and config.resume == "auto" else "hydra.run.dir"
         named = key in {override.partition("=")[0] for override in settings.overrides.hydra}
         if config.resume is None:
-            start_run(config, chosen, named)
+            start_run(config, typed, chosen, named)
         else:
             resume_run(config, find_typed_settings(config, settings.overrides.task), chosen, named)
     finally:
@@ -119,15 +120,18 @@ def check_resume_in_sweep(config: Config) -> None:
 
 
 @advise_on_memory(MEMORY_ADVICE)
-def start_run(config: Config, chosen: Path, named: bool) -> None:
-    """A new run in the directory `chosen`, or, if the user has not `named` it, in one beside it that is free."""
+def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool) -> None:
+    """A new run in the directory `chosen`, or, if the user has not `named` it, in one beside it that is free.
+
+    `typed` are the overrides that gave the settings, None if they are not known.
+    """
     from lstmlm.runs.execute import execute
     from lstmlm.runs.prepare import prepare
     from lstmlm.runs.run_directory import claim_directory
 
     prepared = prepare(config)
     with claim_directory(chosen, named) as directory:
-        execute(prepared, directory)
+        execute(prepared, directory, typed=typed)
 
 
 @advise_on_memory(MEMORY_ADVICE)
@@ -145,7 +149,7 @@ def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bo
         if not named:
             raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
         if not has_checkpoint(chosen):
-            start_run(replace(config, resume=None), chosen, named)
+            start_run(replace(config, resume=None), None, chosen, named)
             return
     source = chosen if config.resume == "auto" else Path(expand_path(str(config.resume), "resume"))
     if source.is_dir():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from lstmlm.system.columns import measure_width, wrap_message
 from lstmlm.system.durable import lock_directory
 from lstmlm.system.errors import BadInput, EnvironmentFault, LstmlmError, flush_or_discard
 from lstmlm.system.escape import escape_controls
@@ -79,11 +80,14 @@ class SafeFormatter(logging.Formatter):
 
 
 class Screen(logging.Handler):
-    """Stdout, with the bar kept below it. If the terminal or the reader is gone, the run continues without output."""
+    """Stdout, with the bar kept below it, and long lines broken where the terminal ends.
+
+    If the terminal or the reader is gone, the run continues without output.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):
-            tqdm.write(self.format(record))
+            tqdm.write(wrap_message(self.format(record), measure_width()))
         flush_or_discard()
 
 

@@ -1,15 +1,13 @@
-"""What a run shows and records as it goes: the bar, the log, TensorBoard curves and metrics.jsonl."""
+"""What a run shows and records as it goes: the screen, the log, TensorBoard curves and metrics.jsonl."""
 
 import logging
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from lstmlm.evaluation.scoring import Score
-from lstmlm.system.escape import escape_controls
 from lstmlm.training import metrics
 from lstmlm.training.metrics import RunState
+from lstmlm.training.progress import Progress
 from lstmlm.training.tags import make_score_tags
 from lstmlm.training.tensorboard import Curves
 
@@ -24,14 +22,14 @@ TRAIN_AGAINST_VAL = {metric: {f"{metric}: train and val": ["Multiline", tags]} f
 class Tracker:
     """One for a run, in its directory.
 
-    `total_steps` is the length of the bar, None if it is not known. `validation` goes with every figure of the
-    validation text: split, split_hash, and its bytes_per_char. `resumed_at` is the step at which a run is resumed.
+    `progress` is what is shown on the screen. `validation` goes with every figure of the validation text: split,
+    split_hash, and its bytes_per_char. `resumed_at` is the step at which a run is resumed.
     """
 
     def __init__(
         self,
         directory: Path,
-        total_steps: int | None,
+        progress: Progress,
         config_text: str,
         validation: dict[str, Any],
         resumed_at: int | None = None,
@@ -40,8 +38,7 @@ class Tracker:
         if resumed_at is not None:
             metrics.drop_rows_after(self.metrics, resumed_at)
         self.curves = Curves(directory, None if resumed_at is None else resumed_at + 1)
-        # disable=None: no bar where stderr is not a terminal
-        self.bar = tqdm(total=total_steps, initial=resumed_at or 0, disable=None, dynamic_ncols=True, unit="step")
+        self.progress = progress
         self.curves.add_layout(TRAIN_AGAINST_VAL)
         self.curves.add_text("run/config", config_text)
 
@@ -49,13 +46,9 @@ class Tracker:
         """At logging steps: the training score since the last of them, and the optimizer's numbers."""
         self.curves.add_scalars(step, make_score_tags("train", train) | values)
         self.curves.flush()
-        self.bar.update(step - self.bar.n)
-        speed = f"{values['speed/chars_per_s']:,.0f}"
-        self.bar.set_postfix(
-            {"loss": f"{train.nats_per_char:.3f}", "bpc": f"{train.bits_per_char:.3f}", "chars/s": speed}
-        )
+        self.progress.count(train, values["speed/chars_per_s"])
 
-    def track_evaluation(self, step: int, values: dict[str, float], sample: str, remark: str) -> None:
+    def track_evaluation(self, step: int, values: dict[str, float], sample: str, is_best: bool) -> None:
         """At evaluations: `values` are the tags of the train and val scores and all other figures."""
         values = values | {"bpb/val": values["bpc/val"] / self.validation["bytes_per_char"]}
         # The curves of all other tags are drawn at logging steps
@@ -64,10 +57,11 @@ class Tracker:
         self.curves.add_text("sample", sample, step)
         named = {key: self.validation[key] for key in ("split", "split_hash")}
         metrics.append_evaluation(self.metrics, step, {**values, **named, "sample": sample})
-        log.info(
-            "step %d, epoch %.1f: train ppl %.3f, val ppl %.3f, %.3f nats, %.3f bits/char, %.3f bits/byte (%s)%s | %s",
-            *(step, values["progress/epoch"], values["ppl/train"], values["ppl/val"], values["loss/val"]),
-            *(values["bpc/val"], values["bpb/val"], named["split_hash"][:8], remark, shorten_to_line(sample)),
+        self.progress.show_evaluation(values["progress/epoch"], values["loss/val"], is_best, sample)
+        log.debug(
+            "step %d: train ppl %.3f, val ppl %.3f, %.4f nats, %.4f bits/char, %.4f bits/byte (%s)%s",
+            *(step, values["ppl/train"], values["ppl/val"], values["loss/val"], values["bpc/val"], values["bpb/val"]),
+            *(named["split_hash"][:8], " (best)" if is_best else ""),
         )
 
     def track_end(self, state: RunState, settings: dict[str, Any], figures: dict[str, Any]) -> None:
@@ -84,15 +78,6 @@ class Tracker:
         """Before a checkpoint is written, so that the curves up to it are on the disk."""
         self.curves.flush()
 
-    def close_bar(self) -> None:
-        self.bar.close()
-
     def close(self) -> None:
-        self.bar.close()
+        self.progress.close()
         self.curves.close()
-
-
-def shorten_to_line(text: str, width: int = 32) -> str:
-    """The start of a text on one line, line ends shown as escapes."""
-    line = escape_controls(text).replace("\n", "\\n").replace("\t", "\\t")
-    return line if len(line) <= width else line[: width - 3] + "..."

@@ -6,15 +6,15 @@ import pytest
 import torch
 from helpers.command_line import SMALL_RUN
 from helpers.forms import make_model
-
-from lstmlm.evaluation.scoring import evaluate_pieces
-from lstmlm.runs import evaluation_time, final_scores
 from lstmlm.runs.evaluation_time import (
     count_scored,
     estimate_evaluation_seconds,
     estimate_evaluations,
     measure_seconds_per_char,
 )
+
+from lstmlm.evaluation.scoring import evaluate_pieces
+from lstmlm.runs import evaluation_time, final_scores
 
 RUN = (*SMALL_RUN, "backend=nn", "train.baselines=false", "hydra.run.dir=run")
 
