@@ -58,7 +58,7 @@ def test_a_job_has_the_environment_of_the_user_and_reports_a_bug_in_one_line(tra
 
 
 def test_a_bug_shows_its_traceback_where_the_user_asks_for_it(train, monkeypatch):
-    monkeypatch.setattr("lstmlm.runs.execute.execute", lambda *_: 1 / 0)
+    monkeypatch.setattr("lstmlm.runs.execute.execute", lambda *_, **__: 1 / 0)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(ZeroDivisionError):
         train(*TINY)
