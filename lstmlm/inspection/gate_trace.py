@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -19,7 +19,11 @@ from lstmlm.model.gates import compute_gates
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 from lstmlm.system.errors import BadInput
-from lstmlm.system.plotting import import_pyplot
+from lstmlm.system.plotting import import_pyplot, open_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLUMNS = ("F", "I", "C~", "O", "C", "H")
 
@@ -112,7 +116,10 @@ def format_example_table(columns: dict[str, Tensor]) -> str:
 
 @dataclass(frozen=True)
 class Trace:
-    """The columns, each (T, H), of layer `layer` of a model while it read a text."""
+    """The columns, each (T, H), of layer `layer` of a model while it read a text: F, I, C~, O, C, H.
+
+    Printed, it is a table of the gates.
+    """
 
     symbols: Sequence[str]  # T of them: the characters, or bytes, that the model read
     layer: int
@@ -123,17 +130,31 @@ class Trace:
         swing = self.columns["C"].amax(0) - self.columns["C"].amin(0)
         return [int(unit) for unit in swing.argsort(descending=True)[:count]]
 
+    def plot(self, count: int = 24) -> "list[Axes]":
+        """Heat maps of the gates and the cell state of the `count` most active units; the axes of each.
+
+        In a notebook the figure is shown. Needs matplotlib.
+        """
+        return plot_trace(self, open_figure("plot", figsize=measure_figure(self)), count)
+
+    def __repr__(self) -> str:
+        T, H = self.columns["C"].shape
+        return f"Trace(layer {self.layer}: {', '.join(self.columns)} of {H} units at {T} characters; print or plot it)"
+
+    def __str__(self) -> str:
+        return format_trace(self)
+
 
 @torch.no_grad()
-def trace_gates(model: RNNModel, ids: Tensor, symbols: Sequence[str], layer: int) -> Trace:
+def trace_gates(model: RNNModel, ids: Tensor, symbols: Sequence[str], layer: int, what: str = "--layer") -> Trace:
     """The gates of one layer of an LSTM while the model reads ids (T,), those of `symbols`.
 
-    BadInput for another cell, and for a layer that the model does not have.
+    BadInput for another cell, and for a layer that the model does not have; `what` names the option that gave it.
     """
     if model.config.cell != "lstm":
         raise BadInput(f"trace: follows the gates of an LSTM, and this model's cell is {model.config.cell}")
     if not 0 <= layer < model.config.num_layers:
-        raise BadInput(f"--layer: the model has layers 0 to {model.config.num_layers - 1}, got {layer}")
+        raise BadInput(f"{what}: the model has layers 0 to {model.config.num_layers - 1}, got {layer}")
     with evaluation_mode(model):
         outputs, _ = model.hidden_states(ids[None])
         X = outputs[layer - 1] if layer else model.inputs(ids[None])
@@ -159,13 +180,23 @@ def format_trace(trace: Trace, count: int = 3) -> str:
 
 
 def draw_trace(trace: Trace, path: Path, count: int = 24) -> None:
-    """Draw heat maps of F, I, O and C to a PNG: a column for each character, a row for each of the most active units.
-
-    Needs matplotlib (the extra [plots]); BadInput without it.
-    """
+    """Draw `plot_trace` to a PNG. Needs matplotlib (the extra [plots]); BadInput without it."""
     plt = import_pyplot()
+    figure = plt.figure(figsize=measure_figure(trace), layout="constrained")
+    plot_trace(trace, figure, count)
+    figure.savefig(path, dpi=110, format="png")
+    plt.close(figure)
+
+
+def measure_figure(trace: Trace) -> tuple[float, float]:
+    """The width and height in inches that a figure of a trace needs."""
+    return max(6, 0.16 * len(trace.symbols) + 2), 13
+
+
+def plot_trace(trace: Trace, figure: "Figure", count: int) -> "list[Axes]":
+    """Heat maps of F, I, O and C: a column for each character, a row for each of the `count` most active units."""
     units, length = trace.find_most_active(count), len(trace.symbols)
-    figure, panels = plt.subplots(4, 1, figsize=(max(6, 0.16 * length + 2), 13), layout="constrained")
+    panels = list(figure.subplots(4, 1))
     titles = {"F": "forget gate", "I": "input gate", "O": "output gate", "C": "cell state"}
     for axes, (column, title) in zip(panels, titles.items(), strict=True):
         values = trace.columns[column][:, units].T.cpu().numpy()
@@ -180,5 +211,4 @@ def draw_trace(trace: Trace, path: Path, count: int = 24) -> None:
         axes.set_yticks(range(len(units)), units, fontsize=6)
         axes.set_ylabel("unit")
         axes.set_title(f"{title}, layer {trace.layer}", loc="left", fontsize=10)
-    figure.savefig(path, dpi=110, format="png")
-    plt.close(figure)
+    return panels
