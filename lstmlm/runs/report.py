@@ -80,7 +80,7 @@ def format_scores(scores: dict[str, Score], baseline: Baseline | None, corpus: C
         "val_last": "val, last weights",
         "val_ema": "val, average (train.ema)",
     }
-    rows = [("", "perplexity", "nats/char", "bits/char", "bits/byte")]
+    rows: list[tuple[str, ...]] = [("", "perplexity", "nats/char", "bits/char", "bits/byte")]
     for name, shown in names.items():
         if name in scores and (name != "val_last" or scores[name] != scores["val_best"]):
             bytes_per_char = corpus.bytes_per_char(name.partition("_")[0])

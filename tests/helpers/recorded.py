@@ -98,7 +98,9 @@ def record_form(overrides: list[str], folder: Path) -> dict[str, Any]:
         "resumed": sha256_of_tensors(stopped / "last.safetensors"),
         "text": call("generate", str(run), "--prompt", "The ", "--length", "200", "--seed", "5", "--top-p", "0.95"),
         "evaluate": json.loads(
-            call("evaluate", str(run), "--split", "test", "--windows", "50", "--adaptive", "--json")
+            call(
+                "evaluate", str(run), "--split", "test", "--windows", "50", "--adaptive", "--adapt-lr", "5e-4", "--json"
+            )
         ),
         "score": score,
     }
