@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from lstmlm.checkpoints.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from lstmlm.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lstmlm.evaluation.held_out import read_typed_text
 from lstmlm.evaluation.scoring import Score, evaluate
 from lstmlm.generation.writer import start_writer, write_sample
+from lstmlm.runs.find import find_weights
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.errors import BadInput
 from lstmlm.system.paths import expand_path
@@ -86,11 +87,12 @@ def load(run_or_checkpoint: str | Path, backend: str | None = None, device: str 
     """Load a trained model.
 
     Args:
-        run_or_checkpoint: a run directory, whose best weights are loaded, or a .safetensors file.
+        run_or_checkpoint: a run directory, whose best weights are loaded; a .safetensors file; or `latest`, the latest
+            run in runs/.
         backend: compute on this backend; None: on the one that trained the model.
         device: where to compute: cpu, cuda, mps.
 
     Raises BadInput if the file is missing or refused.
     """
-    path = find_checkpoint(expand_path(run_or_checkpoint, "load"))
+    path = find_weights(expand_path(run_or_checkpoint, "load"))
     return LanguageModel(load_checkpoint(path), backend, device)

@@ -15,11 +15,12 @@ import safetensors
 import safetensors.torch
 import torch
 
+from lstmlm.checkpoints.files import LAST, PREVIOUS
 from lstmlm.checkpoints.validation import FORMAT, KEY, Record, compute_digest, open_header, read_checked
 from lstmlm.layers.contract import Tensors
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
-from lstmlm.system.dotted import under
+from lstmlm.system.dotted import flatten, under
 from lstmlm.system.durable import write_durably
 from lstmlm.system.errors import BadInput
 from lstmlm.system.json_text import encode_json
@@ -27,7 +28,6 @@ from lstmlm.system.version import __version__
 from lstmlm.text.vocab import Vocab, restore_vocab
 
 LARGEST_WEIGHT = 1e15  # a sum of 2^20 products of two such is finite in float32
-BEST, LAST, PREVIOUS = "best.safetensors", "last.safetensors", "previous.safetensors"
 APART = ("optimizer.", "ema.", "run.")  # prefixes of the tensors that are not the model's weights
 CONVERTED = "converted"  # in place of a text's name: the checkpoint comes from a torch file (from_torch.py)
 
@@ -48,6 +48,12 @@ class Checkpoint:
     def optimizer(self) -> Tensors:
         """The optimizer's state."""
         return under("optimizer.", self.tensors)
+
+    @property
+    def prompt(self) -> str:
+        """What the samples of the run begin with; empty in a file that does not have it."""
+        stored = self.record.get("prompt") or flatten(self.record["config"]).get("sample.prompt")
+        return stored if isinstance(stored, str) else ""
 
     def averaged(self) -> "Checkpoint":
         """The same checkpoint with the moving average (train.ema) as the weights; BadInput if it has none."""
@@ -84,16 +90,6 @@ def save_checkpoint(path: Path, tensors: Tensors, record: Record, keep: Path | N
 def save_last_checkpoint(directory: Path, tensors: Tensors, record: Record) -> None:
     """Write `last`; the former `last` becomes `previous`. At every moment at least one of the two is whole."""
     save_checkpoint(directory / LAST, tensors, record, keep=directory / PREVIOUS)
-
-
-def find_checkpoint(run_or_checkpoint: str | Path, which: str = BEST) -> Path:
-    """The file that RUN_OR_CHECKPOINT names: `which` of a run directory, or the file itself."""
-    path = Path(run_or_checkpoint)
-    if not path.is_dir():
-        return path
-    if not (path / which).exists():
-        raise BadInput(f"checkpoint: {path} has no {which}: give a run directory or a .safetensors file")
-    return path / which
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

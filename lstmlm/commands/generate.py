@@ -33,13 +33,13 @@ DRAW: dict[str, tuple[type, str, str]] = {
     "repetition_penalty": (float, "R", "divide the odds of the characters that came last by R"),
     "penalty_window": (int, "N", "how many came last (default: %(default)s)"),
 }
-CONFLICTS = [("prompt", "prompt_file"), ("json", "jsonl")]
+CONFLICTS = [("prompt", "prompt_file"), ("words", "prompt"), ("words", "prompt_file"), ("json", "jsonl")]
 CONFLICTS += [("interactive", other) for other in ("samples", "prompt_file", "json", "jsonl", "out", "novelty")]
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
     option = command.add_argument
-    option("--prompt", help="what the text begins with (default: nothing)")
+    option("--prompt", help="what the text begins with (default: the beginning of a sentence of the run's text)")
     option(
         "--prompt-file",
         action=options.PathAction,
@@ -60,6 +60,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     option("--out", action=options.PathAction, metavar="FILE", help="write to a file")
     option("--jsonl", action="store_true", help="print a JSON object on a line for each sample")
     options.add_checkpoint(command)
+    option("words", nargs="*", metavar="PROMPT", help="the prompt, for --prompt left out")
     options.add_weights(command)
     options.add_backend(command)
     options.add_json(command)
@@ -79,8 +80,9 @@ def check_options(args: argparse.Namespace) -> SamplingSettings:
     A note tells which settings have no effect.
     """
     for first, second in CONFLICTS:
-        if getattr(args, first) not in (None, False) and getattr(args, second) not in (None, False):
-            raise BadInput(f"{spell_option(first)}: cannot be had together with {spell_option(second)}: leave one out")
+        if getattr(args, first) not in (None, False, []) and getattr(args, second) not in (None, False):
+            spelt = "PROMPT" if first == "words" else spell_option(first)
+            raise BadInput(f"{spelt}: cannot be had together with {spell_option(second)}: leave one out")
     if args.length is None:
         args.length = LENGTH_OF_A_TURN if args.interactive else LENGTH
     if args.length < 0:
@@ -105,7 +107,7 @@ def check_options(args: argparse.Namespace) -> SamplingSettings:
 @advise_on_memory("lower --samples")
 def run(args: argparse.Namespace) -> None:
     settings = check_options(args)
-    prompt, source = args.prompt, "--prompt"
+    prompt, source = (" ".join(args.words), "PROMPT") if args.words else (args.prompt, "--prompt")
     if args.prompt_file is not None:
         in_file, source = options.read_bytes(args.prompt_file, "--prompt-file"), "--prompt-file"
     # A step is a few products with a vector: threads would only wait for each other
@@ -129,16 +131,15 @@ def run(args: argparse.Namespace) -> None:
     if settings.top_k is not None and settings.top_k >= len(vocab):
         print_note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
     writer = Writer(model, settings, [args.seed + k for k in range(args.samples or 1)], vocab.unk)
-    check_prompt = make_prompt_check(loaded, vocab, args.oov)
+    check_prompt, as_bytes = make_prompt_check(loaded, vocab, args.oov), isinstance(vocab, ByteVocab)
     if args.prompt_file is not None:
         given = read_given_bytes(loaded, in_file, args.prompt_file, source)
         prompt = vocab.decode(vocab.encode(given)) if isinstance(given, bytes) else given
-    as_bytes = isinstance(vocab, ByteVocab)
     if args.interactive:
         with open_output(None, as_bytes):
             run_conversation(args, writer, vocab, check_prompt, prompt)
         return
-    prompt = check_prompt(prompt or "", source)
+    prompt = choose_prompt(loaded, vocab) if prompt is None else check_prompt(prompt, source)
     index = build_index(read_training_text(loaded)) if args.novelty else None
     samples = draw_samples(writer, vocab, prompt, args.length, tuple(args.stop))
     with open_output(args.out, as_bytes) as out:
@@ -150,6 +151,15 @@ def run(args: argparse.Namespace) -> None:
             out.writelines(encode_json(row) + "\n" for row in rows)
         else:
             write_samples(prompt, samples, out, make_printer(out, args.color), index)
+
+
+def choose_prompt(loaded: "Checkpoint", vocab: "Vocab") -> str:
+    """The prompt where none is given: that of the run's own samples, which a note tells."""
+    from lstmlm.text.oov import remove_unknown
+
+    if prompt := remove_unknown(vocab, loaded.prompt):
+        print_note(f'no prompt: reading on from "{prompt}", the beginning of the run\'s samples')
+    return prompt
 
 
 def suggest_quoting(text: str) -> str:
@@ -167,6 +177,8 @@ def make_prompt_check(loaded: "Checkpoint", vocab: "Vocab", oov: str) -> Callabl
 
     def check_prompt(text: str, source: str = "prompt") -> str:
         text = read_typed_text(loaded, text)
+        if (hint := suggest_quoting(text)) and source != "--prompt-file" and vocab.find_unknown("\\"):
+            raise BadInput(f"{source}: {hint}")
         if oov != "error" and (unknown := vocab.find_unknown(text)):
             print_note(f"{'left out' if oov == 'skip' else 'read as <unk>'}: {name_characters(vocab, unknown)}")
         return make_readable(vocab, text, oov, source)

@@ -16,7 +16,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--png", action=options.PathAction, metavar="FILE", help="draw gates and cell state as heat maps"
     )
-    options.add_checkpoint(command, nargs="?")
+    options.add_checkpoint(command, more="; left out: a worked example of one cell")
     options.add_backend(command)
     options.add_json(command)
 
@@ -46,13 +46,12 @@ def trace_model(args: argparse.Namespace) -> None:
     """Print, and draw if asked to, the gates of a trained model while it reads a text."""
     import torch
 
-    from lstmlm.checkpoints.checkpoint import find_checkpoint, load_checkpoint
     from lstmlm.evaluation.held_out import read_typed_text
     from lstmlm.generation.writer import choose_first_character
     from lstmlm.inspection import gate_trace
     from lstmlm.text.oov import check_text, remove_unknown
 
-    loaded = load_checkpoint(find_checkpoint(args.checkpoint))
+    loaded = options.load_chosen_weights(args.checkpoint, ema=False)
     model, vocab = loaded.build(args.backend)
     if args.text is None:
         text = remove_unknown(vocab, TEXT) or choose_first_character(vocab)

@@ -117,7 +117,7 @@ def train_ch8(
     if num_epochs < 1:
         raise BadInput(f"num_epochs: must be 1 or more, got {num_epochs}")
     loss = nn.CrossEntropyLoss()
-    animator = Animator(xlabel="epoch", ylabel="perplexity", legend=["train"], xlim=(10, num_epochs))
+    animator = Animator(xlabel="epoch", ylabel="perplexity", legend=["train"], xlim=(10, max(20, num_epochs)))
     updater = make_updater(net, lr)
     prefixes = choose_prefixes(vocab, train_iter.corpus)
     for epoch in range(1, num_epochs + 1):

@@ -84,15 +84,16 @@ def write_policy(style: str, scripts: list[str]) -> str:
 
     WebAssembly, which the engine assembles itself, has a permission of its own; the icon is a data URL.
     """
-
-    def quote_hash(content: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
-
     allowed = " ".join(map(quote_hash, scripts))
     return (
         f"default-src 'none'; script-src {allowed} 'wasm-unsafe-eval'; style-src {quote_hash(style)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
+
+
+def quote_hash(content: str) -> str:
+    """A style or script as a Content-Security-Policy names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
 def escape_json(value: Any) -> str:

@@ -33,7 +33,7 @@ def log_text(prepared: Prepared) -> None:
 
 
 def log_warnings(prepared: Prepared) -> None:
-    """Unknown characters, doubtful held-out parts, many symbols without an embedding, a batch that is not filled."""
+    """Unknown characters, doubtful held-out parts, many one-hot inputs, a batch that is not filled."""
     config, corpus = prepared.config, prepared.corpus
     for which in ("val", "test"):
         if unknown := corpus.count_unknown(which):

@@ -187,6 +187,7 @@ def describe_run(prepared: Prepared) -> dict[str, Any]:
         "vocab": corpus.vocab.idx_to_token,
         "model": make_model_config(prepared.config, len(corpus.vocab)).to_record(),
         "config": asdict(prepared.config),
+        "prompt": prepared.prompt,
         "data": {
             "name": corpus.origin.name,
             "path": corpus.origin.path,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lstmlm.evaluation.baselines import Baseline
-from lstmlm.evaluation.novelty import build_index
+from lstmlm.evaluation.novelty import Novelty, build_index
 from lstmlm.evaluation.scoring import Score
 from lstmlm.evaluation.units import collect_units, format_units
 from lstmlm.runs.advice import Advice
@@ -33,12 +33,14 @@ def log_report(
     figures: dict[str, Any],
     baseline: Baseline | None,
     sample: str,
+    novelty: Novelty | None,
     judged: tuple[Finding, Advice],
     directory: Path,
 ) -> None:
     """Log the end of a run: `scores` and `figures` are those of final_scores.py.
 
-    `sample` is what the best weights write, prompt included; it is empty where none is asked for.
+    `sample` is what the best weights write, prompt included; it is empty where none is asked for. `novelty` is what of
+    it stands in the training text, None where that is too long to look.
     """
     corpus, (finding, advice) = prepared.corpus, judged
     log_hashes(scores, corpus)
@@ -50,7 +52,7 @@ def log_report(
         log.info("a sample of it, at temperature %g:", prepared.config.sample.temperature)
         for line in format_sample(sample, measure_reading_width()):
             log.info("%s", line)
-        log_novelty(sample[len(prepared.prompt) :], corpus)
+        log_novelty(novelty)
     log.info("")
     log.info("verdict: %s", finding.sentence)
     if advice.command:
@@ -102,12 +104,17 @@ def format_run(figures: dict[str, Any], prepared: Prepared) -> list[str]:
     ]
 
 
-def log_novelty(sample: str, corpus: Corpus) -> None:
-    """How much of the sample stands in the training text, if that is short enough to look."""
-    if corpus.split.size("train") > INDEXED:
+def measure_novelty(sample: str, corpus: Corpus) -> Novelty | None:
+    """How much of the sample stands in the training text; None without a sample, or if the text is too long to look."""
+    if not sample or corpus.split.size("train") > INDEXED:
+        return None
+    return build_index(corpus.vocab.decode(corpus.ids["train"])).measure(sample)
+
+
+def log_novelty(novelty: Novelty | None) -> None:
+    if novelty is None:
         log.info("whether it is copied from the training text: lstmlm generate --novelty takes the time to look")
         return
-    novelty = build_index(corpus.vocab.decode(corpus.ids["train"])).measure(sample)
     run = novelty.run if len(novelty.run) <= COPY_SHOWN else novelty.run[:COPY_SHOWN] + "..."
     log.info("copied from the training text: nothing longer than %d characters", novelty.longest)
     log.debug("the longest copy, from character %d: %s", novelty.source, escape_controls(repr(run)))

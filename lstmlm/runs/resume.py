@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.checkpoints.checkpoint import BEST, CONVERTED, LAST, PREVIOUS, Checkpoint
+from lstmlm.checkpoints.checkpoint import CONVERTED, Checkpoint
+from lstmlm.checkpoints.files import BEST, LAST, PREVIOUS
 from lstmlm.runs.assemble import make_limits, make_streams
 from lstmlm.runs.execute import execute
 from lstmlm.runs.prepare import Prepared, prepare

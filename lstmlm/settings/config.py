@@ -160,7 +160,7 @@ class Train:
 @dataclass
 class Sample:
     prompt: str | None = setting(
-        "start of the text shown at each evaluation; null: first 20 characters of val", **ONLY_TOLD
+        "start of the text shown at each evaluation; null: the beginning of a sentence of val", **ONLY_TOLD
     )
     length: int = setting("number of characters to generate at each evaluation", at_least=0, **ONLY_TOLD)
     temperature: float = setting(

@@ -3,15 +3,26 @@
 import shlex
 from collections.abc import Iterable
 
-from lstmlm.system.escape import escape_controls
+from lstmlm.system.escape import escape_controls, is_control
 
 
 def quote_word(word: str) -> str:
     """As shlex.quote; a word with control characters, or bytes that are not UTF-8, in the form $'caf\\xe9'."""
-    escaped = escape_controls(word.replace("\\", "\\\\").replace("'", "\\'")).replace("\n", "\\n").replace("\t", "\\t")
     if escape_controls(word) == word and "\n" not in word:
         return shlex.quote(word)
-    return f"$'{escaped}'"
+    return f"$'{''.join(map(escape_for_shell, word))}'"
+
+
+def escape_for_shell(char: str) -> str:
+    """A character as it stands between $' and ' in bash and zsh."""
+    code = ord(char)
+    if char in "\\'":
+        return "\\" + char
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name (PEP 383)
+        return f"\\x{code - 0xDC00:02x}"
+    if char not in "\n\t" and not is_control(char):
+        return char
+    return f"\\x{code:02x}" if code < 128 else f"\\u{code:04x}"
 
 
 def join_words(words: Iterable[str]) -> str:

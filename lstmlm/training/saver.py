@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.checkpoints.checkpoint import BEST, LAST, PREVIOUS, Checkpoint
+from lstmlm.checkpoints.checkpoint import Checkpoint
+from lstmlm.checkpoints.files import BEST, LAST, PREVIOUS
 from lstmlm.layers.contract import Tensors
 from lstmlm.system.errors import BadInput, Diverged
 

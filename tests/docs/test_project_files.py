@@ -27,6 +27,7 @@ def list_ranges() -> list[Requirement]:
         *project["dependencies"],
         *project["optional-dependencies"]["dev"],
         *project["optional-dependencies"]["plots"],
+        *project["optional-dependencies"]["notebook"],
     ]
     return [Requirement(line) for line in listed if not line.startswith("lstmlm")]
 

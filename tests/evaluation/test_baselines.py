@@ -153,7 +153,7 @@ def test_overrides_and_options_come_in_any_order(command, tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--spilt", "test"], r"lstmlm: unrecognized arguments: --spilt"),
+        (["--spilt", "test"], r"lstmlm baselines: unrecognized arguments: --spilt: did you mean --split\?"),
         (["--split", "train"], r"lstmlm baselines: argument --split: invalid choice"),
         (["train.lrr=1"], r"train\.lrr: no such setting: did you mean train\.lr\?"),
         (["data=poems", "--json"], r"data=poems: no such option"),

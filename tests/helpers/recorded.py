@@ -36,7 +36,7 @@ FORMS = {  # name: what makes it
 }
 SETTINGS = ["threads=1", "seed=3", "model.num_hiddens=20", "model.num_layers=2", "model.locked_between=0.1"]
 SETTINGS += ["model.weight_drop=0.1", "train.ema=0.9", "data.split=[0.9,0.002,0.002]", "data.max_tokens=8000"]
-SETTINGS += ["data.num_steps=20", "sample.length=50"]
+SETTINGS += ["data.num_steps=20", "sample.length=50", "sample.prompt=s. It lay combed all"]
 STEPS = 20
 RUN = [f"train.max_steps={STEPS}", "train.eval_every=1", "train.log_every=1", "train.eval_chars=50"]
 TEXT = "The tide came in, and the lamp was lit. Nobody had wound the clock.\n"

@@ -1,19 +1,22 @@
 """Texts and names as people have them: any letters, any bytes in names, moved files, doubtful validation texts."""
 
-import dataclasses
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 
 import pytest
+from helpers.command_line import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lstmlm import load
-from lstmlm.evaluation.baselines import compute_compressor_baselines, convert_to_bits
+from lstmlm.evaluation import baselines
+from lstmlm.evaluation.baselines import compute_compressor_baselines
+from lstmlm.system.escape import escape_controls
 from lstmlm.system.shell_words import quote_word
 
 TEXT = "The tide comes in \u00e9, and the lamp goes out.\n" * 40
@@ -40,7 +43,8 @@ def test_a_text_may_have_a_name_of_any_bytes(train, command, tmp_path, odd):
     assert (code, err) == (0, "")
     assert command("evaluate", run)[::2] == (0, "") and command("compare", run)[::2] == (0, "")
     assert "caf" in (tmp_path / run / "train.log").read_text(encoding="utf-8")
-    assert EventAccumulator(str(tmp_path / run)).Reload().Tags()["scalars"]
+    shutil.copytree(tmp_path / run, tmp_path / "copy")  # TensorBoard itself reads no such directory
+    assert EventAccumulator(str(tmp_path / "copy")).Reload().Tags()["scalars"]
     final = json.loads((tmp_path / run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     assert final["state"] == "finished"
     code, _, err = train(*TINY, f"data.path={missing}")
@@ -52,11 +56,11 @@ def test_a_text_may_have_a_name_of_any_bytes(train, command, tmp_path, odd):
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]) | st.sampled_from("\udcff'\\\n")))
 def test_a_word_of_any_characters_can_be_typed_again(word):
     quoted = quote_word(word)
-    assert quoted == shlex.quote(word) or (quoted.startswith("$'") and quoted.isprintable())
+    assert quoted == shlex.quote(word) or (quoted.startswith("$'") and escape_controls(quoted) == quoted)
 
 
 def test_a_quoted_word_is_the_word_for_the_shell():
-    words = ["caf\udce9 x", "it's\n\x1b[2J", "a b", "\\ '\udcff", "\u00e9\u202e"]
+    words = ["caf\udce9 x", "it's\n\x1b[2J", "a b", "\\ '\udcff", "\u00e9\u202e\x85"]
     shown = subprocess.run(["bash", "-c", f"printf '%s\\0' {' '.join(map(quote_word, words))}"], stdout=-1).stdout
     assert shown == b"".join(os.fsencode(word) + b"\0" for word in words)
 
@@ -87,7 +91,7 @@ def test_prompts_stops_and_scored_texts_get_the_line_ends_and_the_nfc_of_the_run
     whole = json.loads(command("score", "run", "p.txt", "--json")[1])
     assert whole["num_chars"] == len(read) - 1 and whole["num_unknown"] == 0
     assert command("trace", "run", "--text", typed)[0] == 0
-    assert train("resume=run", "sample.prompt=e\u0301", "train.max_steps=3")[0] == 2  # no setting that may change
+    assert train("resume=run", "sample.prompt=e\u0301", "train.max_steps=3")[0] == 0
     assert train(*TINY, "data.path=a.txt", "data.normalize=nfc", "sample.prompt=e\u0301")[0] == 0
 
 
@@ -175,20 +179,14 @@ def test_bits_per_byte_and_per_character_differ_where_characters_have_several_by
 
 
 def test_compressors_compress_the_whole_held_out_part(command, tmp_path, monkeypatch):
-    """Also where it is longer than what is read of the training part."""
-    import lzma  # noqa: F401
-
-    from lstmlm.evaluation import baselines
-
-    text = "".join(f"\u4e2d{k * k}\u00e9\n" for k in range(400))
+    """Also where it is longer than the part of the training text that is read."""
+    pytest.importorskip("lzma")
+    text = (ROOT / "data" / "tide_clock.txt").read_text(encoding="utf-8")[:7000].replace("e", "\u00e9")
+    text = "".join(char for char in text if char in text[:3000])[:6000]  # without unknown characters
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(baselines, "LIMIT", 2000)
     words = ("baselines", "data=file", f"data.path={tmp_path / 'a.txt'}", "data.split=[0.5,0.5,0]", "--json")
-    monkeypatch.setattr(baselines, "LIMIT", 500)
     rows = {row["name"]: row["nats_per_char"] for row in json.loads(command(*words)[1])["rows"]}
-    half = len(text) // 2
-    before, after = text[:half][-500:].encode(), text[half:].encode()
-    expected = compute_compressor_baselines([before[-500:]], [after], len(text) - half)
-    for baseline in expected:
-        assert rows[baseline.name] == pytest.approx(baseline.nats_per_char)
-        assert dataclasses.asdict(baseline)["nats_per_char"] > 0.2
-    assert convert_to_bits(rows["xz"]) < 8 * len(after) / (len(text) - half)
+    before, after = text[1000:3000].encode(), text[3000:].encode()
+    for baseline in compute_compressor_baselines([before], [after], 3000):
+        assert rows[baseline.name] == pytest.approx(baseline.nats_per_char) and rows[baseline.name] > 1

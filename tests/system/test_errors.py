@@ -123,7 +123,7 @@ SAMPLING = [
     (["--length", "many"], r"lstmlm generate: argument --length: 'many' is neither a number nor inf"),
     (["--seed", "-5"], r"--seed: must be 0 or more, got -5"),
     (["--backend", "fast"], r"lstmlm generate: argument --backend: invalid choice: 'fast'"),
-    (["--colour"], r"lstmlm: unrecognized arguments: --colour"),
+    (["--colour"], r"lstmlm generate: unrecognized arguments: --colour: did you mean --color\?"),
 ]
 
 
