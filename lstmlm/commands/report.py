@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lstmlm.commands import options
 from lstmlm.commands.display import print_note
-from lstmlm.system.errors import BadInput
+from lstmlm.system.errors import BadInput, LstmlmError
 
 if TYPE_CHECKING:
     from lstmlm.checkpoints.checkpoint import Checkpoint
@@ -62,6 +62,6 @@ def measure_novelty(loaded: "Checkpoint", sample: str) -> "Novelty | None":
 
     try:
         return build_index(read_training_text(loaded)).measure(sample) if sample else None
-    except BadInput as error:
+    except LstmlmError as error:
         print_note(f"without what the sample copies from the training text: {error}")
         return None

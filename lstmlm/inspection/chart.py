@@ -8,6 +8,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lstmlm.system.escape import escape_controls
+
 WIDTH, HEIGHT = 480, 280  # units of the drawing, which is scaled to its place
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 34  # margins
 TICKS = 5  # about so many on an axis
@@ -39,9 +41,16 @@ def draw_chart(lines: Sequence[Line], x_name: str, level: tuple[str, float] | No
         parts.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
     parts += [draw_line(line, x_span, y_span) for line in drawn]
     legend = [(line.name, line.style) for line in drawn] + ([(level[0], "level")] if level else [])
-    names = "".join(f'<li class="{style}">{html.escape(name)}</li>' for name, style in legend)
+    if len(legend) == 1:
+        legend = []  # the title says what it is
+    names = "".join(f'<li class="{style}">{escape(name)}</li>' for name, style in legend)
     drawing = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{"".join(parts)}</svg>'
     return f'{drawing}<ul class="key">{names}</ul>'
+
+
+def escape(text: str) -> str:
+    """A text as it may stand in HTML: `<` and `&`, and what would turn the direction of the text, are escaped."""
+    return html.escape(escape_controls(text))
 
 
 def keep_finite(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -67,7 +76,7 @@ def draw_axes(
         if x_span[0] <= value <= x_span[1]:
             x = place(value, x_span, LEFT, WIDTH - RIGHT)
             parts.append(f'<text class="x" x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}">{format_tick(value)}</text>')
-    parts.append(f'<text class="x" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 3}">{html.escape(x_name)}</text>')
+    parts.append(f'<text class="x" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 3}">{escape(x_name)}</text>')
     return "".join(parts)
 
 
@@ -82,7 +91,7 @@ def draw_line(line: Line, x_span: tuple[float, float], y_span: tuple[float, floa
         if len(placed) > 40
         else "".join(
             f'<circle class="{line.style}" cx="{x:.1f}" cy="{y:.1f}" r="3">'
-            f"<title>{html.escape(line.name)}: {value:.4g} at {at:,.4g}</title></circle>"
+            f"<title>{escape(line.name)}: {value:.4g} at {at:,.4g}</title></circle>"
             for x, y, at, value in placed
         )
     )

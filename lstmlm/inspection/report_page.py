@@ -9,9 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lstmlm.inspection.chart import Line, draw_chart
+from lstmlm.inspection.chart import Line, draw_chart, escape
 from lstmlm.inspection.page import quote_hash, read_asset
-from lstmlm.system.escape import escape_controls
 
 STYLES = "abcde"  # classes of lines
 
@@ -73,10 +72,6 @@ def make_report(report: Report) -> str:
     parts = {"POLICY": html.escape(policy), "STYLE": style, "TITLE": escape(report.title)}
     parts |= {"ABOUT": escape(report.about), "SECTIONS": "\n".join(filter(None, sections)), "FOOT": escape(report.foot)}
     return re.sub(r"<!--(\w+)-->", lambda match: parts[match[1]], read_asset("report.html"))
-
-
-def escape(text: str) -> str:
-    return html.escape(escape_controls(text))
 
 
 def wrap_section(title: str, content: str, is_there: bool) -> str:

@@ -25,8 +25,9 @@ from lstmlm.runs.assemble import (
 )
 from lstmlm.runs.book_report import log_book_report
 from lstmlm.runs.final_scores import collect_final_figures, score_final_weights
+from lstmlm.runs.html_report import try_to_write_report
 from lstmlm.runs.prepare import Prepared
-from lstmlm.runs.report import log_report
+from lstmlm.runs.report import log_report, measure_novelty
 from lstmlm.runs.time_estimate import announce_time, count_scored, estimate_time
 from lstmlm.runs.verdict import Finding, collect_evidence, find_verdict
 from lstmlm.settings.config import Config
@@ -81,7 +82,10 @@ def execute(
         tracker.track_end(trainer.name_end(), flatten(config), figures)
     judged = judge(asked, typed, corpus, val_pieces, directory)
     trainer.learner.model.load_book_weights(best_weights)  # so that the sample below is theirs
-    log_report(prepared, scores, figures, baseline, write_final_sample(trainer), judged, directory)
+    sample = write_final_sample(trainer)
+    novelty = measure_novelty(sample[len(prepared.prompt) :], corpus)
+    log_report(prepared, scores, figures, baseline, sample, novelty, judged, directory)
+    try_to_write_report(directory, judged, prepared.prompt, sample, novelty)
 
 
 def write_final_sample(trainer: Trainer) -> str:
@@ -103,7 +107,10 @@ def fit(trainer: Trainer) -> None:
     """Train until a limit is reached. Stopped or Diverged if the run ends before, which metrics.jsonl then says."""
     try:
         with StopRequest() as stop:
-            trainer.fit(stop)
+            try:
+                trainer.fit(stop)
+            except KeyboardInterrupt:  # a second Ctrl-C
+                raise Stopped(f"stopped at once: {trainer.saver.describe_newest_good()}", 130) from None
         if not math.isfinite(trainer.state.best["loss/val"]):
             raise Diverged("training diverged: no evaluation gave a finite validation loss: lower train.lr")
     except (Stopped, Diverged) as error:

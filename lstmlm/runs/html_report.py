@@ -1,8 +1,10 @@
 """report.html in the directory of a run: what its settings, its metrics.jsonl and its end say of it."""
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lstmlm.evaluation.novelty import Novelty
 from lstmlm.evaluation.units import compute_perplexity, convert_to_bits
@@ -15,12 +17,14 @@ from lstmlm.settings.config import SETTINGS, Config
 from lstmlm.settings.hydra_yaml import to_words
 from lstmlm.system.durable import write_durably
 from lstmlm.system.duration import format_duration
-from lstmlm.system.errors import BadInput
+from lstmlm.system.errors import BadInput, EnvironmentFault
 from lstmlm.system.program import name_command
 from lstmlm.system.shell_words import join_words, quote_word
 from lstmlm.system.version import __version__
 from lstmlm.training import metrics
 from lstmlm.training.metrics import Row
+
+log = logging.getLogger("lstmlm")
 
 NAME = "report.html"
 SAMPLES = 6  # of the evaluations, evenly spaced
@@ -51,6 +55,14 @@ def write_report(
     return path
 
 
+def try_to_write_report(directory: Path, *contents: Any) -> None:
+    """`write_report` at the end of a run, which has its results already: where it fails a warning says so."""
+    try:
+        log.info("report:  %s", write_report(directory, *contents))
+    except (BadInput, EnvironmentFault) as error:
+        log.warning("warning: no %s: %s", NAME, error)
+
+
 def judge_from_rows(run: Run, rows: list[Row]) -> tuple[Finding, Advice]:
     evidence = collect_evidence(metrics.list_evaluations(rows), metrics.find_final(rows), unigram=None)
     finding = find_verdict(evidence)
@@ -67,7 +79,8 @@ def collect_report(
 ) -> Report:
     evaluations, final = metrics.list_evaluations(rows), metrics.find_final(rows) or {}
     finding, advice = judged
-    verdict = [f"{finding.sentence}{f': {advice.sentence}' if advice.sentence else ''}."] if evaluations else []
+    said = finding.sentence[:1].upper() + finding.sentence[1:]
+    verdict = [f"{said}{f': {advice.sentence}' if advice.sentence else ''}."] if evaluations else []
     return Report(
         title=f"{name_text(run)}, {describe_model(run)}",
         about=f"{run.name}: {run.state}",
@@ -78,7 +91,7 @@ def collect_report(
         memory=describe_memory(final, novelty),
         settings=list_settings(read_config(run)),
         commands=list_commands(run, advice),
-        foot=f"lstmlm {__version__}; split {run.split}, hash of the validation text {run.split_hash}",
+        foot=f"lstmlm {__version__}; split {run.split}, hash of the validation text {(run.split_hash or '?')[:12]}",
     )
 
 
@@ -123,7 +136,7 @@ def show_loss(name: str, nats: float) -> Figure:
 def list_charts(evaluations: Sequence[Row]) -> list[Chart]:
     """The charts for which there are figures."""
     baselines = [float(row["baseline/ngram"]) for row in evaluations if "baseline/ngram" in row]
-    losses = {"train": follow(evaluations, "loss/train"), "val": follow(evaluations, "loss/val")}
+    losses = {"train, as it trains": follow(evaluations, "loss/train"), "val": follow(evaluations, "loss/val")}
     level = ("best n-gram, val", baselines[-1]) if baselines else None
     charts = [Chart("Loss, nats per character", losses, level=level)]
     gates: dict[str, dict[str, list[tuple[float, float]]]] = {}
