@@ -148,7 +148,7 @@ def test_a_full_or_closed_stdout_ends_no_run_and_is_told_in_one_line(kept, tmp_p
     train = TESTS.parent / "train.py"
     assert shell(f"{train} {' '.join(SMALL)} hydra.run.dir=run >/dev/full") == (0, "")
     assert outcome(tmp_path / "run") == outcome(kept / "whole")
-    assert shell("-m lstmlm generate run >/dev/full") == (4, "error: system: No space left on device\n")
+    assert shell("-m lstmlm generate run --prompt '' >/dev/full") == (4, "error: system: No space left on device\n")
     code, err = shell(f"{train} train.lr=-1 >&-")
     assert code == 2 and re.fullmatch(r"error: train\.lr: .*\n", err)
 
