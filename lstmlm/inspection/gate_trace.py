@@ -19,7 +19,7 @@ from lstmlm.model.gates import compute_gates
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 from lstmlm.system.errors import BadInput
-from lstmlm.system.plotting import import_pyplot, open_figure
+from lstmlm.system.plotting import find_fonts, import_pyplot, open_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -184,7 +184,7 @@ def draw_trace(trace: Trace, path: Path, count: int = 24) -> None:
     plt = import_pyplot()
     figure = plt.figure(figsize=measure_figure(trace), layout="constrained")
     plot_trace(trace, figure, count)
-    figure.savefig(path, dpi=110, format="png")
+    save_figure(figure, path)
     plt.close(figure)
 
 
@@ -197,6 +197,8 @@ def plot_trace(trace: Trace, figure: "Figure", count: int) -> "list[Axes]":
     """Heat maps of F, I, O and C: a column for each character, a row for each of the `count` most active units."""
     units, length = trace.find_most_active(count), len(trace.symbols)
     panels = list(figure.subplots(4, 1))
+    shown = [char if char.isprintable() else ascii(char)[1:-1] for char in trace.symbols]
+    fonts = find_fonts("".join(shown), "DejaVu Sans Mono")
     titles = {"F": "forget gate", "I": "input gate", "O": "output gate", "C": "cell state"}
     for axes, (column, title) in zip(panels, titles.items(), strict=True):
         values = trace.columns[column][:, units].T.cpu().numpy()
@@ -206,8 +208,7 @@ def plot_trace(trace: Trace, figure: "Figure", count: int) -> "list[Axes]":
         )
         image = axes.imshow(values, aspect="auto", interpolation="nearest", **scale)
         figure.colorbar(image, ax=axes, pad=0.01)
-        shown = [char if char.isprintable() else ascii(char)[1:-1] for char in trace.symbols]
-        axes.set_xticks(range(length), shown, fontsize=8, family="monospace", parse_math=False)
+        axes.set_xticks(range(length), shown, fontsize=8, family=fonts, parse_math=False)
         axes.set_yticks(range(len(units)), units, fontsize=6)
         axes.set_ylabel("unit")
         axes.set_title(f"{title}, layer {trace.layer}", loc="left", fontsize=10)

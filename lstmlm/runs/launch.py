@@ -19,6 +19,7 @@ from lstmlm.settings.overrides import (
     quote_free_text,
 )
 from lstmlm.system.errors import BadInput, advise_on_memory, make_streams_safe, run_to_exit_code
+from lstmlm.system.interrupts import exit_on_interrupt
 from lstmlm.system.paths import expand_path
 
 if TYPE_CHECKING:
@@ -33,9 +34,10 @@ def train(argv: list[str]) -> int:
 
     In a sweep every job runs, even after one that failed, and the highest exit code is returned.
     """
-    from hydra.core.hydra_config import HydraConfig
+    with exit_on_interrupt():
+        from hydra.core.hydra_config import HydraConfig
 
-    register_schema()
+        register_schema()
     make_streams_safe()
     if HELP.intersection(argv):
         return run_to_exit_code(lambda: print(format_help([word for word in argv if word[:1] != "-"])))
@@ -126,9 +128,10 @@ def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool
     `typed` are the overrides that gave the settings, None if they are not known. Returns the directory, which Stopped
     has too.
     """
-    from lstmlm.runs.execute import execute
-    from lstmlm.runs.prepare import prepare
-    from lstmlm.runs.run_directory import claim_directory
+    with exit_on_interrupt():
+        from lstmlm.runs.execute import execute
+        from lstmlm.runs.prepare import prepare
+        from lstmlm.runs.run_directory import claim_directory
 
     prepared = prepare(config)
     with claim_directory(chosen, named) as directory:
@@ -143,9 +146,10 @@ def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bo
 
     `typed` are the settings that the user gave a value. `chosen`, `named` and the result are as in `start_run`.
     """
-    from lstmlm.checkpoints import checkpoint
-    from lstmlm.runs.resume import load_newest_good, resume
-    from lstmlm.runs.run_directory import claim_directory, has_checkpoint
+    with exit_on_interrupt():
+        from lstmlm.checkpoints import checkpoint
+        from lstmlm.runs.resume import load_newest_good, resume
+        from lstmlm.runs.run_directory import claim_directory, has_checkpoint
 
     if config.resume == "auto":
         if not named:

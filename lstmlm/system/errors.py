@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lstmlm.system.escape import escape_controls
+from lstmlm.system.interrupts import was_interrupted
 
 
 class LstmlmError(Exception):
@@ -82,6 +83,8 @@ def run_to_exit_code(job: Callable[[], None]) -> int:
         flush_or_discard()
         return print_error(EnvironmentFault(f"{error.filename or 'system'}: {error.strerror or error}"))
     except Exception as error:
+        if was_interrupted():  # during an import, Ctrl-C may come out as another exception
+            return print_error(Stopped("stopped", 130))
         if is_out_of_memory(error):
             return print_error(EnvironmentFault("out of memory: free memory on this machine"))
         if os.environ.get("HYDRA_FULL_ERROR") == "1":

@@ -10,7 +10,7 @@ import time
 from lstmlm.evaluation.scoring import Score
 from lstmlm.evaluation.units import compute_perplexity
 from lstmlm.system.bar import Bar
-from lstmlm.system.columns import measure_width, wrap
+from lstmlm.system.columns import measure_reading_width, measure_width, wrap
 from lstmlm.system.duration import format_duration
 from lstmlm.system.escape import escape_controls
 from lstmlm.training.plan import Limits
@@ -110,8 +110,8 @@ class Progress:
     def show_legend(self) -> None:
         """What the lines mean."""
         under = ", under dropout" if self.has_dropout else ""
-        log.info("loss in nats per character; train: since the line before%s; ppl: perplexity of", under)
-        log.info("val; *: the best so far; ~: of the first %s characters of val", f"{PREVIEW_CHARS:,}")
+        log.info("losses in nats per character; train: since the line before%s;", under)
+        log.info("ppl: perplexity of val; *: best so far; ~: of the first %s characters of val", f"{PREVIEW_CHARS:,}")
 
     def show_start(self, sample: str) -> None:
         """What the model writes before it has learnt anything."""
@@ -143,7 +143,7 @@ class Progress:
         log.info("%s", "  ".join(parts))
 
     def show_sample(self, sample: str) -> None:
-        for line in format_sample(sample, measure_width())[:SAMPLE_LINES]:
+        for line in format_sample(sample, measure_reading_width())[:SAMPLE_LINES]:
             log.info("%s", line)
 
     def begin_gap(self) -> None:
