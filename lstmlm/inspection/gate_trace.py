@@ -3,6 +3,8 @@
 D = width of a layer's inputs, H = num_hiddens, T = characters of the text.
 """
 
+import contextlib
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -158,7 +160,18 @@ def format_trace(trace: Trace, count: int = 3) -> str:
     return "\n".join(lines)
 
 
-def draw_trace(trace: Trace, path: Path, count: int = 24) -> None:
+def draw_layers(model: RNNModel, ids: Tensor, symbols: Sequence[str]) -> dict[str, bytes]:
+    """A picture of each layer of an LSTM while it reads ids (T,), PNG by tag; none without matplotlib."""
+    pictures: dict[str, bytes] = {}
+    with contextlib.suppress(BadInput):  # another cell, or matplotlib is not installed
+        for k in range(model.config.num_layers):
+            png = io.BytesIO()
+            draw_trace(trace_gates(model, ids, symbols, k), png)
+            pictures[f"gates/layer{k}"] = png.getvalue()
+    return pictures
+
+
+def draw_trace(trace: Trace, path: Path | io.BytesIO, count: int = 24) -> None:
     """Draw heat maps of F, I, O and C to a PNG: a column for each character, a row for each of the most active units.
 
     Needs matplotlib (the extra [plots]); BadInput without it.
