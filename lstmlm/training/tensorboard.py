@@ -45,8 +45,8 @@ class Curves:
         self._add(text(tag, "".join("    " + line for line in value.splitlines(keepends=True))), step)
 
     def add_text(self, tag: str, value: str, step: int = 0) -> None:
-        """A text to read, wrapped: its own line ends stay, and nothing in it is Markdown."""
-        self._add(text(tag, "  \n".join(map(escape_markdown, escape_surrogates(value).split("\n")))), step)
+        """A text to read, wrapped: its own line ends stay, which TensorBoard shows, and nothing in it is Markdown."""
+        self._add(text(tag, "\n".join(map(escape_markdown, escape_surrogates(value).split("\n")))), step)
 
     def add_histograms(self, step: int, values: dict[str, Tensor]) -> None:
         for tag, numbers in values.items():

@@ -26,7 +26,9 @@ LAYOUT = {
 }
 # Settings that are in the tab HPARAMS in any case; there are also those that are not the default
 SHOWN = {"backend", "seed", "data.name", "model.cell", "model.num_hiddens", "model.num_layers", "model.dropout"}
-SHOWN |= {"data.batch_size", "data.num_steps", "train.optimizer", "train.lr", "train.schedule"}
+SHOWN |= {"train.lr", "train.optimizer"}
+# The final figures there; the sign sorts them before the settings
+RESULTS = {"= val perplexity": "ppl/val_best", "= test perplexity": "ppl/test_best"}
 COMPARED = ("loss/val", "ppl/val")  # curves whose last values are there too
 
 
@@ -85,7 +87,7 @@ class Tracker:
         `changed` are the settings that are not the default. The final figures are columns beside the settings: as
         scalars each would be a chart with one dot.
         """
-        results = {f"final {tag}": value for tag, value in figures.items() if tag in ("ppl/val_best", "ppl/test_best")}
+        results = {name: figures[tag] for name, tag in RESULTS.items() if tag in figures}
         shown = {key: value for key, value in settings.items() if key in SHOWN or (key in changed and matters(key))}
         flat = {key: value if isinstance(value, (int, float, bool)) else str(value) for key, value in shown.items()}
         self.curves.add_hparams(results | flat, COMPARED)

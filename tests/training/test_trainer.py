@@ -76,7 +76,7 @@ def test_tensorboard_reads_back_what_metrics_say(run_directory):
     hparams = curves.PluginTagToContent("hparams")
     assert set(hparams) >= {"_hparams_/experiment", "_hparams_/session_end_info"}
     session = HParamsPluginData.FromString(hparams["_hparams_/session_start_info"]).session_start_info.hparams
-    assert session["final ppl/val_best"].number_value == pytest.approx(rows(run_directory)[-1]["ppl/val_best"])
+    assert session["= val perplexity"].number_value == pytest.approx(rows(run_directory)[-1]["ppl/val_best"])
     assert {"backend", "seed", "train.lr", "train.max_steps"} <= set(session) and "train.log_every" not in session
     assert not [path for path in run_directory.iterdir() if path.is_dir()]  # hparams did not open a second run
 
