@@ -85,5 +85,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def entry_point() -> None:
-    """The installed command `lstmlm`."""
+    """The command `lstmlm` as installations before version 0.2 call it."""
     sys.exit(main())

@@ -25,8 +25,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Advice:
-    sentence: str  # what to change, empty where nothing is advised
-    command: list[str]  # the words that do it
+    sentence: str  # what the command changes
+    command: list[str]  # empty where nothing is advised
 
 
 def advise(finding: Finding, config: Config, limit: str | None, typed: list[str] | None) -> Advice:
@@ -40,10 +40,10 @@ def advise(finding: Finding, config: Config, limit: str | None, typed: list[str]
         return Advice("", [])
     words = list_words(config, typed)
     if not change.key:
-        return Advice("look for a learning rate", [*name_command(change.command), *words])
+        return Advice("looks for a learning rate", [*name_command(change.command), *words])
     now = read_setting(config, change.key)
     value = f"{change.value:g}" if change.value is not None and change.value < 1e6 else f"{change.value:.0f}"
-    sentence = f"try {change.key}={value} instead of {now:g}"
+    sentence = f"{change.key} was {now:g}"
     return Advice(sentence, [*name_command(change.command), *change_word(words, change.key, value)])
 
 

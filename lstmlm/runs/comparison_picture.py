@@ -8,7 +8,7 @@ from typing import Any
 from lstmlm.runs.comparison import find_differing_settings, format_label, identify_settings
 from lstmlm.runs.summary import Run
 from lstmlm.system.errors import BadInput
-from lstmlm.system.plotting import import_pyplot
+from lstmlm.system.plotting import import_pyplot, save_figure
 
 AXES = {"steps": "optimizer steps", "seconds": "seconds of training"}
 LEGEND_LINES = 16  # in a column
@@ -26,7 +26,7 @@ def draw_curves(tables: Sequence[list[Run]], path: Path, axis: str = "steps") ->
         draw_panel(panel, [run for run in runs if run.curve], axis, plt.get_cmap("turbo"))
         if len(tables) > 1 and runs:
             panel.set_title(f"split {runs[0].split}, hash {(runs[0].split_hash or '?')[:12]}", fontsize=9)
-    figure.savefig(path, dpi=110, format="png")
+    save_figure(figure, path)
     plt.close(figure)
 
 

@@ -1,4 +1,4 @@
-"""The curves of a run as a verdict reads them: noise measured, odd points smoothed. Losses are in nats per character."""
+"""The curves of a run as a verdict reads them: noise measured, odd points smoothed. Losses in nats per character."""
 
 import math
 from collections.abc import Sequence

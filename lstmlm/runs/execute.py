@@ -110,7 +110,10 @@ def fit(trainer: Trainer) -> None:
     """Train until a limit is reached. Stopped or Diverged if the run ends before, which metrics.jsonl then says."""
     try:
         with StopRequest() as stop:
-            trainer.fit(stop)
+            try:
+                trainer.fit(stop)
+            except KeyboardInterrupt:  # a second Ctrl-C
+                raise Stopped(f"stopped at once: {trainer.saver.describe_newest_good()}", 130) from None
         if not math.isfinite(trainer.state.best["loss/val"]):
             raise Diverged("training diverged: no evaluation gave a finite validation loss: lower train.lr")
     except (Stopped, Diverged) as error:

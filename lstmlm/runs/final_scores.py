@@ -4,12 +4,11 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from tqdm import tqdm
-
 from lstmlm.evaluation.scoring import Score, evaluate, iterate_nats, sum_scores
 from lstmlm.layers.contract import Tensors
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.runs.time_estimate import count_scored
+from lstmlm.system.bar import Bar
 from lstmlm.text.corpus import Corpus
 from lstmlm.training.tags import make_score_tags
 from lstmlm.training.trainer import Trainer
@@ -51,7 +50,7 @@ def score_part(model: RNNModel, corpus: Corpus, which: str, weights: str) -> Sco
     """Score a part of the text, with a bar on a terminal once that takes a while."""
     pieces, score = corpus.pieces(which), Score(0.0, 0)
     about = f"scoring {which}, {weights}"
-    with tqdm(total=count_scored(pieces), desc=about, unit="char", disable=None, delay=2, leave=False) as bar:
+    with Bar(total=count_scored(pieces), desc=about, unit="char", delay=2, leave=False) as bar:
         for nats in iterate_nats(model, pieces):
             score += sum_scores([nats])
             bar.update(len(nats))

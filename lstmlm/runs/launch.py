@@ -20,6 +20,7 @@ from lstmlm.settings.overrides import (
     quote_free_text,
 )
 from lstmlm.system.errors import BadInput, advise_on_memory, make_streams_safe, run_to_exit_code
+from lstmlm.system.interrupts import exit_on_interrupt
 from lstmlm.system.paths import expand_path
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ def train(argv: list[str]) -> int:
 
     In a sweep every job runs, even after one that failed, and the highest exit code is returned.
     """
-    from hydra.core.hydra_config import HydraConfig
+    with exit_on_interrupt():
+        from hydra.core.hydra_config import HydraConfig
 
-    register_schema()
+        register_schema()
     make_streams_safe()
     if HELP.intersection(argv):
         return run_to_exit_code(lambda: print(format_help([word for word in argv if word[:1] != "-"])))
@@ -123,37 +125,40 @@ def check_resume_in_sweep(config: Config) -> None:
 
 
 @advise_on_memory(MEMORY_ADVICE)
-def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool) -> None:
+def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool) -> Path:
     """A new run in the directory `chosen`, or, if the user has not `named` it, in one beside it that is free.
 
-    `typed` are the overrides that gave the settings, None if they are not known.
+    `typed` are the overrides that gave the settings, None if they are not known. Returns the directory, which Stopped
+    has too.
     """
-    from lstmlm.runs.execute import execute
-    from lstmlm.runs.prepare import prepare
-    from lstmlm.runs.run_directory import claim_directory
+    with exit_on_interrupt():
+        from lstmlm.runs.execute import execute
+        from lstmlm.runs.prepare import prepare
+        from lstmlm.runs.run_directory import claim_directory
 
     prepared = prepare(config)
     with claim_directory(chosen, named) as directory:
         execute(prepared, directory, typed=typed)
+    return directory
 
 
 @advise_on_memory(MEMORY_ADVICE)
-def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bool) -> None:
+def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bool) -> Path:
     """Resume as `config.resume` says: `auto`, the newest checkpoint in `chosen`, or a new run if there is none; a run
     directory, in place; or a checkpoint file, as a new run in `chosen`.
 
-    `typed` are the settings that the user gave a value. `chosen` and `named` are as in `start_run`.
+    `typed` are the settings that the user gave a value. `chosen`, `named` and the result are as in `start_run`.
     """
-    from lstmlm.checkpoints import checkpoint
-    from lstmlm.runs.resume import load_newest_good, resume
-    from lstmlm.runs.run_directory import claim_directory, has_checkpoint
+    with exit_on_interrupt():
+        from lstmlm.checkpoints import checkpoint
+        from lstmlm.runs.resume import load_newest_good, resume
+        from lstmlm.runs.run_directory import claim_directory, has_checkpoint
 
     if config.resume == "auto":
         if not named:
             raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
         if not has_checkpoint(chosen):
-            start_run(replace(config, resume=None), None, chosen, named)
-            return
+            return start_run(replace(config, resume=None), None, chosen, named)
     source = chosen if config.resume == "auto" else Path(expand_path(str(config.resume), "resume"))
     if source.is_dir():
         with claim_directory(source, named, resuming=True) as directory:
@@ -162,3 +167,4 @@ def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bo
         loaded = checkpoint.load_checkpoint(source)
         with claim_directory(chosen, named) as directory:
             resume(loaded, typed, directory, in_place=False)
+    return directory

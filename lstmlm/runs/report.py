@@ -12,7 +12,7 @@ from lstmlm.runs.advice import Advice
 from lstmlm.runs.prepare import Prepared
 from lstmlm.runs.verdict import Finding
 from lstmlm.system.box import draw_box
-from lstmlm.system.columns import measure_width
+from lstmlm.system.columns import measure_reading_width, measure_width
 from lstmlm.system.duration import format_duration
 from lstmlm.system.escape import escape_controls
 from lstmlm.system.program import name_command
@@ -45,17 +45,19 @@ def log_report(
     corpus, (finding, advice) = prepared.corpus, judged
     log_hashes(scores, corpus)
     log.info("")
-    for line in draw_box([*format_scores(scores, baseline, corpus), *format_run(figures, prepared)], measure_width()):
+    result = [*format_scores(scores, baseline, corpus), "", *format_run(figures, prepared)]
+    for line in draw_box(result, measure_reading_width()):
         log.info("%s", line)
     if sample:
         log.info("a sample of it, at temperature %g:", prepared.config.sample.temperature)
-        for line in format_sample(sample, measure_width()):
+        for line in format_sample(sample, measure_reading_width()):
             log.info("%s", line)
         log_novelty(novelty)
     log.info("")
-    log.info("verdict: %s%s", finding.sentence, f": {advice.sentence}" * bool(advice.sentence))
+    log.info("verdict: %s", finding.sentence)
     if advice.command:
         log_command("to try:", advice.command)
+        log.info("         (%s)", advice.sentence)
     log.info("run:     %s", directory)
     log_command("next:", [*name_command("generate"), str(directory), "--length", "500"])
     log_command("", ["tensorboard", "--logdir", str(directory.parent)])
@@ -74,13 +76,8 @@ def format_scores(scores: dict[str, Score], baseline: Baseline | None, corpus: C
     """A table: the best weights on each held-out part, the last and the averaged ones where they are others, and the
     best n-gram.
     """
-    names = {
-        "val_best": "val",
-        "test_best": "test",
-        "val_last": "val, last weights",
-        "val_ema": "val, average (train.ema)",
-    }
-    rows = [("", "perplexity", "nats/char", "bits/char", "bits/byte")]
+    names = {"val_best": "val", "test_best": "test", "val_last": "val, last weights", "val_ema": "val, average"}
+    rows: list[tuple[str, ...]] = [("", "perplexity", "nats/char", "bits/char", "bits/byte")]
     for name, shown in names.items():
         if name in scores and (name != "val_last" or scores[name] != scores["val_best"]):
             bytes_per_char = corpus.bytes_per_char(name.partition("_")[0])
@@ -101,7 +98,6 @@ def format_run(figures: dict[str, Any], prepared: Prepared) -> list[str]:
     """Which weights these are, and what they took."""
     last = "the last" if figures["best_step"] == figures["step"] else f"of {figures['step']:,}"
     return [
-        "",
         f"best weights: step {figures['best_step']:,}, {last}, epoch {figures['best_epoch']:.1f}",
         f"{format_duration(figures['seconds'])}, {figures['chars_per_s']:,.0f} characters per second of training "
         f"on {prepared.device.type}",

@@ -139,9 +139,7 @@ def see_gap(evidence: Evidence) -> str | None:
     assert evidence.own_text is not None and evidence.held_out is not None and evidence.epoch is not None
     gap = evidence.held_out - evidence.own_text
     if gap > GAP and evidence.epoch >= SEEN_OFTEN:
-        return (
-            f"knows its own text better than others: {evidence.own_text:.2f} nats there, {evidence.held_out:.2f} on val"
-        )
+        return f"knows its own text better than others: {evidence.own_text:.2f} nats, {evidence.held_out:.2f} on val"
     return None
 
 

@@ -6,10 +6,11 @@ import re
 from typing import Any
 
 from lstmlm.settings.config import SETTINGS, Config, find_nearest_settings, unknown_key
-from lstmlm.settings.hydra_yaml import hydra_value, is_hydra_value, parse_composed, register_schema
+from lstmlm.settings.hydra_session import hydra_session
+from lstmlm.settings.hydra_yaml import hydra_value, is_hydra_value, parse_composed
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
-from lstmlm.system.paths import expand_path, find_shipped
+from lstmlm.system.paths import expand_path
 
 GROUPS = ("backend", "data", "experiment")
 HYDRA_FLAGS = {"--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun"}
@@ -88,9 +89,8 @@ def compose(words: list[str]) -> Any:
     """Hydra's composition of conf/ and these overrides. BadInput if Hydra refuses them."""
     import hydra
 
-    register_schema()
     try:
-        with hydra.initialize_config_dir(str(find_shipped("conf")), version_base="1.3"):
+        with hydra_session():
             return hydra.compose("config", quote_free_text(words, sweep=False))
     except Exception as error:
         raise explain_hydra_error(error) from error

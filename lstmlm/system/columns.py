@@ -5,13 +5,19 @@ import shutil
 import unicodedata
 from collections.abc import Iterator
 
-NARROWEST, WIDEST = 40, 120  # columns: narrower and wider terminals are treated as these
+NARROWEST = 40  # columns: a narrower terminal is treated as this
+WIDEST = 120  # columns: longer lines are hard to read
 MARGIN = re.compile(r"[ ]*(?:[a-z-]+:[ ]+)?")  # of a line: the lines that continue it begin below what follows
 
 
 def measure_width() -> int:
     """The columns of the terminal, or of COLUMNS if that is set; 80 where there is neither."""
-    return min(max(shutil.get_terminal_size((80, 24)).columns, NARROWEST), WIDEST)
+    return max(shutil.get_terminal_size((80, 24)).columns, NARROWEST)
+
+
+def measure_reading_width() -> int:
+    """The columns for text to be read: those of the terminal, up to WIDEST."""
+    return min(measure_width(), WIDEST)
 
 
 def count_columns(text: str) -> int:

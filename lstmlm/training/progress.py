@@ -7,11 +7,10 @@ changes nothing of the run.
 import logging
 import time
 
-from tqdm import tqdm
-
 from lstmlm.evaluation.scoring import Score
 from lstmlm.evaluation.units import compute_perplexity
-from lstmlm.system.columns import measure_width, wrap
+from lstmlm.system.bar import Bar
+from lstmlm.system.columns import measure_reading_width, measure_width, wrap
 from lstmlm.system.duration import format_duration
 from lstmlm.system.escape import escape_controls
 from lstmlm.training.plan import Limits
@@ -51,8 +50,7 @@ class Progress:
         self.chars_per_second = 0.0
         self.line_at = self.drawn_at = time.perf_counter()
         self.gap = choose_gap(expected_seconds)
-        # disable=None: no bar where stderr is not a terminal
-        self.bar = tqdm(total=1.0, disable=None, dynamic_ncols=True, bar_format="{percentage:3.0f}%|{bar}| {desc}")
+        self.bar = Bar(total=1.0, dynamic_ncols=True, bar_format="{percentage:3.0f}%|{bar}| {desc}")
 
     # The bar
 
@@ -112,8 +110,8 @@ class Progress:
     def show_legend(self) -> None:
         """What the lines mean."""
         under = ", under dropout" if self.has_dropout else ""
-        log.info("loss in nats per character; train: since the line before%s; ppl: perplexity of", under)
-        log.info("val; *: the best so far; ~: of the first %s characters of val", f"{PREVIEW_CHARS:,}")
+        log.info("losses in nats per character; train: since the line before%s;", under)
+        log.info("ppl: perplexity of val; *: best so far; ~: of the first %s characters of val", f"{PREVIEW_CHARS:,}")
 
     def show_start(self, sample: str) -> None:
         """What the model writes before it has learnt anything."""
@@ -145,7 +143,7 @@ class Progress:
         log.info("%s", "  ".join(parts))
 
     def show_sample(self, sample: str) -> None:
-        for line in format_sample(sample, measure_width())[:SAMPLE_LINES]:
+        for line in format_sample(sample, measure_reading_width())[:SAMPLE_LINES]:
             log.info("%s", line)
 
     def begin_gap(self) -> None:
@@ -162,6 +160,8 @@ class Progress:
         return waited + soon > self.gap
 
     def close(self) -> None:
+        if not self.bar.disable:
+            self.draw_bar()  # a notebook colours a bar that ends early as failed
         self.bar.close()
 
 

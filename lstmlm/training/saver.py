@@ -1,12 +1,13 @@
 """The checkpoints of a run: `last`, `previous` (the last one before it) and `best`."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.checkpoints.checkpoint import Checkpoint
-from lstmlm.checkpoints.files import BEST, LAST
+from lstmlm.checkpoints.files import BEST, LAST, PREVIOUS
 from lstmlm.layers.contract import Tensors
 from lstmlm.system.errors import BadInput, Diverged
 
@@ -53,6 +54,14 @@ class Saver:
         if not holds_step(best, step):  # the run was killed between `last` and `best`, or starts in a new directory
             checkpoint.save_checkpoint(best, loaded.tensors, loaded.record)
         return True
+
+    def describe_newest_good(self) -> str:
+        """Which file holds the run, whatever moment it was stopped at."""
+        for name in (LAST, PREVIOUS):
+            with contextlib.suppress(BadInput, OSError):
+                step = checkpoint.load_checkpoint(self.directory / name).record["step"]
+                return f"{self.directory / name} is whole, of step {step}: resume the run with resume={self.directory}"
+        return "nothing was saved yet"
 
     def is_due(self, minutes: float | None) -> bool:
         """Did so many minutes pass since `last` was written?"""

@@ -134,7 +134,7 @@ class Trainer:
         """Stopped if a signal has arrived; the step is saved."""
         if stop.exit_code:
             saved = f"saved {self.saver.last}: resume the run with resume={self.saver.directory}"
-            raise Stopped(f"stopped at step {self.state.step}: {saved}", stop.exit_code)
+            raise Stopped(f"stopped at step {self.state.step}: {saved}", stop.exit_code, self.saver.directory)
 
     # When it ends, and when something is due
 

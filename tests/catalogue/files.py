@@ -166,7 +166,7 @@ FILES = [
         "E17",
         "a file that changes while it is read",
         (
-            asked("generate", "run", "--length", "5", given=(strikes.swapped_while_read,)),
+            asked("generate", "run", "--prompt", "", "--length", "5", given=(strikes.swapped_while_read,)),
             Expectation(0, "", r"(?s)\A.{5}\Z"),
         ),
     ),
@@ -200,13 +200,16 @@ FILES = [
             [asked("generate", "run", "--temperature", value) for value in ("-1", "nan", "inf")],
             refused(r"--temperature: must be 0 "),
         ),
-        (asked("generate", "run", "--length", "5", "--temperature", "1e-45"), Expectation(0, "", r"(?s)\A.{5}\Z")),
+        (
+            asked("generate", "run", "--prompt", "", "--length", "5", "--temperature", "1e-45"),
+            Expectation(0, "", r"(?s)\A.{5}\Z"),
+        ),
     ),
     row(
         "F5",
         "top-k past the vocabulary",
         (
-            asked("generate", "run", "--length", "5", "--top-k", "1000"),
+            asked("generate", "run", "--prompt", "", "--length", "5", "--top-k", "1000"),
             Expectation(0, r"note: --top-k 1000 keeps all characters: there are no more than 63\n", r"(?s)\A.{5}\Z"),
         ),
         tests=(SAMPLING + "top_k_of_all_and_top_p_of_1_and_min_p_of_0_keep_every_character",),
@@ -220,6 +223,8 @@ FILES = [
             asked(
                 "generate",
                 "run",
+                "--prompt",
+                "",
                 "--length",
                 "1000000000",
                 given=(strikes.interrupted_draw,),
@@ -231,7 +236,10 @@ FILES = [
     row(
         "F8",
         "characters that stdout cannot take",
-        (asked("generate", "run", "--temperature", "9", given=(damage.surrogate,)), Expectation(0, "", r"\\ud800")),
+        (
+            asked("generate", "run", "--prompt", "", "--temperature", "9", given=(damage.surrogate,)),
+            Expectation(0, "", r"\\ud800"),
+        ),
         tests=(ERRORS + "text_on_an_ascii_terminal_is_escaped",),
     ),
 ]

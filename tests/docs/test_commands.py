@@ -37,7 +37,7 @@ NOT_RUN = {
     r"python3 -m venv .*": "makes an environment, as .ci/run does",
     r"\. \.venv/bin/activate": "changes the shell",
     r"pip install .*": "installs from the net, as .ci/run does",
-    r"python -m pytest": "is what runs this test",
+    r"python -m pytest -n 2": "is what runs this test",
     r"tensorboard .*": "is a server that runs until it is stopped",
 }
 # Commands that also train

@@ -105,7 +105,8 @@ def test_an_index_is_built_where_the_cache_cannot_be_written(built, tmp_path):
 
 def test_a_finished_run_reports_how_new_its_sample_is(run_directory):
     screen = (run_directory / "screen.txt").read_text()
-    assert re.search(r"sample: .*\nlongest copied run: \d+ of 200 characters", screen)
+    assert re.search(r"^copied from the training text: nothing longer than \d+ characters$", screen, re.M)
+    assert re.search(r"longest copied run: \d+ of 400 characters", (run_directory / "train.log").read_text())
 
 
 def test_a_text_is_compared_with_the_training_part_alone(train, command, tmp_path):

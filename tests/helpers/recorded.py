@@ -111,7 +111,9 @@ def record_form(overrides: list[str], folder: Path) -> dict[str, Any]:
             "0.8",
         ),
         "evaluate": json.loads(
-            call("evaluate", str(run), "--split", "test", "--windows", "50", "--adaptive", "--json")
+            call(
+                "evaluate", str(run), "--split", "test", "--windows", "50", "--adaptive", "--adapt-lr", "5e-4", "--json"
+            )
         ),
         "score": score,
     }

@@ -52,10 +52,19 @@ def test_the_screen_tells_the_story_and_the_next_commands(run_directory):
     final = rows(run_directory)[-1]
     backend = run_directory.name
     assert f"model: {backend} LSTM" in screen
-    assert re.search(r"step 40, epoch 0\.3: train ppl .* val ppl .* bits/char", screen)
-    assert re.search(r"val +perplexity .* over 8,200 characters \(split 0\.9/0\.05/0\.05, hash [0-9a-f]{12}\)", screen)
-    assert f"perplexity {final['ppl/val_best']:.1f} (val), {final['chars_per_s']:.1f} chars/sec on cpu" in screen
-    assert "python -m lstmlm generate" in screen and "tensorboard --logdir" in screen
+    assert re.search(r"^step 0  not trained yet\n  \S", screen, re.M)
+    assert re.search(r"^step 40  epoch 0\.3  train \d\.\d{3}  val \d\.\d{3}  ppl \d+\.\d\d \*\n  \S", screen, re.M)
+    assert re.search(rf"^│ val +{final['ppl/val_best']:.3f} +{final['loss/val_best']:.4f} ", screen, re.M)
+    assert f", {final['chars_per_s']:,.0f} characters per second of training on cpu" in screen
+    assert re.search(r"^next: +\S.* generate ", screen, re.M) and "tensorboard --logdir" in screen
+
+
+def test_the_log_says_of_which_text_each_score_is_with_all_its_digits(run_directory):
+    text = (run_directory / "train.log").read_text()
+    assert re.search(
+        r"val_best: perplexity .* over 8,200 characters \(split 0\.9/0\.05/0\.05, hash [0-9a-f]{12}\)", text
+    )
+    assert re.search(r"step 40: train ppl .* val ppl .* nats, .* bits/char, .* bits/byte \([0-9a-f]{8}\)", text)
 
 
 def test_tensorboard_reads_back_what_metrics_say(run_directory):
