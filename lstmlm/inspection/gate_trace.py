@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("F", "I", "C~", "O", "C", "H")
+UNITS = 24  # the most active units: as many are drawn
 
 
 @torch.no_grad()
@@ -66,7 +67,6 @@ DEPARTURE = (
     'which the equations do not give, and so carries C = 0.356, H = 0.164 at "She". A word with no features still has\n'
     "the biases and what is carried: here it is a step like any other."
 )
-UNITS = 24  # the most active units: as many are drawn
 
 
 def follow_example(backend: str = "scratch") -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lstmlm.inspection.gate_trace import draw_layers
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.text.vocab import Vocab
@@ -39,6 +40,14 @@ def test_they_are_taken_while_they_are_affordable(tmp_path):
     assert [event.step for event in written.Histograms("weights/W_hq")] == [3]
     assert [event.step for event in written.Images("gates/layer0")] == [3]
     assert all(torch.equal(weight, before[name]) for name, weight in model.book_weights().items()) and model.training
+
+
+def test_each_layer_of_an_lstm_is_drawn_and_other_cells_are_not():
+    pytest.importorskip("matplotlib")
+    pictures = draw_layers(RNNModel(ModelConfig(5, 4, 2)), IDS[0], list("abc\n\u3042e"))
+    assert set(pictures) == {"gates/layer0", "gates/layer1"}
+    assert all(png.startswith(PNG) for png in pictures.values())
+    assert draw_layers(RNNModel(ModelConfig(5, 4, cell="gru")), IDS[0], list("abcdef")) == {}
 
 
 def test_the_projector_has_a_point_and_a_label_for_each_character(tmp_path):
