@@ -13,6 +13,7 @@ from lstmlm.settings.hydra_main import call_hydra_main
 from lstmlm.settings.hydra_yaml import parse_composed, register_schema
 from lstmlm.settings.overrides import (
     check_words,
+    count_jobs,
     explain_hydra_error,
     find_swept_keys,
     find_typed_settings,
@@ -64,6 +65,8 @@ def train(argv: list[str]) -> int:
         given = [word for word in argv if word not in flags]
         check_words(given)
         words.extend(quote_free_text(given, sweeps))
+        if sweep is not None:
+            sweep.total = count_jobs(words)
         try:
             call_hydra_main(flags + words, job)
         except SystemExit as end:  # the one above, or argparse's after --help

@@ -38,6 +38,22 @@ def find_swept_keys(words: list[str]) -> set[str]:
     return {override.get_key_element() for override in overrides if override.is_sweep_override()}
 
 
+def count_jobs(words: list[str]) -> int | None:
+    """How many jobs a sweep over these overrides has; None where that depends on more than they say."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import ValueType
+
+    overrides = OverridesParser.create().parse_overrides([word for word in words if word[:1] != "-"])
+    counted = (ValueType.CHOICE_SWEEP, ValueType.SIMPLE_CHOICE_SWEEP, ValueType.RANGE_SWEEP)
+    total = 1
+    for override in overrides:
+        if override.is_sweep_override():
+            if override.value_type not in counted:
+                return None
+            total *= len(list(override.sweep_string_iterator()))
+    return None if any(word.startswith("hydra/sweeper=") for word in words) else total
+
+
 def find_typed_settings(config: Config, task_overrides: list[str]) -> dict[str, object]:
     """The settings, and their values, that the user set: by name or through a group."""
     import hydra

@@ -242,8 +242,8 @@ MACHINE = [
             typed(*SWEEP, "seed=1,0,2", given=(strikes.stop_second_job,)),
             Expectation(
                 130,
-                r"job 1 \(seed=0\): stopped at step 3: saved sweep/1_nn_s0/last\.safetensors: resume the run with \S+\n"
-                r"sweep: 1 finished; stopped in job 1 \(seed=0\): resume with .* and resume=auto .*\n.*\n",
+                r"job 2 \(seed=0\): stopped at step 3: saved sweep/1_nn_s0/last\.safetensors: resume the run with \S+\n"
+                r"sweep: 1 finished; stopped in job 2 \(seed=0\): resume with .* and resume=auto .*\n.*\n",
                 check=lambda scene: scene.finished_jobs() == ["0_nn_s1"],
             ),
         ),
