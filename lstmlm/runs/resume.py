@@ -91,7 +91,7 @@ def find_moved_text(config: Config) -> tuple[str, str] | None:
     """(setting, path) of the first text of the run that is not there; None if all are."""
     for name, path in flatten(config).items():
         is_text = name.startswith("data.") and SETTINGS[name].is_path and path is not None
-        if is_text and not os.path.exists(path) and not match_pattern(path):
+        if is_text and not os.path.exists(path) and next(match_pattern(path), None) is None:
             return name, path
     return None
 
