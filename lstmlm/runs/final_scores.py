@@ -78,9 +78,9 @@ def collect_final_figures(
             figures[f"bpb/{name}"] = score.bits_per_char / corpus.bytes_per_char(name.partition("_")[0])
     figures |= {"split": corpus.split.name, "hashes": corpus.hashes}
     limits, per_epoch = trainer.plan.limits, trainer.streams.steps_per_epoch
-    reached = limits.name_reached(state.step, per_epoch, state.clock.seconds, state.evaluations_since_best)
+    reached = limits.list_reached(state.step, per_epoch, state.clock.seconds, state.evaluations_since_best)
     return figures | {
-        "ended_by": reached,
+        "ended_by": f"train.{reached[0]}" if reached else None,
         "seconds": state.clock.seconds,
         "cpu_seconds": cpu_seconds,
         "chars_per_s": trainer.chars_per_second,
