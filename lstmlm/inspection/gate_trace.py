@@ -3,7 +3,10 @@
 D = width of a layer's inputs, H = num_hiddens, T = characters of the text.
 """
 
+import contextlib
+import io
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("F", "I", "C~", "O", "C", "H")
+UNITS = 24  # the most active units: as many are drawn
 
 
 @torch.no_grad()
@@ -179,7 +183,23 @@ def format_trace(trace: Trace, count: int = 3) -> str:
     return "\n".join(lines)
 
 
-def draw_trace(trace: Trace, path: Path, count: int = 24) -> None:
+def draw_layers(model: RNNModel, ids: Tensor, symbols: Sequence[str]) -> dict[str, bytes]:
+    """A picture of each layer of an LSTM while it reads ids (T,), PNG by tag; none without matplotlib."""
+    pictures: dict[str, bytes] = {}
+    with contextlib.suppress(BadInput), warnings.catch_warnings():  # another cell, or matplotlib is not installed
+        warnings.simplefilter("ignore")  # of characters that no font has
+        plt = import_pyplot()
+        for k in range(model.config.num_layers):
+            png, trace = io.BytesIO(), trace_gates(model, ids, symbols, k)
+            figure = plt.figure(figsize=measure_figure(trace), layout="constrained")
+            plot_trace(trace, figure, UNITS)
+            figure.savefig(png, format="png")
+            plt.close(figure)
+            pictures[f"gates/layer{k}"] = png.getvalue()
+    return pictures
+
+
+def draw_trace(trace: Trace, path: Path, count: int = UNITS) -> None:
     """Draw `plot_trace` to a PNG. Needs matplotlib (the extra [plots]); BadInput without it."""
     plt = import_pyplot()
     figure = plt.figure(figsize=measure_figure(trace), layout="constrained")

@@ -4,11 +4,11 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from lstmlm.evaluation.scoring import Score, evaluate, iterate_nats, sum_scores
+from lstmlm.evaluation.scoring import Score, evaluate
+from lstmlm.evaluation.scoring_bar import score_with_bar
 from lstmlm.layers.contract import Tensors
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.runs.time_estimate import count_scored
-from lstmlm.system.bar import Bar
 from lstmlm.text.corpus import Corpus
 from lstmlm.training.tags import make_score_tags
 from lstmlm.training.trainer import Trainer
@@ -47,14 +47,8 @@ def find_known_scores(trainer: Trainer, corpus: Corpus) -> dict[int, Score]:
 
 
 def score_part(model: RNNModel, corpus: Corpus, which: str, weights: str) -> Score:
-    """Score a part of the text, with a bar on a terminal once that takes a while."""
-    pieces, score = corpus.pieces(which), Score(0.0, 0)
-    about = f"scoring {which}, {weights}"
-    with Bar(total=count_scored(pieces), desc=about, unit="char", delay=2, leave=False) as bar:
-        for nats in iterate_nats(model, pieces):
-            score += sum_scores([nats])
-            bar.update(len(nats))
-    return score
+    """Score a part of the text."""
+    return score_with_bar(model, corpus.pieces(which), f"scoring {which}, {weights}")
 
 
 @contextlib.contextmanager
@@ -84,9 +78,9 @@ def collect_final_figures(
             figures[f"bpb/{name}"] = score.bits_per_char / corpus.bytes_per_char(name.partition("_")[0])
     figures |= {"split": corpus.split.name, "hashes": corpus.hashes}
     limits, per_epoch = trainer.plan.limits, trainer.streams.steps_per_epoch
-    reached = limits.name_reached(state.step, per_epoch, state.clock.seconds, state.evaluations_since_best)
+    reached = limits.list_reached(state.step, per_epoch, state.clock.seconds, state.evaluations_since_best)
     return figures | {
-        "ended_by": reached,
+        "ended_by": f"train.{reached[0]}" if reached else None,
         "seconds": state.clock.seconds,
         "cpu_seconds": cpu_seconds,
         "chars_per_s": trainer.chars_per_second,

@@ -13,6 +13,7 @@ from lstmlm.settings.hydra_main import call_hydra_main
 from lstmlm.settings.hydra_yaml import parse_composed, register_schema
 from lstmlm.settings.overrides import (
     check_words,
+    count_jobs,
     explain_hydra_error,
     find_swept_keys,
     find_typed_settings,
@@ -64,6 +65,8 @@ def train(argv: list[str]) -> int:
         given = [word for word in argv if word not in flags]
         check_words(given)
         words.extend(quote_free_text(given, sweeps))
+        if sweep is not None:
+            sweep.total = count_jobs(words)
         try:
             call_hydra_main(flags + words, job)
         except SystemExit as end:  # the one above, or argparse's after --help
@@ -128,7 +131,7 @@ def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool
     `typed` are the overrides that gave the settings, None if they are not known. Returns the directory, which Stopped
     has too.
     """
-    with exit_on_interrupt():
+    with exit_on_interrupt(chosen):
         from lstmlm.runs.execute import execute
         from lstmlm.runs.prepare import prepare
         from lstmlm.runs.run_directory import claim_directory
@@ -146,7 +149,7 @@ def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bo
 
     `typed` are the settings that the user gave a value. `chosen`, `named` and the result are as in `start_run`.
     """
-    with exit_on_interrupt():
+    with exit_on_interrupt(chosen):
         from lstmlm.checkpoints import checkpoint
         from lstmlm.runs.resume import load_newest_good, resume
         from lstmlm.runs.run_directory import claim_directory, has_checkpoint

@@ -204,6 +204,7 @@ class Trainer:
         saved = self.save_last()
         if found.is_best:
             self.saver.save_best(saved)
+        self.tracker.track_portrait(state.step, self.learner.model, state.clock.training_seconds)
         state.clock.start_lap()
 
     def show_start(self) -> None:

@@ -23,7 +23,7 @@ OFTEN = (*SMALL_RUN, "train.eval_every=4", "train.baselines=false")
 def gets_worse(monkeypatch):
     """The evaluations on the way: the first is the best, and an equal one is not better."""
     losses = iter([3.0, 3.1, 3.0, 3.2, 2.9])
-    monkeypatch.setattr(evaluator, "evaluate_pieces", lambda model, pieces: Score(next(losses), 1))
+    monkeypatch.setattr(evaluator, "score_with_bar", lambda model, pieces, about: Score(next(losses), 1))
 
 
 def rows(directory):
