@@ -89,7 +89,7 @@ def write_data(value: object) -> list[str]:
     if value in names:  # of `file` the path is another keyword
         return [f"data={value}"]
     path = expand_path(os.fspath(value), "data")
-    if not os.path.exists(path) and not match_pattern(path):
+    if not os.path.exists(path) and next(match_pattern(path), None) is None:
         near = difflib.get_close_matches(path, names, n=1)
         advice = f"did you mean {near[0]}?" if near else f"give a path, or one of {', '.join(names)}"
         raise BadInput(f"data: no such file or text: {path}: {advice}")
