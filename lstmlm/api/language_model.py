@@ -11,7 +11,7 @@ from lstmlm.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lstmlm.evaluation.held_out import read_typed_text
 from lstmlm.evaluation.scoring import Score, evaluate
 from lstmlm.evaluation.units import compute_perplexity
-from lstmlm.generation.writer import start_writer, write_sample
+from lstmlm.generation.writer import list_ends, start_writer, write_sample
 from lstmlm.inspection.gate_trace import Trace, trace_gates
 from lstmlm.runs.find import find_weights
 from lstmlm.runs.prepare import pick_device
@@ -20,7 +20,9 @@ from lstmlm.settings.sampling import SamplingOptions, SamplingSettings
 from lstmlm.system.errors import BadInput
 from lstmlm.system.escape import escape_controls
 from lstmlm.system.paths import expand_path
+from lstmlm.text.documents import frame_documents
 from lstmlm.text.oov import check_text, make_readable
+from lstmlm.text.vocab import BOUNDARY
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -71,7 +73,8 @@ class LanguageModel:
             check_text(self.vocab, end, "stop", "no text can end there")
         draw = SamplingSettings(**settings).check()
         writer = start_writer(self.model, self.vocab, self._read(prompt, oov), draw, [seed])
-        return (piece for piece, _ in write_sample(writer, self.vocab, length, ends))
+        drawn = write_sample(writer, self.vocab, length, list_ends(self.vocab, ends))
+        return (piece for piece, _ in drawn if piece != BOUNDARY)
 
     def generate(
         self,
@@ -90,9 +93,11 @@ class LanguageModel:
     def score(self, text: str) -> Score:
         """The cost of every character of a text but the first: nats, nats_per_char, bits_per_char, perplexity.
 
+        For a model of documents the text is one document: its first character and its end are scored too.
         Characters that the vocabulary lacks are scored as <unk>.
         """
-        ids = self.vocab.encode(read_typed_text(self._loaded, arguments.check_string("text", text)))
+        typed = read_typed_text(self._loaded, arguments.check_string("text", text))
+        ids = self.vocab.encode(typed if self.vocab.boundary is None else frame_documents([typed]))
         if len(ids) < 2:
             raise BadInput(f"text: has {len(ids)} characters: scoring needs at least 2")
         return evaluate(self.model, torch.from_numpy(ids).to(self.model.W_hq.device))

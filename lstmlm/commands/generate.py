@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from lstmlm.commands import options
 from lstmlm.commands.display import Say, converse, make_printer, open_output, print_note, read_typed_lines
+from lstmlm.commands.documents import check_documents, write_documents
 from lstmlm.commands.options import spell_option
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.errors import BadInput, advise_on_memory
@@ -34,6 +35,7 @@ DRAW: dict[str, tuple[type, str, str]] = {
     "penalty_window": (int, "N", "how many came last (default: %(default)s)"),
 }
 CONFLICTS = [("prompt", "prompt_file"), ("words", "prompt"), ("words", "prompt_file"), ("json", "jsonl")]
+CONFLICTS += [("documents", other) for other in ("samples", "novelty", "interactive")]
 CONFLICTS += [("interactive", other) for other in ("samples", "prompt_file", "json", "jsonl", "out", "novelty")]
 
 
@@ -52,6 +54,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     option("--stop", action="append", default=[], metavar="STRING", help="end the text after this; may be repeated")
     option("--seed", type=int, default=0, help="fixes the text (default: 0)")
     option("--samples", type=int, metavar="N", help="texts, drawn together, with seeds from SEED on (default: 1)")
+    option("--documents", type=int, metavar="N", help="as --samples, for a model of documents: each up to its end")
     for name, (kind, letter, what) in DRAW.items():
         option(spell_option(name), type=kind, metavar=letter, default=getattr(SamplingSettings, name), help=what)
     option("--interactive", action="store_true", help="a conversation: each line of input is a turn (/help)")
@@ -91,9 +94,13 @@ def check_options(args: argparse.Namespace) -> SamplingSettings:
         raise BadInput(f"--seed: must be 0 or more, got {args.seed}")
     if args.samples is not None and args.samples < 1:
         raise BadInput(f"--samples: must be 1 or more, got {args.samples}")
+    if args.documents is not None and args.documents < 1:
+        raise BadInput(f"--documents: must be 1 or more, got {args.documents}")
     if "" in args.stop:
         raise BadInput("--stop: is empty: give what the text should end with")
-    waits = [name for name in ("interactive", "json", "jsonl", "novelty", "samples") if getattr(args, name)]
+    waits = [
+        name for name in ("interactive", "json", "jsonl", "novelty", "samples", "documents") if getattr(args, name)
+    ]
     if args.length == math.inf and waits and not args.stop:
         raise BadInput(
             f"--length: inf never ends, and {spell_option(waits[0])} waits for the end: give a number, or --stop"
@@ -130,7 +137,9 @@ def run(args: argparse.Namespace) -> None:
             print_note(f"--stop: {hint}")
     if settings.top_k is not None and settings.top_k >= len(vocab):
         print_note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
-    writer = Writer(model, settings, [args.seed + k for k in range(args.samples or 1)], vocab.unk)
+    check_documents(vocab, args.documents, args.interactive)
+    count = args.samples or args.documents or 1
+    writer = Writer(model, settings, [args.seed + k for k in range(count)], vocab.unk)
     check_prompt, as_bytes = make_prompt_check(loaded, vocab, args.oov), isinstance(vocab, ByteVocab)
     if args.prompt_file is not None:
         given = read_given_bytes(loaded, in_file, args.prompt_file, source)
@@ -149,6 +158,11 @@ def run(args: argparse.Namespace) -> None:
             if args.json:
                 rows = [rows[0] | ({"samples": rows} if len(rows) > 1 else {})]
             out.writelines(encode_json(row) + "\n" for row in rows)
+        elif args.documents is not None:
+            drawn = [list(pieces) for _, pieces in samples]
+            texts = [prompt + "".join(piece for piece, _ in pieces) for pieces in drawn]
+            ended = sum(len(pieces) < args.length or not pieces[-1][0] for pieces in drawn)
+            write_documents(loaded, texts, ended, make_printer(out, False))
         else:
             write_samples(prompt, samples, out, make_printer(out, args.color), index)
 
@@ -200,11 +214,12 @@ def run_conversation(
 
 def draw_samples(writer: "Writer", vocab: "Vocab", prompt: str, length: float, stop: tuple[str, ...]) -> list[Sample]:
     """The samples of a writer that has read nothing yet, after the prompt. A single sample comes as it is drawn."""
-    from lstmlm.generation.writer import choose_first_character, group_by_sample, write_pieces
+    from lstmlm.generation.documents import hide_boundary
+    from lstmlm.generation.writer import encode_prompt, group_by_sample, list_ends, write_pieces
 
-    writer.read(vocab.encode(prompt or choose_first_character(vocab)))
-    samples = group_by_sample(write_pieces(writer, vocab, length, stop), len(writer.seeds))
-    return list(zip(writer.seeds, samples, strict=True))
+    writer.read(encode_prompt(vocab, prompt))
+    samples = group_by_sample(write_pieces(writer, vocab, length, list_ends(vocab, stop)), len(writer.seeds))
+    return list(zip(writer.seeds, map(hide_boundary, samples), strict=True))
 
 
 def describe_sample(

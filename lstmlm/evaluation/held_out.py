@@ -15,8 +15,9 @@ from lstmlm.settings.config import Data
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.hashing import hash_text
-from lstmlm.text.corpus import Corpus, join_texts, open_texts, read_corpus, read_texts
+from lstmlm.text.corpus import Corpus, cut_pieces, join_texts, open_texts, read_corpus, read_texts
 from lstmlm.text.decoding import Decoder, unify_text
+from lstmlm.text.documents import cut_text, frame_documents, read_documents
 from lstmlm.text.identity import explain_other_bytes, explain_other_parts
 from lstmlm.text.kinds import HEAD, name_kind
 from lstmlm.text.leak import doubt_unknown
@@ -125,11 +126,14 @@ def make_part(corpus: Corpus, which: str) -> Part:
 
 
 def read_whole_file(loaded: Checkpoint, file: str) -> Part:
-    """A file as one piece, cleaned as the run's own text."""
+    """A file as one piece, or as documents, cleaned as the run's own text."""
     vocab = restore_vocab(loaded.record["vocab"])
     data = make_data_settings(loaded, file)
-    text = read_texts(find_origin(data, FILE_OPTION), data)[0]["train"]
-    pieces = [torch.from_numpy(vocab.encode(text))]
+    if data.documents is not None:
+        text: Text = frame_documents(read_documents(find_origin(data, FILE_OPTION), data)[0]["train"])
+    else:
+        text = read_texts(find_origin(data, FILE_OPTION), data)[0]["train"]
+    pieces = cut_pieces(torch.from_numpy(vocab.encode(text)), vocab)
     return Part("file", pieces, vocab.count_bytes(text), count_unknown(pieces, vocab), Path(file).name, hash_text(text))
 
 
@@ -139,6 +143,8 @@ def read_whole_file(loaded: Checkpoint, file: str) -> Part:
 def read_given_files(loaded: Checkpoint, file: str, what: str) -> Text:
     """The files that a path names, decoded, joined and cleaned as the run's own text; `what` names the option."""
     data = make_data_settings(loaded, file)
+    if data.documents is not None:
+        return frame_documents(read_documents(find_origin(data, what), data)[0]["train"])
     texts, _ = open_texts(find_origin(data, what), data)
     return clean_text(join_texts(texts["train"], data), data.preprocess)
 
@@ -154,7 +160,13 @@ def read_given_bytes(loaded: Checkpoint, data: bytes, name: str, what: str) -> T
 
 
 def read_like_own_text(loaded: Checkpoint, data: bytes, name: str, what: str) -> Text:
-    """As `read_given_bytes`, and cleaned as the run's own text."""
+    """As `read_given_bytes`, and cleaned as the run's own text; of documents, framed."""
+    settings = get_data_settings(loaded)
+    if settings.documents is not None:
+        text = str(read_given_bytes(loaded, data, name, what))
+        cut = cut_text(text, replace(settings, column=None), Path(name))
+        cleaned = [str(clean_text(document, settings.preprocess)) for document in cut]
+        return frame_documents([document for document in cleaned if document.strip()])
     return clean_text(read_given_bytes(loaded, data, name, what), get_data_settings(loaded).preprocess)
 
 

@@ -20,7 +20,7 @@ from lstmlm.generation.sampling import compute_distribution, draw, draw_uniforms
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.arrays import Floats, Ids
-from lstmlm.text.vocab import TextDecoder, Vocab
+from lstmlm.text.vocab import BOUNDARY, TextDecoder, Vocab
 
 LONGEST_CALL = 0.02  # seconds: a character waits for the others drawn in the same call
 
@@ -192,15 +192,30 @@ def group_by_sample(gains: Iterable[tuple[list[str | None], Drawn]], N: int) -> 
 
 
 def choose_first_character(vocab: Vocab) -> str:
-    """The character that stands for an empty prompt: a line end, or without one the most frequent character."""
+    """The character that stands for an empty prompt: the boundary of documents, else a line end, or without one the
+    most frequent character.
+    """
+    if vocab.boundary is not None:
+        return BOUNDARY
     return "\n" if "\n" in vocab.token_to_idx else vocab.idx_to_token[1]
 
 
 def start_writer(model: RNNModel, vocab: Vocab, prompt: str, settings: SamplingSettings, seeds: list[int]) -> Writer:
     """A Writer that has read the prompt."""
     writer = Writer(model, settings, seeds, vocab.unk)
-    writer.read(vocab.encode(prompt or choose_first_character(vocab)))
+    writer.read(encode_prompt(vocab, prompt))
     return writer
+
+
+def encode_prompt(vocab: Vocab, prompt: str) -> Ids:
+    """The ids (n,) that the model reads for a prompt: of documents, the beginning of one."""
+    begin = BOUNDARY if vocab.boundary is not None else ""
+    return vocab.encode(begin + prompt or choose_first_character(vocab))
+
+
+def list_ends(vocab: Vocab, stop: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The strings that end a sample: those given and, of documents, the end of one."""
+    return stop if vocab.boundary is None else (*stop, BOUNDARY)
 
 
 def generate(model: RNNModel, vocab: Vocab, prompt: str, length: int, temperature: float, seed: int) -> str:

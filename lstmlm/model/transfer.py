@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import torch
 
 from lstmlm.layers.contract import Tensors
-from lstmlm.text.vocab import UNK
+from lstmlm.text.vocab import BOUNDARY, UNK
+
+SYMBOLS = (UNK, BOUNDARY)  # tokens that are no characters
 
 
 @dataclass(frozen=True)
 class TokenMatch:
-    """Two vocabularies, compared. `<unk>` is taken over where both have it, and counted nowhere."""
+    """Two vocabularies, compared. SYMBOLS are taken over where both have them, and counted nowhere."""
 
     pairs: list[tuple[int, int]]  # (id before, id now) of every token that both have
     taken_over: list[str]
@@ -26,12 +28,13 @@ def match_tokens(before: Sequence[str], now: Sequence[str]) -> TokenMatch:
     """The tokens of the vocabulary `now` that the one `before` has, those that it lacks, and those that are gone."""
     ids = {token: idx for idx, token in enumerate(before)}
     pairs = [(ids[token], idx) for idx, token in enumerate(now) if token in ids]
-    names = [token for token in now if token != UNK]
+    there = set(now)
+    names = [token for token in now if token not in SYMBOLS]
     return TokenMatch(
         pairs,
         [token for token in names if token in ids],
         [token for token in names if token not in ids],
-        [token for token in before if token != UNK and token not in set(now)],
+        [token for token in before if token not in SYMBOLS and token not in there],
     )
 
 

@@ -72,6 +72,14 @@ class Data:
         "none; nfc: a letter and its combining accent become one character", choices=("none", "nfc"), before="none"
     )
     min_freq: int = setting("characters that occur fewer times in the training part become <unk>", at_least=1, before=1)
+    documents: str | None = setting(
+        "line, blank, file: each line, block between blank lines or file is a text of its own; null: one stream",
+        choices=("line", "blank", "file"),
+        before=None,
+    )
+    column: str | None = setting(
+        "with documents=line, of CSV, TSV or JSON lines: the column that has the text", before=None
+    )
     preprocess: str = setting(
         "raw: unchanged; d2l, d2l_classic: d2l's letters and spaces; ptb: Mikolov's Penn Treebank",
         choices=("raw", "d2l_classic", "d2l", "ptb"),

@@ -1,5 +1,6 @@
 """The text of a run as ids: read, cleaned, split, encoded, and known by its hashes. n = characters of a part."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,13 @@ from lstmlm.system.errors import BadInput, EnvironmentFault
 from lstmlm.system.hashing import hash_text
 from lstmlm.system.machine import get_total_memory
 from lstmlm.text.decoding import Decoder
+from lstmlm.text.documents import (
+    divide_documents,
+    frame_documents,
+    list_document_notes,
+    make_document_split,
+    read_documents,
+)
 from lstmlm.text.files import read_files
 from lstmlm.text.ids_on_disk import (
     Facts,
@@ -28,7 +36,7 @@ from lstmlm.text.ids_on_disk import (
 from lstmlm.text.origin import Origin, find_origin
 from lstmlm.text.preprocess import clean_text
 from lstmlm.text.split import SPLITS, Split, make_split, split_at_files
-from lstmlm.text.vocab import ByteVocab, Text, Vocab, restore_vocab
+from lstmlm.text.vocab import BOUNDARY, ByteVocab, Text, Vocab, restore_vocab
 
 LARGE = 64 << 20  # bytes: a larger text has its ids in files
 IN_MEMORY = 20  # bytes at the peak, measured, for each byte of a text that is held whole, as text and as ids
@@ -48,8 +56,10 @@ class Corpus:
     notes: tuple[str, ...]  # what reading changed or noticed, for the log
 
     def pieces(self, which: str) -> list[Tensor]:
-        """The ids of each piece of a part, (n,)."""
+        """The ids of each piece of a part, (n,); with data.documents each document is one."""
         ids = self.ids[which]
+        if self.vocab.boundary is not None:
+            return cut_pieces(ids, self.vocab)
         return list(torch.split(ids, self.split.lengths(which))) if len(ids) else []
 
     def bytes_per_char(self, which: str) -> float:
@@ -60,6 +70,14 @@ class Corpus:
         return 0 if self.vocab.unk is None else int((self.ids[which] == self.vocab.unk).sum())
 
 
+def cut_pieces(ids: Tensor, vocab: Vocab) -> list[Tensor]:
+    """Ids (N,) as one piece; of documents a piece for each, from a boundary to the next, which both belong to it."""
+    if vocab.boundary is None:
+        return [ids]
+    ends = torch.nonzero(ids == vocab.boundary).flatten().tolist()
+    return [ids[start : end + 1] for start, end in itertools.pairwise(ends)]
+
+
 def read_corpus(data: Data, vocab: Vocab | None = None, origin: Origin | None = None) -> Corpus:
     """The text that the settings name, split, as ids of a given vocabulary or of that of its own training part.
 
@@ -67,13 +85,17 @@ def read_corpus(data: Data, vocab: Vocab | None = None, origin: Origin | None = 
     cannot be used.
     """
     origin = origin or find_origin(data)
-    if origin.num_bytes > LARGE and data.preprocess == "raw":
+    if origin.num_bytes > LARGE and data.preprocess == "raw" and data.documents is None:
         return read_mapped(origin, data, vocab)
     if (needed := IN_MEMORY * origin.num_bytes) > get_total_memory():
+        if data.documents is not None:
+            raise BadInput(f"data.documents: a text of {origin.num_bytes / 1e9:,.1f} GB needs {needed / 1e9:,.1f} GB")
         raise BadInput(
             f"data.preprocess: a text of {origin.num_bytes / 1e9:,.1f} GB needs {needed / 1e9:,.1f} GB of memory: "
             f"clean it up beforehand, and use data.preprocess=raw, which needs no memory"
         )
+    if data.documents is not None:
+        return read_document_corpus(origin, data, vocab)
     texts, notes = read_texts(origin, data)
     whole = join_texts(texts.values(), data)
     split = divide_text({which: len(text) for which, text in texts.items()}, data)
@@ -88,6 +110,24 @@ def read_corpus(data: Data, vocab: Vocab | None = None, origin: Origin | None = 
         vocab,
         {which: torch.from_numpy(vocab.encode(part)) for which, part in parts.items()},
         tuple(notes),
+    )
+
+
+def read_document_corpus(origin: Origin, data: Data, vocab: Vocab | None) -> Corpus:
+    """As `read_corpus`, of a text that is many documents."""
+    documents, notes = read_documents(origin, data)
+    parts, name = divide_documents(documents, data)
+    texts = {which: frame_documents(part) for which, part in parts.items()}
+    vocab = vocab or build_document_vocab(texts["train"], data, origin)
+    return Corpus(
+        origin,
+        sum(map(len, texts.values())),
+        make_document_split(texts, name),
+        {which: hash_text(text) for which, text in texts.items()},
+        {which: vocab.count_bytes(text.replace(BOUNDARY, "\n")) for which, text in texts.items()},
+        vocab,
+        {which: torch.from_numpy(vocab.encode(text)) for which, text in texts.items()},
+        (*notes, *list_document_notes(parts)),
     )
 
 
@@ -183,3 +223,9 @@ def build_vocab(train: Text | dict[str, int], data: Data, origin: Origin) -> Voc
         what = origin.named_by["train"]
         raise BadInput(f"{what}: the train part has 1 distinct character: there is nothing to learn")
     return ByteVocab() if isinstance(train, bytes) or data.vocab == "byte" else Vocab(train, data.min_freq)
+
+
+def build_document_vocab(train: str, data: Data, origin: Origin) -> Vocab:
+    """The vocabulary of a training part of documents: the boundary is in it, however few they are."""
+    build_vocab(train.replace(BOUNDARY, ""), data, origin)  # BadInput where there is nothing to learn
+    return Vocab(train, data.min_freq, [BOUNDARY])

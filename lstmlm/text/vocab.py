@@ -12,6 +12,7 @@ from lstmlm.system.arrays import Ids
 Text = str | bytes  # the text of a corpus: bytes where data.vocab=byte
 
 UNK = "<unk>"
+BOUNDARY = "\ufdd0"  # before each document and after it; Unicode keeps this code from being a character of any text
 
 
 class Vocab:
@@ -48,6 +49,11 @@ class Vocab:
         characters = {ord(token): idx for token, idx in self.token_to_idx.items() if len(token) == 1}
         self._id_of_code_point = np.zeros(max(characters, default=0) + 1, dtype=np.int64)
         self._id_of_code_point[list(characters)] = list(characters.values())
+
+    @property
+    def boundary(self) -> int | None:
+        """The id of BOUNDARY; None for a vocabulary of one stream of text."""
+        return self.token_to_idx.get(BOUNDARY)
 
     def __len__(self) -> int:
         return len(self.idx_to_token)

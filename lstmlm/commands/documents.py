@@ -1,0 +1,45 @@
+"""`generate --documents`: documents, separated as the source's were, and how many of them are copies."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lstmlm.commands.display import Say, print_note
+from lstmlm.system.errors import BadInput
+
+if TYPE_CHECKING:
+    from lstmlm.checkpoints.checkpoint import Checkpoint
+    from lstmlm.text.vocab import Vocab
+
+
+def check_documents(vocab: "Vocab", documents: int | None, interactive: bool) -> None:
+    """BadInput for --documents without a model of documents, and for --interactive with one."""
+    if documents is not None and vocab.boundary is None:
+        raise BadInput("--documents: the model was trained on one stream of text, without ends: use --samples")
+    if interactive and vocab.boundary is not None:
+        raise BadInput("--interactive: the model writes documents, which end: use --documents")
+
+
+def write_documents(loaded: "Checkpoint", documents: Sequence[str], ended: int, say: Say) -> None:
+    """Write the documents, and note how many were cut off and how many stand word for word in the training text."""
+    from lstmlm.evaluation.held_out import get_data_settings
+    from lstmlm.generation.documents import SEPARATORS
+
+    separator = SEPARATORS[get_data_settings(loaded).documents or "line"]
+    say(separator.join(documents) + "\n")
+    if cut := len(documents) - ended:
+        print_note(f"{cut} of {len(documents)} were cut off at --length")
+    try:
+        known = read_training_documents(loaded)
+    except BadInput as error:
+        print_note(f"not compared with the training text: {error}")
+        return
+    copies = sum(document in known for document in documents)
+    print_note(f"{copies} of {len(documents)} stand word for word in the training text")
+
+
+def read_training_documents(loaded: "Checkpoint") -> set[str]:
+    from lstmlm.evaluation.held_out import read_own_corpus
+    from lstmlm.text.vocab import BOUNDARY
+
+    corpus = read_own_corpus(loaded)
+    return set(corpus.vocab.decode(corpus.ids["train"]).split(BOUNDARY))

@@ -1,0 +1,118 @@
+"""Runs on documents, from the command line to the samples."""
+
+import json
+import re
+import signal
+
+import pytest
+import torch
+from helpers.command_line import TINY
+
+import lstmlm
+from lstmlm.checkpoints import checkpoint
+from lstmlm.evaluation.scoring import evaluate, evaluate_pieces
+from lstmlm.training import trainer
+
+NAMES = [f"{a}{b}{c}{d}" for a in ("ann", "be", "carola") for b in "aeio" for c in ("n", "rr", "l") for d in ("a", "o")]
+OWN = [word for word in TINY if not word.startswith("data.split=")] + ["data.split=[0.8,0.1,0.1]"]
+TEXT = [*OWN, "data=file", "data.path=names.txt", "data.documents=line", "train.eval_every=5"]
+
+
+@pytest.fixture
+def names(tmp_path):
+    """A text of short names, and two that are longer than a window."""
+    long = ["carolannabert" * 3, "annabeolina" * 2]
+    (tmp_path / "names.txt").write_text("\n".join(NAMES + long * 3) + "\n")
+    return tmp_path
+
+
+@pytest.fixture
+def trained(train, names):
+    code, out, err = train(*TEXT, "train.max_steps=10", "hydra.run.dir=run")
+    assert (code, err) == (0, "")
+    (names / "screen.txt").write_text(out)
+    return names / "run"
+
+
+def test_the_log_counts_documents_and_shows_some(trained, names):
+    screen = (names / "screen.txt").read_text()
+    assert re.search(r"^names\.txt: 78 documents: train 62, val 7, test 9$", screen, re.M)
+    assert "\ufdd0" not in screen and "ufdd0" not in screen
+    rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert any("\n" in row["sample"] for row in rows if "sample" in row)
+
+
+def test_a_score_is_that_of_each_document_alone(trained):
+    model = lstmlm.load(trained)
+    documents = ["anna", "bo", "carola" * 9]
+    alone = [model.score(document) for document in documents]
+    assert [score.num_chars for score in alone] == [len(document) + 1 for document in documents]
+    pieces = [torch.from_numpy(model.vocab.encode(f"\ufdd0{document}\ufdd0")) for document in documents]
+    for order in ([0, 1, 2], [2, 0, 1]):
+        together = evaluate_pieces(model.model, [pieces[k] for k in order])
+        assert together.nats == pytest.approx(sum(score.nats for score in alone), abs=1e-5)
+    assert evaluate(model.model, pieces[2]).nats == pytest.approx(alone[2].nats, abs=1e-5)
+
+
+def test_evaluate_and_score_agree_on_a_file_of_documents(trained, names, command):
+    (names / "other.txt").write_text("anna\ncarola\n\nbeno\n")
+    code, out, _ = command("evaluate", str(trained), "--file", "other.txt", "--json")
+    assert code == 0
+    code, told, _ = command("score", str(trained), "other.txt", "--json")
+    assert code == 0
+    evaluated, scored = json.loads(out), json.loads(told)
+    assert scored["num_chars"] == 5 + 7 + 5
+    assert evaluated["nats_per_char"] == pytest.approx(scored["nats_per_char"], abs=1e-6)
+    model = lstmlm.load(trained)
+    assert scored["nats"] == pytest.approx(sum(model.score(name).nats for name in ("anna", "carola", "beno")), abs=1e-5)
+
+
+def test_a_run_of_documents_that_is_stopped_again_and_again_ends_the_same(train, names, tmp_path, monkeypatch):
+    words = [*TEXT, "train.max_epochs=2", "train.max_steps=null", "train.ema=0.9"]
+    assert train(*words, "hydra.run.dir=whole")[0] == 0
+    whole = checkpoint.load_checkpoint(tmp_path / "whole" / "last.safetensors")
+    step = trainer.Trainer.train_on_batch
+
+    def interrupted(self, X, Y):
+        step(self, X, Y)
+        if self.state.step % 4 == 0:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(trainer.Trainer, "train_on_batch", interrupted)
+    codes = [train(*words, "hydra.run.dir=parts")[0]]
+    while codes[-1] == 130:
+        codes.append(train("resume=parts")[0])
+    assert codes[-1] == 0 and len(codes) > 4
+    parts = checkpoint.load_checkpoint(tmp_path / "parts" / "last.safetensors")
+    assert whole.tensors.keys() == parts.tensors.keys()
+    assert all(torch.equal(tensor, parts.tensors[name]) for name, tensor in whole.tensors.items())
+
+
+def test_documents_are_printed_one_a_line_and_copies_are_counted(trained, command):
+    code, out, err = command("generate", str(trained), "--documents", "5", "--seed", "3", "--length", "12")
+    assert code == 0 and out.count("\n") == 5
+    assert re.search(r"^note: \d of 5 stand word for word in the training text$", err, re.M)
+    code, again, err = command("generate", str(trained), "--documents", "5", "--seed", "3", "--length", "12")
+    assert again == out
+    code, out, _ = command("generate", str(trained), "--documents", "3", "--prompt", "car", "--length", "9")
+    assert code == 0 and all(line.startswith("car") for line in out.splitlines())
+
+
+def test_a_sample_in_python_ends_with_its_document(trained):
+    model = lstmlm.load(trained)
+    texts = [model.generate("", length=1000, seed=seed, temperature=1.0) for seed in range(10)]
+    assert all("\ufdd0" not in text and len(text) < 1000 for text in texts)
+    assert model.generate("ann", length=50, seed=1).startswith("ann")
+
+
+def test_documents_are_not_asked_of_a_model_of_one_stream(run_directory, command, trained):
+    code, _, err = command("generate", str(run_directory), "--documents", "2")
+    assert code == 2 and err.startswith("error: --documents: the model was trained on one stream")
+    code, _, err = command("generate", str(trained), "--interactive")
+    assert code == 2 and err.startswith("error: --interactive: the model writes documents")
+
+
+def test_documents_start_from_a_model_of_one_stream(train, names):
+    assert train(*OWN, "data=file", "data.path=names.txt", "hydra.run.dir=stream")[0] == 0
+    code, out, err = train(*TEXT, "init_from=stream", "hydra.run.dir=run")
+    assert (code, err) == (0, "") and re.search(r"^characters: \d+ taken over, 0 new", out, re.M)
