@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import sys
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from helpers.command_line import TINY
 import lstmlm
 from lstmlm.checkpoints import checkpoint
 from lstmlm.evaluation.scoring import evaluate, evaluate_pieces
+from lstmlm.runs.launch import train as call_train
 from lstmlm.training import trainer
 
 NAMES = [f"{a}{b}{c}{d}" for a in ("ann", "be", "carola") for b in "aeio" for c in ("n", "rr", "l") for d in ("a", "o")]
@@ -18,25 +20,39 @@ OWN = [word for word in TINY if not word.startswith("data.split=")] + ["data.spl
 TEXT = [*OWN, "data=file", "data.path=names.txt", "data.documents=line", "train.eval_every=5"]
 
 
+def write_names(folder):
+    """A text of short names, and some that are longer than a window."""
+    long = ["carolannabert" * 3, "annabeolina" * 2]
+    (folder / "names.txt").write_text("\n".join(NAMES + long * 3) + "\n")
+
+
 @pytest.fixture
 def names(tmp_path):
-    """A text of short names, and two that are longer than a window."""
-    long = ["carolannabert" * 3, "annabeolina" * 2]
-    (tmp_path / "names.txt").write_text("\n".join(NAMES + long * 3) + "\n")
+    write_names(tmp_path)
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A folder with names.txt and a run on it in run/."""
+    folder = tmp_path_factory.mktemp("documents")
+    write_names(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["train.py"])
+        assert call_train([*TEXT, "train.max_steps=10", "hydra.run.dir=run"]) == 0
+    return folder
+
+
 @pytest.fixture
-def trained(train, names):
-    code, out, err = train(*TEXT, "train.max_steps=10", "hydra.run.dir=run")
-    assert (code, err) == (0, "")
-    (names / "screen.txt").write_text(out)
-    return names / "run"
+def trained(kept, monkeypatch):
+    monkeypatch.chdir(kept)
+    return kept / "run"
 
 
-def test_the_log_counts_documents_and_shows_some(trained, names):
-    screen = (names / "screen.txt").read_text()
-    assert re.search(r"^names\.txt: 78 documents: train 62, val 7, test 9$", screen, re.M)
+def test_the_log_counts_documents_and_shows_some(trained):
+    screen = (trained / "train.log").read_text()
+    assert re.search(r" names\.txt: 78 documents: train 62, val 7, test 9$", screen, re.M)
     assert "\ufdd0" not in screen and "ufdd0" not in screen
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert any("\n" in row["sample"] for row in rows if "sample" in row)
@@ -54,8 +70,8 @@ def test_a_score_is_that_of_each_document_alone(trained):
     assert evaluate(model.model, pieces[2]).nats == pytest.approx(alone[2].nats, abs=1e-5)
 
 
-def test_evaluate_and_score_agree_on_a_file_of_documents(trained, names, command):
-    (names / "other.txt").write_text("anna\ncarola\n\nbeno\n")
+def test_evaluate_and_score_agree_on_a_file_of_documents(trained, kept, command):
+    (kept / "other.txt").write_text("anna\ncarola\n\nbeno\n")
     code, out, _ = command("evaluate", str(trained), "--file", "other.txt", "--json")
     assert code == 0
     code, told, _ = command("score", str(trained), "other.txt", "--json")
@@ -68,21 +84,21 @@ def test_evaluate_and_score_agree_on_a_file_of_documents(trained, names, command
 
 
 def test_a_run_of_documents_that_is_stopped_again_and_again_ends_the_same(train, names, tmp_path, monkeypatch):
-    words = [*TEXT, "train.max_epochs=2", "train.max_steps=null", "train.ema=0.9"]
+    words = [*TEXT, "train.max_epochs=1", "train.max_steps=null", "train.ema=0.9"]
     assert train(*words, "hydra.run.dir=whole")[0] == 0
     whole = checkpoint.load_checkpoint(tmp_path / "whole" / "last.safetensors")
     step = trainer.Trainer.train_on_batch
 
     def interrupted(self, X, Y):
         step(self, X, Y)
-        if self.state.step % 4 == 0:
+        if self.state.step % 6 == 0:
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(trainer.Trainer, "train_on_batch", interrupted)
     codes = [train(*words, "hydra.run.dir=parts")[0]]
     while codes[-1] == 130:
         codes.append(train("resume=parts")[0])
-    assert codes[-1] == 0 and len(codes) > 4
+    assert codes[-1] == 0 and len(codes) > 3
     parts = checkpoint.load_checkpoint(tmp_path / "parts" / "last.safetensors")
     assert whole.tensors.keys() == parts.tensors.keys()
     assert all(torch.equal(tensor, parts.tensors[name]) for name, tensor in whole.tensors.items())
