@@ -4,7 +4,7 @@ import argparse
 import sys
 from types import ModuleType
 
-from lstmlm.commands import baselines, check, compare, convert, evaluate, generate, lr_find, page, score, trace
+from lstmlm.commands import baselines, check, compare, convert, evaluate, explore, generate, lr_find, page, score, trace
 from lstmlm.runs.launch import train
 from lstmlm.system.command_parser import CommandParser
 from lstmlm.system.errors import make_streams_safe, run_to_exit_code
@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[ModuleType, str]] = {
     "lr_find": (lr_find, "propose a learning rate, for settings of train.py"),
     "check": (check, "is every backend of every cell the same function on this machine?"),
     "trace": (trace, "follow the gates: of a worked example, or of a trained model"),
+    "explore": (explore, "show what the units of a trained model do, in one HTML file"),
     "page": (page, "write one HTML file that runs a trained model in a browser"),
 }
 

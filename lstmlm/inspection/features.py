@@ -3,6 +3,7 @@
 n = characters of the text, K = features. A feature at a character depends on this character and those before it.
 """
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,8 +18,7 @@ Mask = NDArray[np.bool_]
 
 LEAST = 20  # characters of a text that have a feature, and that lack it: fewer say nothing
 MOST_CHARACTERS = 80  # of the vocabulary, the most frequent ones, whose identity is a feature
-SENTENCE_ENDS = ".!?。！？"
-VOWELS = "aeiouyAEIOUYàâäáãåæéèêëíìîïóòôöõøúùûüœаеёиоуыэюя"
+SENTENCE_ENDS = ".!?\u3002\uff01\uff1f"  # those of Chinese and Japanese too
 
 
 @dataclass(frozen=True)
@@ -137,19 +137,19 @@ def hold(event: Mask, value: Mask) -> Mask:
 
 
 def find_quoted(codes: NDArray[np.uint32], blank: Mask) -> Mask:
-    """Inside "..." or “...”. A blank line ends it, so that one mark too many does not turn the rest of the text."""
+    """Inside straight or curly marks. A blank line ends it, so that one mark too many does not turn the rest of the text."""
     straight = count_within(codes == ord('"'), blank) % 2 == 1
-    return straight | (sum_depths(codes, ["“”"], blank) > 0)
+    return straight | (sum_depths(codes, ["\u201c\u201d"], blank) > 0)
 
 
 def find_single_quoted(codes: NDArray[np.uint32], letter: Mask, space: Mask, blank: Mask) -> Mask:
-    """Inside '...' or ‘...’: a mark after a space opens, one after a letter or a full stop closes.
+    """Inside straight or curly marks: a mark after a space opens, one after a letter or a full stop closes.
 
     An apostrophe stands between letters; so a mark after a letter closes only as the next character is no letter.
     """
-    mark = is_any(codes, "'’")
+    mark = is_any(codes, "'\u2019")
     after_space = ~shift(~space)  # or at the begin of the text
-    opens = ((codes == ord("'")) & after_space) | (codes == ord("‘"))
+    opens = ((codes == ord("'")) & after_space) | (codes == ord("\u2018"))
     after_stop = shift(is_any(codes, '.,!?;:-—"'))
     closes = (mark & after_stop) | (shift(mark & shift(letter)) & ~letter)
     return count_since(opens) < count_since(closes | blank)
@@ -169,8 +169,8 @@ def sum_depths(codes: NDArray[np.uint32], pairs: list[str], begin: Mask | None) 
 
 def describe_kinds(codes: NDArray[np.uint32]) -> dict[str, Mask]:
     """The features of kind `character`, each (n,), that several characters share."""
-    letter, vowel = classify(codes, str.isalpha), is_any(codes, VOWELS)
-    latin = letter & (codes < 0x250)
+    letter, vowel = classify(codes, str.isalpha), classify(codes, is_vowel)
+    latin = letter & (codes < 0x250)  # the alphabets in which one can tell
     return {
         "a letter": letter,
         "a capital letter": classify(codes, str.isupper),
@@ -180,6 +180,11 @@ def describe_kinds(codes: NDArray[np.uint32]) -> dict[str, Mask]:
         "white space": classify(codes, str.isspace),
         "punctuation": ~classify(codes, lambda char: char.isalnum() or char.isspace()),
     }
+
+
+def is_vowel(char: str) -> bool:
+    """Of the Latin alphabet, with an accent or without."""
+    return unicodedata.normalize("NFKD", char)[:1].lower() in tuple("aeiouy")
 
 
 def classify(codes: NDArray[np.uint32], test: Callable[[str], bool]) -> Mask:

@@ -70,27 +70,33 @@ def iterate_states(model: RNNModel, ids: Tensor) -> Iterator[Block]:
     warm_up = min(WARM_UP, length)
     starts = torch.arange(lanes, device=device) * length
     ids = ids.to(device, torch.int64)
-    state, before = model.begin_state(lanes, device), None
+    state, before = model.begin_state(lanes, device), torch.empty(0)
     begin, most = -warm_up, max(1, AT_ONCE // lanes)
     while begin < length:
         end = min(begin + most, 0 if begin < 0 else length)
-        if begin == 0:
+        if begin == 0:  # the text begins in the first lane
             state = tuple(forget_first_lane(part) for part in state)
         places = starts[:, None] + torch.arange(begin, end, device=device)  # (B, T)
         with evaluation_mode(model):
             states, state = read_states(model, ids[places.clamp(0, count - 1)], state)
         logits = states[-1] @ model.W_hq + model.b_q  # (T, B, V)
         if begin >= 0:
-            shifted = logits if before is None else torch.cat([before, logits[:-1]])
-            kept = (places.T < count).flatten()
-            X = ids[places.T.flatten()[kept]]
-            surprisal = functional.cross_entropy(shifted.flatten(0, 1)[kept], X, reduction="none")
-            surprisal[places.T.flatten()[kept] == 0] = 0
-            logprobs = logits.flatten(0, 1)[kept].log_softmax(1)
-            entropy = -(logprobs.exp() * logprobs).sum(1)
-            columns = torch.cat([part.flatten(0, 1)[kept] for part in states], 1)
-            yield Block(places.T.flatten()[kept], columns, surprisal, entropy)
+            yield make_block(places.T.flatten(), states, torch.cat([before, logits[:-1]]), logits, ids)
         before, begin = logits[-1:], end
+
+
+def make_block(places: Tensor, states: list[Tensor], before: Tensor, after: Tensor, ids: Tensor) -> Block:
+    """A block of the places (T * B,), without those behind the end of the text.
+
+    The states (T, B, H) and the logits (T, B, V) after a character, and those before it.
+    """
+    kept = places < len(ids)
+    places = places[kept]
+    surprisal = functional.cross_entropy(before.flatten(0, 1)[kept], ids[places], reduction="none")
+    surprisal[places == 0] = 0
+    logprobs = after.flatten(0, 1)[kept].log_softmax(1)
+    entropy = -(logprobs.exp() * logprobs).sum(1)
+    return Block(places, torch.cat([part.flatten(0, 1)[kept] for part in states], 1), surprisal, entropy)
 
 
 def forget_first_lane(part: Tensor) -> Tensor:

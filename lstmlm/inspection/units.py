@@ -16,7 +16,6 @@ from lstmlm.inspection.features import Feature, find_features
 from lstmlm.inspection.states import find_middle, iterate_states, list_parts, make_fast
 from lstmlm.model.gates import collect_gate_openings
 from lstmlm.model.rnn_model import RNNModel
-from lstmlm.system.arrays import Ids
 from lstmlm.system.errors import BadInput
 from lstmlm.text.vocab import Vocab
 
