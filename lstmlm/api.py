@@ -1,5 +1,6 @@
 """The program in Python: `from lstmlm import load`."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from lstmlm.checkpoints.checkpoint import Checkpoint, find_checkpoint, load_chec
 from lstmlm.evaluation.held_out import read_typed_text
 from lstmlm.evaluation.scoring import Score, evaluate
 from lstmlm.generation.writer import start_writer, write_sample
+from lstmlm.inspection.ablation import hold_unit
+from lstmlm.inspection.units import Unit, find_units
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.errors import BadInput
 from lstmlm.system.paths import expand_path
@@ -80,6 +83,26 @@ class LanguageModel:
         if len(ids) < 2:
             raise BadInput(f"text: has {len(ids)} characters: scoring needs at least 2")
         return evaluate(self.model, torch.from_numpy(ids).to(self.model.W_hq.device))
+
+    def units(self, text: str) -> list[Unit]:
+        """What every cell and hidden state tracks in a text, those that follow a feature of it most closely first.
+
+        Features are such as "inside quotation marks" or "position in the line". A unit's feature is chosen on the first
+        half of the text; its `r` is the correlation on the second half. BadInput for a text of under 500 characters.
+        """
+        return find_units(
+            self.model, self.vocab, torch.from_numpy(self.vocab.encode(read_typed_text(self._loaded, text)))
+        )
+
+    def ablate(self, layer: int, unit: int, value: float = 0.0) -> "LanguageModel":
+        """The same model with one hidden unit held at a value, for everything that reads it.
+
+        `score` then tells what a text costs without the unit. Its mean is a better value than 0: `units` has it (the
+        `mean` of part H). BadInput if the model has no such unit.
+        """
+        twin = copy.copy(self)
+        twin.model = hold_unit(self.model, layer, unit, value)
+        return twin
 
 
 def load(run_or_checkpoint: str | Path, backend: str | None = None, device: str = "cpu") -> LanguageModel:

@@ -22,6 +22,7 @@ WEAKEST = 0.25  # |r| of a unit that is said to track a feature
 MOST_FINDINGS = 24
 SAMPLE = 24  # evenly spaced units, whose median tells what an ordinary unit is worth
 ABLATION_CHARS = 8192
+LONGEST_LINE = 200
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,14 @@ class Exploration:
     def middle(self) -> int:
         """The number of characters on which units were chosen; the rest is unseen."""
         return find_middle(len(self.ids))
+
+    @property
+    def shown_from(self) -> int:
+        """Where pages and pictures begin: at the first line of the unseen half, if one begins soon."""
+        soon = self.ids[self.middle : self.middle + LONGEST_LINE]
+        ends = torch.nonzero(soon == int(self.vocab.encode("\n")[0]))
+        known = self.vocab.unk is None or "\n" in self.vocab.token_to_idx
+        return self.middle + (int(ends[0]) + 1 if known and len(ends) else 0)
 
 
 def explore(model: RNNModel, vocab: Vocab, ids: Tensor) -> Exploration:

@@ -1,4 +1,4 @@
-"""One HTML file that shows what the units of a model do on a text: the data of an exploration and the scripts of assets/.
+"""One HTML file that shows what the units of a model do on a text: the data of an exploration, and scripts of assets/.
 
 P = characters that the page shows, S = states on the page, W = window of the gradients.
 """
@@ -28,7 +28,7 @@ LEVELS_PER_NAT = 16
 
 
 def make_explore_page(explored: Exploration, title: str) -> str:
-    """The HTML of an exploration. The text that it shows begins with the unseen half."""
+    """The HTML of an exploration. The text that it shows is unseen."""
     data = {"title": title} | collect_data(explored)
     scripts = {"ENGINE": ENGINE, "INTERFACE": INTERFACE}
     return fill_page("explore.html", title, ("base.css", "explore.css"), scripts, {"DATA": data})
@@ -36,7 +36,7 @@ def make_explore_page(explored: Exploration, title: str) -> str:
 
 def collect_data(explored: Exploration) -> dict[str, Any]:
     """What the scripts need to know."""
-    config, start = explored.model.config, explored.middle
+    config, start = explored.model.config, explored.shown_from
     units = choose_units(explored)
     shown = explored.ids[start : start + min(MOST_CHARS, max(2000, MOST_BYTES // len(units)))]
     columns, values = quantize(explored, units, shown)

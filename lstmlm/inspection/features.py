@@ -137,7 +137,7 @@ def hold(event: Mask, value: Mask) -> Mask:
 
 
 def find_quoted(codes: NDArray[np.uint32], blank: Mask) -> Mask:
-    """Inside straight or curly marks. A blank line ends it, so that one mark too many does not turn the rest of the text."""
+    """Inside straight or curly marks. A blank line ends it, so that one mark too many does no harm after it."""
     straight = count_within(codes == ord('"'), blank) % 2 == 1
     return straight | (sum_depths(codes, ["\u201c\u201d"], blank) > 0)
 
@@ -150,7 +150,7 @@ def find_single_quoted(codes: NDArray[np.uint32], letter: Mask, space: Mask, bla
     mark = is_any(codes, "'\u2019")
     after_space = ~shift(~space)  # or at the begin of the text
     opens = ((codes == ord("'")) & after_space) | (codes == ord("\u2018"))
-    after_stop = shift(is_any(codes, '.,!?;:-—"'))
+    after_stop = shift(is_any(codes, '.,!?;:-\u2014"'))
     closes = (mark & after_stop) | (shift(mark & shift(letter)) & ~letter)
     return count_since(opens) < count_since(closes | blank)
 

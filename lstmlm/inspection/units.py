@@ -82,17 +82,21 @@ def correlate(model: RNNModel, vocab: Vocab, ids: Tensor) -> Correlations:
     middle, features = find_middle(count), find_features(vocab, ids.numpy())
     known = np.stack([standardize(feature.values) for feature in features])  # (K - 2, n)
     of_model = torch.zeros(len(MODEL_FEATURES), count)
-    sums = [Sums(), Sums()]
+    sums, shifts = [Sums(), Sums()], None
     for block in iterate_states(model, ids):
         places = block.places.cpu()
         own = torch.stack([block.surprisal, block.entropy])  # (2, rows)
         of_model[:, places] = own.cpu().float()
-        rows = torch.cat([torch.from_numpy(known[:, places.numpy()]).to(own), own])
+        if shifts is None:  # means, about, so that sums of squares in float32 stay precise
+            shifts = (own.mean(1, keepdim=True), block.states.mean(0))
+        rows = torch.cat([torch.from_numpy(known[:, places.numpy()]).to(own), own - shifts[0]])
         for half, inside in zip(sums, (block.places < middle, block.places >= middle), strict=True):
-            half.add(rows[:, inside], block.states[inside])
+            half.add(rows[:, inside], block.states[inside] - shifts[1])
     features += [Feature(name, "model", row.numpy()) for name, row in zip(MODEL_FEATURES, of_model, strict=True)]
     r = np.stack([half.correlate() for half in sums])
+    assert shifts is not None
     mean, std = (sums[0] + sums[1]).describe_states()
+    mean += shifts[1].double().cpu().numpy()
     return Correlations(features, list_parts(model), model.config.num_hiddens, r, mean, std, of_model[0].numpy())
 
 
@@ -123,7 +127,7 @@ class Sums:
         count, X, XX, Y, YY, XY = (part.numpy() for part in self.parts)
         covariance = XY / count - np.outer(X, Y) / count**2
         spread = np.outer(find_std(XX, X, count), find_std(YY, Y, count))
-        return np.divide(covariance, spread, out=np.zeros_like(covariance), where=spread > 1e-7)
+        return np.divide(covariance, spread, out=np.zeros_like(covariance), where=spread > 1e-7).clip(-1, 1)
 
     def describe_states(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and standard deviation (S,) of the states."""

@@ -1,5 +1,4 @@
-"""The text in the colours of a few units, as a PNG: each unit in a panel of its own, red where it is high, blue where it
-is low.
+"""The text in the colours of a few units, as a PNG: a panel for each, red where it is high, blue where it is low.
 
 P = characters of the picture.
 """
@@ -28,7 +27,7 @@ def draw_units(explored: Exploration, path: Path, count: int = UNITS) -> None:
     """
     plt = import_pyplot()
     findings = explored.findings[:count]
-    start = explored.middle
+    start = explored.shown_from
     shown = explored.ids[start : start + LINES * WIDTH]
     rows = break_lines(decode_each(explored, shown))
     values = read_values(explored, findings, len(shown))
@@ -64,13 +63,13 @@ def break_lines(pieces: list[str]) -> list[list[tuple[int, str]]]:
 
 
 def read_values(explored: Exploration, findings: list[Finding], count: int) -> NDArray[np.float64]:
-    """(units, P) the states of the findings in the first `count` characters of the unseen half, in standard deviations.
+    """(units, P) the states of the findings in the first `count` characters shown, in standard deviations.
 
-    The model reads from the beginning of the half on.
+    The model reads from the first of them on.
     """
     H, found = explored.found.num_hiddens, explored.found
     columns = [found.parts.index((one.unit.layer, one.unit.part)) * H + one.unit.unit for one in findings]
-    shown = explored.ids[explored.middle : explored.middle + max(count, 600)]
+    shown = explored.ids[explored.shown_from : explored.shown_from + max(count, 600)]
     states = torch.zeros(len(shown), len(columns))
     for block in iterate_states(explored.model, shown):
         states[block.places.cpu()] = block.states[:, columns].cpu().float()

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import html.parser
 import json
 import re
 
@@ -12,7 +11,7 @@ import torch
 from helpers.command_line import ROOT
 from helpers.draws import SETTINGS, VOCAB
 from helpers.forms import make_model
-from helpers.pages import CLOSE, assert_texts_equal, draw_texts, run_engine
+from helpers.pages import CLOSE, Elements, assert_texts_equal, draw_texts, run_engine
 
 from lstmlm.evaluation.scoring import iterate_char_nats
 from lstmlm.inspection.page import choose_weights, make_page, merge_gates, to_bytes
@@ -176,23 +175,6 @@ def test_every_weight_stands_in_the_page_once(cell):
 
 
 # A stranger's checkpoint
-
-
-class Elements(html.parser.HTMLParser):
-    """The tags of a page in their order, and what stands in its title."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags, self.title = [], ""
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_data(self, data):
-        if self.tags and self.tags[-1][0] == "title":
-            self.title += data
 
 
 def test_hostile_strings_cannot_leave_their_place():

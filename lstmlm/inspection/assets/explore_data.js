@@ -3,10 +3,12 @@
 
 const PLACES = 8; // listed at a time
 const APART = 12; // characters between two of them
-const ALIKE = 8; // of 127 steps: a state that differs by no more is the same
+const SAME_STATE = 8; // of 127 steps: a state that differs by no more is the same
 
 function decodeBytes(base64) {
-  return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+  const text = atob(base64), bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 
 class Excerpt {
@@ -59,7 +61,7 @@ class Excerpt {
   // {places, count}: the places most alike, apart from one another, and how many characters are alike.
   findSimilar(columns, place, width) {
     const distances = this.distances(columns, place, width);
-    const count = distances.reduce((n, distance) => n + (distance <= ALIKE ** 2), 0);
+    const count = distances.reduce((n, distance) => n + (distance <= SAME_STATE ** 2), 0);
     const others = distances.map((distance, i) => (Math.abs(i - place) < APART ? Infinity : distance));
     return {places: pickLowest(others), count};
   }

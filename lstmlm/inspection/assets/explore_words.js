@@ -28,7 +28,7 @@ function describeUnit(column, finding) {
     parts.push(`With the unit held at its mean, a character costs ${nats(finding.rise)} more (the median unit: ${nats(finding.median)}); ` +
       `where the feature is on or high, ${nats(finding.rise_there)} (${nats(finding.median_there)}).`);
     const dearest = finding.dearest.map(({character, rise}) => `${character} (${nats(rise)})`);
-    if (dearest.length) parts.push(`Dearest become: ${dearest.join(', ')}.`);
+    if (dearest.length) parts.push(`The cost rises most for ${dearest.join(', ')}.`);
   }
   return parts.join(' ');
 }
