@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
             raise BadInput(f"{name}: no such folder: {Path(path).parent}: make it first")
     from lstmlm.inspection.exploration import LARGEST_TEXT, describe_exploration, explore
     from lstmlm.inspection.explore_page import make_explore_page
+    from lstmlm.inspection.units import SHORTEST_TEXT
     from lstmlm.inspection.units_picture import draw_units
     from lstmlm.system.durable import write_durably
     from lstmlm.system.json_text import encode_json
@@ -44,6 +45,9 @@ def run(args: argparse.Namespace) -> None:
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build()
     ids, what = read_ids(loaded, args.file)
+    if len(ids) < SHORTEST_TEXT:
+        name = "FILE" if args.file else "the run's held-out text"
+        raise BadInput(f"{name}: has {len(ids)} characters: what units track needs at least {SHORTEST_TEXT}")
     if len(ids) > LARGEST_TEXT:
         print(f"the first {LARGEST_TEXT:,} of {len(ids):,} characters are read", file=sys.stderr)
     explored = explore(model, vocab, ids)

@@ -20,25 +20,29 @@ from lstmlm.model.rnn_model import RNNModel, State
 
 WINDOW = 48
 AT_ONCE = 128
+CONTEXT = 200  # characters
 
 Shares = NDArray[np.float32]
 
 
-def find_connectivity(model: RNNModel, ids: Tensor, count: int, window: int = WINDOW) -> Shares:
-    """(count, W) the share of the gradient of each of the first `count` predictions that rests d characters back.
+def find_connectivity(model: RNNModel, ids: Tensor, start: int, count: int, window: int = WINDOW) -> Shares:
+    """(count, W) the share of the gradient that rests d characters back, of the predictions from `start` on.
 
-    The prediction t is made after character t of ids (n,). Shares before the text are 0.
+    Prediction t is made after character t of ids (n,). The model reads CONTEXT characters before the first. Shares
+    before the text are 0.
     """
-    count = min(count, len(ids) - 1)
+    begin = max(0, start - CONTEXT)
+    ids, start = ids[begin:], start - begin
+    count = min(count, len(ids) - 1 - start)
     scratch = RNNModel(model.config, "scratch").to(model.W_hq.device, model.W_hq.dtype)
     scratch.load_book_weights(model.book_weights())
     scratch.requires_grad_(False)
     ids = ids.to(model.W_hq.device, torch.int64)
     norms = []
     with evaluation_mode(scratch):
-        states = read_all_states(scratch, ids[:count])
-        for start in range(0, count, AT_ONCE):
-            places = torch.arange(start, min(start + AT_ONCE, count), device=ids.device)
+        states = read_all_states(scratch, ids[: start + count])
+        for first in range(start, start + count, AT_ONCE):
+            places = torch.arange(first, min(first + AT_ONCE, start + count), device=ids.device)
             norms.append(find_norms(scratch, ids, places, states, window))
     found = torch.cat(norms)
     shares: Shares = (found / found.sum(1, keepdim=True).clamp_min(1e-30)).cpu().float().numpy()

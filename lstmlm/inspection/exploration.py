@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from lstmlm.inspection.ablation import Ablation, ablate_units
-from lstmlm.inspection.features import name_character
-from lstmlm.inspection.states import find_middle, make_fast
+from lstmlm.inspection.features import LOGARITHM, name_character
+from lstmlm.inspection.states import find_middle, iterate_states, make_fast
 from lstmlm.inspection.units import Correlations, Unit, correlate, list_units, make_unit, measure_memory
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.text.vocab import Vocab
@@ -23,6 +23,7 @@ MOST_FINDINGS = 24
 SAMPLE = 24  # evenly spaced units, whose median tells what an ordinary unit is worth
 ABLATION_CHARS = 8192
 LONGEST_LINE = 200
+CONTEXT = 500  # characters
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,16 @@ class Exploration:
         known = self.vocab.unk is None or "\n" in self.vocab.token_to_idx
         return self.middle + (int(ends[0]) + 1 if known and len(ends) else 0)
 
+    def read_states(self, units: list[Unit], count: int) -> Tensor:
+        """(count, units) the states of units from `shown_from` on; the model has read CONTEXT characters before."""
+        H, begin = self.found.num_hiddens, max(0, self.shown_from - CONTEXT)
+        columns = [self.found.parts.index((unit.layer, unit.part)) * H + unit.unit for unit in units]
+        read = self.ids[begin : self.shown_from + count]
+        states = torch.zeros(len(read), len(columns))
+        for block in iterate_states(self.model, read):
+            states[block.places.cpu()] = block.states[:, columns].cpu().float()
+        return states[self.shown_from - begin :]
+
 
 def explore(model: RNNModel, vocab: Vocab, ids: Tensor) -> Exploration:
     """Explore the units of a model on the text of ids (n,), of which LARGEST_TEXT characters are read.
@@ -110,18 +121,23 @@ def explore(model: RNNModel, vocab: Vocab, ids: Tensor) -> Exploration:
 def choose_states(found: Correlations) -> list[tuple[int, int]]:
     """(feature, column) of MOST_FINDINGS pairs: what the reader's place is tracked by first, then the closest others.
 
-    Chosen on the first half of the text. A state stands beside one feature.
+    Chosen on the first half of the text. Of a position and its logarithm the closer one is listed; which character it
+    is, and what the model expects, are listed for states that have not been listed before.
     """
     best = [
         (float(abs(found.r[0, k, column])), k, column) for k in range(len(found.r[0])) for column in found.find_best(k)
     ]
     best = [one for one in sorted(best, key=lambda one: -one[0]) if one[0] >= WEAKEST]
-    pairs, seen = [], set()
-    for kinds in (("state",), ("model", "character")):
-        for _, feature, column in best:
-            if found.features[feature].kind in kinds and column not in seen:
-                pairs.append((feature, column))
-                seen.add(column)
+    pairs: list[tuple[int, int]] = []
+    names: set[str] = set()
+    for _, feature, column in best:
+        name = found.features[feature].name.removesuffix(LOGARITHM)
+        if found.features[feature].kind == "state" and name not in names:
+            names.add(name)
+            pairs.append((feature, column))
+    for _, feature, column in best:
+        if found.features[feature].kind != "state" and column not in {listed for _, listed in pairs}:
+            pairs.append((feature, column))
     return pairs[:MOST_FINDINGS]
 
 

@@ -15,7 +15,6 @@ from torch import Tensor
 from lstmlm.inspection.connectivity import WINDOW, find_connectivity
 from lstmlm.inspection.exploration import Exploration, describe_finding
 from lstmlm.inspection.html_file import fill_page
-from lstmlm.inspection.states import iterate_states
 from lstmlm.inspection.units import Unit
 
 ENGINE = ("explore_data.js", "alphabet.js", "shades.js")
@@ -39,7 +38,7 @@ def collect_data(explored: Exploration) -> dict[str, Any]:
     config, start = explored.model.config, explored.shown_from
     units = choose_units(explored)
     shown = explored.ids[start : start + min(MOST_CHARS, max(2000, MOST_BYTES // len(units)))]
-    columns, values = quantize(explored, units, shown)
+    columns, values = quantize(explored, units, len(shown))
     nats = explored.found.surprisal[start : start + len(shown)]
     return {
         "cell": config.cell,
@@ -55,7 +54,7 @@ def collect_data(explored: Exploration) -> dict[str, Any]:
         "columns": columns,
         "values": to_base64(values),
         "window": WINDOW,
-        "shares": to_base64(np.sqrt(find_connectivity(explored.model, shown, CONNECTED)) * 255),
+        "shares": to_base64(np.sqrt(find_connectivity(explored.model, explored.ids, start, CONNECTED)) * 255),
     }
 
 
@@ -67,16 +66,9 @@ def choose_units(explored: Exploration) -> list[Unit]:
     return sorted(chosen, key=lambda unit: (unit.layer, unit.part, unit.unit))
 
 
-def quantize(explored: Exploration, units: list[Unit], shown: Tensor) -> tuple[list[dict[str, Any]], NDArray[np.int8]]:
-    """A row for each state, and its values (S, P) as (value - mean) / scale * 127.
-
-    The states are those of a model that reads the text from the beginning of `shown` on.
-    """
-    H = explored.model.config.num_hiddens
-    places = torch.tensor([explored.found.parts.index((unit.layer, unit.part)) * H + unit.unit for unit in units])
-    states = torch.zeros(len(shown), len(units))
-    for block in iterate_states(explored.model, shown):
-        states[block.places.cpu()] = block.states[:, places.to(block.states.device)].cpu().float()
+def quantize(explored: Exploration, units: list[Unit], count: int) -> tuple[list[dict[str, Any]], NDArray[np.int8]]:
+    """A row for each state, and its values (S, P) as (value - mean) / scale * 127."""
+    states = explored.read_states(units, count)
     mean = torch.tensor([unit.mean for unit in units])
     away = states - mean
     scale = away.abs().quantile(QUANTILE, 0).clamp_min(1e-6)

@@ -17,6 +17,7 @@ Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 LEAST = 20  # characters of a text that have a feature, and that lack it: fewer say nothing
+LOGARITHM = " (logarithm)"  # after the name of a position: log(1 + position)
 MOST_CHARACTERS = 80  # of the vocabulary, the most frequent ones, whose identity is a feature
 SENTENCE_ENDS = ".!?\u3002\uff01\uff1f"  # those of Chinese and Japanese too
 
@@ -96,11 +97,12 @@ def describe_places(codes: NDArray[np.uint32]) -> dict[str, NDArray[np.generic]]
         "inside braces": sum_depths(codes, ["{}"], None),
         "inside angle brackets": sum_depths(codes, ["<>"], blank),
         "position in the line": in_line,
-        "position in the line (logarithm)": np.log1p(in_line),
+        "position in the line" + LOGARITHM: np.log1p(in_line),
         "position in the word": in_word,
         "position in the sentence": in_sentence,
-        "position in the sentence (logarithm)": np.log1p(in_sentence),
-        "position in the paragraph (logarithm)": np.log1p(in_paragraph),
+        "position in the sentence" + LOGARITHM: np.log1p(in_sentence),
+        "position in the paragraph": in_paragraph,
+        "position in the paragraph" + LOGARITHM: np.log1p(in_paragraph),
         "in a word with a capital": letter & hold(first, capital),
         "words since the line began": count_within(first, line_end),
         "indentation of the line": count_within(indent, line_end),
@@ -120,7 +122,7 @@ def count_since(event: Mask) -> NDArray[np.int64]:
 
 def count_within(event: Mask, begin: Mask) -> NDArray[np.int64]:
     """(n,) events since the last place where `begin` is true."""
-    total = np.cumsum(event)
+    total = np.cumsum(event, dtype=np.int64)
     return total - total_before(total, begin)
 
 
@@ -133,7 +135,8 @@ def total_before(total: NDArray[np.int64], begin: Mask) -> NDArray[np.int64]:
 def hold(event: Mask, value: Mask) -> Mask:
     """(n,) `value` at the last event; False before the first."""
     places = np.maximum.accumulate(np.where(event, np.arange(len(event)), -1))
-    return (places >= 0) & value[places]
+    held: Mask = (places >= 0) & value[places]
+    return held
 
 
 def find_quoted(codes: NDArray[np.uint32], blank: Mask) -> Mask:
@@ -152,14 +155,16 @@ def find_single_quoted(codes: NDArray[np.uint32], letter: Mask, space: Mask, bla
     opens = ((codes == ord("'")) & after_space) | (codes == ord("\u2018"))
     after_stop = shift(is_any(codes, '.,!?;:-\u2014"'))
     closes = (mark & after_stop) | (shift(mark & shift(letter)) & ~letter)
-    return count_since(opens) < count_since(closes | blank)
+    inside: Mask = count_since(opens) < count_since(closes | blank)
+    return inside
 
 
 def sum_depths(codes: NDArray[np.uint32], pairs: list[str], begin: Mask | None) -> NDArray[np.int64]:
     """(n,) how many pairs of brackets are open; a place where `begin` is true closes all."""
     depth = np.zeros(len(codes), np.int64)
-    for opening, closing in pairs:
-        change = np.cumsum((codes == ord(opening)).astype(np.int64) - (codes == ord(closing)))
+    for pair in pairs:
+        opening, closing = (codes == ord(bracket) for bracket in pair)
+        change = np.cumsum(opening.astype(np.int64) - closing)
         depth += np.maximum(change - (0 if begin is None else total_before(change, begin)), 0)
     return depth
 

@@ -37,8 +37,8 @@ class Unit:
         r: Pearson's correlation with it on the second half.
         r_chosen: the same on the first half, where the feature was chosen.
         mean, std: of the state over the whole text.
-        memory: 1 / (1 - mean F) characters: for so long a cell is kept on average, if F is the share of it that is kept
-            at each character. None of a hidden state, and of a cell without a forget gate.
+        memory: 1 / (1 - mean F) characters: for so long the unit's cell is kept on average, if F is the share that
+            is kept at each character. None without a forget gate.
     """
 
     layer: int
@@ -102,7 +102,8 @@ def correlate(model: RNNModel, vocab: Vocab, ids: Tensor) -> Correlations:
 
 def standardize(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Values (n,) with mean 0 and variance 1, so that sums of products in float32 stay precise."""
-    return ((values - values.mean(dtype=np.float64)) / values.std(dtype=np.float64)).astype(np.float32)
+    standard: NDArray[np.float32] = (values - values.mean(dtype=np.float64)) / values.std(dtype=np.float64)
+    return standard.astype(np.float32)
 
 
 class Sums:
@@ -127,7 +128,8 @@ class Sums:
         count, X, XX, Y, YY, XY = (part.numpy() for part in self.parts)
         covariance = XY / count - np.outer(X, Y) / count**2
         spread = np.outer(find_std(XX, X, count), find_std(YY, Y, count))
-        return np.divide(covariance, spread, out=np.zeros_like(covariance), where=spread > 1e-7).clip(-1, 1)
+        r = np.divide(covariance, spread, out=np.zeros_like(covariance), where=spread > 1e-7)
+        return np.clip(r, -1, 1)
 
     def describe_states(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and standard deviation (S,) of the states."""
@@ -166,7 +168,7 @@ def make_unit(found: Correlations, memory: NDArray[np.float64] | None, column: i
     layer, unit, part = found.name_state(column)
     chosen, unseen = found.r[:, feature, column].tolist()
     mean, std = float(found.mean[column]), float(found.std[column])
-    kept = None if memory is None or part == "H" else float(memory[layer, unit])
+    kept = None if memory is None else float(memory[layer, unit])
     return Unit(layer, unit, part, found.features[feature].name, unseen, chosen, mean, std, kept)
 
 

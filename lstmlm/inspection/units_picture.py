@@ -6,12 +6,10 @@ P = characters of the picture.
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from lstmlm.inspection.exploration import Exploration, Finding
 from lstmlm.inspection.explore_page import decode_each
-from lstmlm.inspection.states import iterate_states
 from lstmlm.system.plotting import import_pyplot
 
 UNITS = 3
@@ -63,15 +61,8 @@ def break_lines(pieces: list[str]) -> list[list[tuple[int, str]]]:
 
 
 def read_values(explored: Exploration, findings: list[Finding], count: int) -> NDArray[np.float64]:
-    """(units, P) the states of the findings in the first `count` characters shown, in standard deviations.
-
-    The model reads from the first of them on.
-    """
-    H, found = explored.found.num_hiddens, explored.found
-    columns = [found.parts.index((one.unit.layer, one.unit.part)) * H + one.unit.unit for one in findings]
-    shown = explored.ids[explored.shown_from : explored.shown_from + max(count, 600)]
-    states = torch.zeros(len(shown), len(columns))
-    for block in iterate_states(explored.model, shown):
-        states[block.places.cpu()] = block.states[:, columns].cpu().float()
-    values: NDArray[np.float64] = ((states.double().numpy() - found.mean[columns]) / found.std[columns]).T
+    """(units, P) the states of the findings in the first `count` characters shown, in standard deviations."""
+    units = [one.unit for one in findings]
+    mean, std = (np.array([[getattr(unit, name) for unit in units]]) for name in ("mean", "std"))
+    values: NDArray[np.float64] = ((explored.read_states(units, count).double().numpy() - mean) / std).T
     return values

@@ -1,5 +1,7 @@
 """Pages of `lstmlm page` as tests use them: their engine under Node, the whole page in Chromium."""
 
+import base64
+import hashlib
 import html.parser
 import json
 import re
@@ -65,6 +67,12 @@ def assert_texts_equal(partings: Iterable[list[dict[str, Any]]]) -> None:
     assert all(place["distance"] <= CLOSE for place in places), places
     if places:
         print(f"{len(places)} places where the uniform number lies within {CLOSE} of a boundary: {places}")
+
+
+def find_hashes(page: str, element: str) -> set[str]:
+    """The hashes, as a policy spells them, of all scripts or styles that a browser would run."""
+    contents = re.findall(rf"<{element}(?: id=\"\w+\")?>(.*?)</{element}>", page, re.DOTALL)
+    return {f"'sha256-{base64.b64encode(hashlib.sha256(c.encode()).digest()).decode()}'" for c in contents}
 
 
 def read_element(page: str, element: str) -> str:

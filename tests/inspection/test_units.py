@@ -165,7 +165,7 @@ def test_a_rare_character_is_not_among_the_dearest():
 @pytest.mark.parametrize("arguments", [{}, {"cell": "gru", "num_layers": 2, "embedding_dim": 3}], ids=str)
 def test_shares_are_those_of_the_gradient(arguments):
     model, ids = make_model("nn", **arguments), torch.randint(7, (40,))
-    shares = find_connectivity(model, ids, 30, window=6)
+    shares = find_connectivity(model, ids, 0, 30, window=6)
     assert shares.shape == (30, 6)
     np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-5)
     scratch = RNNModel(replace(model.config), "scratch").double()
@@ -181,6 +181,7 @@ def test_shares_are_those_of_the_gradient(arguments):
         expected = (norms / norms.sum()).numpy()
         np.testing.assert_allclose(shares[t, : len(expected)], expected, rtol=1e-4)
         assert not shares[t, len(expected) :].any()
+    np.testing.assert_allclose(find_connectivity(model, ids, 20, 100, window=6)[:10], shares[20:], rtol=1e-4)
 
 
 def test_a_short_text_is_bad_input():
