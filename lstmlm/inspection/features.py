@@ -135,7 +135,7 @@ def total_before(total: NDArray[np.int64], begin: Mask) -> NDArray[np.int64]:
 def hold(event: Mask, value: Mask) -> Mask:
     """(n,) `value` at the last event; False before the first."""
     places = np.maximum.accumulate(np.where(event, np.arange(len(event)), -1))
-    held: Mask = (places >= 0) & value[places]
+    held: Mask = np.logical_and(places >= 0, value[places])
     return held
 
 

@@ -6,7 +6,6 @@ D = width of a layer's inputs, H = num_hiddens, T = characters of the text.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import torch
@@ -19,7 +18,6 @@ from lstmlm.model.gates import compute_gates
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 from lstmlm.system.errors import BadInput
-from lstmlm.system.plotting import import_pyplot
 
 COLUMNS = ("F", "I", "C~", "O", "C", "H")
 
@@ -156,29 +154,3 @@ def format_trace(trace: Trace, count: int = 3) -> str:
             line += f"   |{F:12.2f}{I:6.2f}{O:6.2f}{C:7.2f}"
         lines.append(line)
     return "\n".join(lines)
-
-
-def draw_trace(trace: Trace, path: Path, count: int = 24) -> None:
-    """Draw heat maps of F, I, O and C to a PNG: a column for each character, a row for each of the most active units.
-
-    Needs matplotlib (the extra [plots]); BadInput without it.
-    """
-    plt = import_pyplot()
-    units, length = trace.find_most_active(count), len(trace.symbols)
-    figure, panels = plt.subplots(4, 1, figsize=(max(6, 0.16 * length + 2), 13), layout="constrained")
-    titles = {"F": "forget gate", "I": "input gate", "O": "output gate", "C": "cell state"}
-    for axes, (column, title) in zip(panels, titles.items(), strict=True):
-        values = trace.columns[column][:, units].T.cpu().numpy()
-        reach = float(abs(values).max()) if column == "C" else None
-        scale = (
-            {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach} if reach else {"cmap": "viridis", "vmin": 0, "vmax": 1}
-        )
-        image = axes.imshow(values, aspect="auto", interpolation="nearest", **scale)
-        figure.colorbar(image, ax=axes, pad=0.01)
-        shown = [char if char.isprintable() else ascii(char)[1:-1] for char in trace.symbols]
-        axes.set_xticks(range(length), shown, fontsize=8, family="monospace", parse_math=False)
-        axes.set_yticks(range(len(units)), units, fontsize=6)
-        axes.set_ylabel("unit")
-        axes.set_title(f"{title}, layer {trace.layer}", loc="left", fontsize=10)
-    figure.savefig(path, dpi=110, format="png")
-    plt.close(figure)

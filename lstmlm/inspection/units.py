@@ -129,7 +129,8 @@ class Sums:
         covariance = XY / count - np.outer(X, Y) / count**2
         spread = np.outer(find_std(XX, X, count), find_std(YY, Y, count))
         r = np.divide(covariance, spread, out=np.zeros_like(covariance), where=spread > 1e-7)
-        return np.clip(r, -1, 1)
+        clipped: NDArray[np.float64] = np.clip(r, -1, 1)
+        return clipped
 
     def describe_states(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and standard deviation (S,) of the states."""

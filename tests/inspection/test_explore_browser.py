@@ -1,4 +1,4 @@
-"""The page of `lstmlm explore` in a real Chromium, opened as a file."""
+"""The pages of `lstmlm explore` and of `trace --html` in a real Chromium, opened as files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +11,9 @@ from helpers.pages import launch_chromium, list_unnamed, open_watched
 
 from lstmlm.inspection.exploration import explore
 from lstmlm.inspection.explore_page import make_explore_page
+from lstmlm.inspection.gate_trace import trace_gates
+from lstmlm.inspection.trace_page import make_trace_page
+from lstmlm.inspection.trace_story import tell_story
 from lstmlm.text.vocab import Vocab
 
 HOSTILE = "</script><script>hacked = 1</script><img src=x onerror=hacked=1>"
@@ -109,3 +112,21 @@ def test_the_mark_says_on_which_characters_a_prediction_rests(tab):
 @pytest.mark.parametrize("tab", [{"viewport": {"width": 400, "height": 800}}], indirect=True)
 def test_a_narrow_screen_needs_no_sideways_scrolling(tab):
     assert tab.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def test_a_page_of_a_trace_tells_of_the_character_that_is_pointed_at(browser, tmp_path):
+    vocab, seen = Vocab.from_tokens(["<unk>", *dict.fromkeys(HOSTILE)]), []
+    model = make_model("scratch", torch.float32, vocab_size=len(vocab), num_hiddens=6)
+    ids = torch.from_numpy(vocab.encode(HOSTILE))
+    story = tell_story(model, vocab, ids, trace_gates(model, ids, HOSTILE, 0), None)
+    tab = open_watched(browser, make_trace_page(story, HOSTILE), tmp_path / "trace.html", seen)
+    tab.locator("td[data-place='5']").first.hover()
+    said = tab.text_content("#said")
+    assert said.startswith(f"{HOSTILE[5]} cost {story.nats[5]:.2f} nats. Likeliest next: ")
+    assert said.count("forget gate") == 4
+    tab.focus("#frame")
+    tab.keyboard.press("ArrowRight")
+    assert tab.text_content("#said").startswith(f"{HOSTILE[6]} cost")
+    assert tab.evaluate("typeof hacked") == "undefined"
+    tab.context.close()
+    assert not seen
