@@ -115,9 +115,9 @@ def score_with_training_text(
     if args.mix:
         row["mix"] = mix_options.evaluate_mixture(nats, corpus, part, vocab_size, growing=False)
     if args.adaptive:
-        adapted = evaluate_part_adaptively(model, corpus, part, settings, args.adapt_tune)
+        adapted = evaluate_part_adaptively(model, corpus, part, settings, args.adapt_tune, args.adapt_lr is None)
         units = collect_units(sum_scores(adapted.nats).nats_per_char, part.bytes_per_char)
-        how = asdict(adapted.settings) | (asdict(adapted.tuning) if adapted.tuning else {"tuned_on": None})
+        how = asdict(adapted.settings) | {"tuned_on": None} | (asdict(adapted.choice) if adapted.choice else {})
         row["adaptive"] = units | {"settings": how}
         if args.mix:
             row["adaptive_mix"] = mix_options.evaluate_mixture(adapted.nats, corpus, part, vocab_size, growing=True)

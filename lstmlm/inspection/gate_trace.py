@@ -3,11 +3,14 @@
 D = width of a layer's inputs, H = num_hiddens, T = characters of the text.
 """
 
+import contextlib
+import io
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -19,9 +22,14 @@ from lstmlm.model.gates import compute_gates
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 from lstmlm.system.errors import BadInput
-from lstmlm.system.plotting import find_fonts, import_pyplot, save_figure
+from lstmlm.system.plotting import find_fonts, import_pyplot, open_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLUMNS = ("F", "I", "C~", "O", "C", "H")
+UNITS = 24  # the most active units: as many are drawn
 
 
 @torch.no_grad()
@@ -112,7 +120,10 @@ def format_example_table(columns: dict[str, Tensor]) -> str:
 
 @dataclass(frozen=True)
 class Trace:
-    """The columns, each (T, H), of layer `layer` of a model while it read a text."""
+    """The columns, each (T, H), of layer `layer` of a model while it read a text: F, I, C~, O, C, H.
+
+    Printed, it is a table of the gates.
+    """
 
     symbols: Sequence[str]  # T of them: the characters, or bytes, that the model read
     layer: int
@@ -123,17 +134,31 @@ class Trace:
         swing = self.columns["C"].amax(0) - self.columns["C"].amin(0)
         return [int(unit) for unit in swing.argsort(descending=True)[:count]]
 
+    def plot(self, count: int = 24) -> "list[Axes]":
+        """Heat maps of the gates and the cell state of the `count` most active units; the axes of each.
+
+        In a notebook the figure is shown. Needs matplotlib.
+        """
+        return plot_trace(self, open_figure("plot", figsize=measure_figure(self)), count)
+
+    def __repr__(self) -> str:
+        T, H = self.columns["C"].shape
+        return f"Trace(layer {self.layer}: {', '.join(self.columns)} of {H} units at {T} characters; print or plot it)"
+
+    def __str__(self) -> str:
+        return format_trace(self)
+
 
 @torch.no_grad()
-def trace_gates(model: RNNModel, ids: Tensor, symbols: Sequence[str], layer: int) -> Trace:
+def trace_gates(model: RNNModel, ids: Tensor, symbols: Sequence[str], layer: int, what: str = "--layer") -> Trace:
     """The gates of one layer of an LSTM while the model reads ids (T,), those of `symbols`.
 
-    BadInput for another cell, and for a layer that the model does not have.
+    BadInput for another cell, and for a layer that the model does not have; `what` names the option that gave it.
     """
     if model.config.cell != "lstm":
         raise BadInput(f"trace: follows the gates of an LSTM, and this model's cell is {model.config.cell}")
     if not 0 <= layer < model.config.num_layers:
-        raise BadInput(f"--layer: the model has layers 0 to {model.config.num_layers - 1}, got {layer}")
+        raise BadInput(f"{what}: the model has layers 0 to {model.config.num_layers - 1}, got {layer}")
     with evaluation_mode(model):
         outputs, _ = model.hidden_states(ids[None])
         X = outputs[layer - 1] if layer else model.inputs(ids[None])
@@ -158,14 +183,40 @@ def format_trace(trace: Trace, count: int = 3) -> str:
     return "\n".join(lines)
 
 
-def draw_trace(trace: Trace, path: Path, count: int = 24) -> None:
-    """Draw heat maps of F, I, O and C to a PNG: a column for each character, a row for each of the most active units.
+def draw_layers(model: RNNModel, ids: Tensor, symbols: Sequence[str]) -> dict[str, bytes]:
+    """A picture of each layer of an LSTM while it reads ids (T,), PNG by tag; none without matplotlib."""
+    pictures: dict[str, bytes] = {}
+    with contextlib.suppress(BadInput), warnings.catch_warnings():  # another cell, or matplotlib is not installed
+        warnings.simplefilter("ignore")  # of characters that no font has
+        plt = import_pyplot()
+        for k in range(model.config.num_layers):
+            png, trace = io.BytesIO(), trace_gates(model, ids, symbols, k)
+            figure = plt.figure(figsize=measure_figure(trace), layout="constrained")
+            plot_trace(trace, figure, UNITS)
+            figure.savefig(png, format="png")
+            plt.close(figure)
+            pictures[f"gates/layer{k}"] = png.getvalue()
+    return pictures
 
-    Needs matplotlib (the extra [plots]); BadInput without it.
-    """
+
+def draw_trace(trace: Trace, path: Path, count: int = UNITS) -> None:
+    """Draw `plot_trace` to a PNG. Needs matplotlib (the extra [plots]); BadInput without it."""
     plt = import_pyplot()
+    figure = plt.figure(figsize=measure_figure(trace), layout="constrained")
+    plot_trace(trace, figure, count)
+    save_figure(figure, path)
+    plt.close(figure)
+
+
+def measure_figure(trace: Trace) -> tuple[float, float]:
+    """The width and height in inches that a figure of a trace needs."""
+    return max(6, 0.16 * len(trace.symbols) + 2), 13
+
+
+def plot_trace(trace: Trace, figure: "Figure", count: int) -> "list[Axes]":
+    """Heat maps of F, I, O and C: a column for each character, a row for each of the `count` most active units."""
     units, length = trace.find_most_active(count), len(trace.symbols)
-    figure, panels = plt.subplots(4, 1, figsize=(max(6, 0.16 * length + 2), 13), layout="constrained")
+    panels = list(figure.subplots(4, 1))
     shown = [char if char.isprintable() else ascii(char)[1:-1] for char in trace.symbols]
     fonts = find_fonts("".join(shown), "DejaVu Sans Mono")
     titles = {"F": "forget gate", "I": "input gate", "O": "output gate", "C": "cell state"}
@@ -181,5 +232,4 @@ def draw_trace(trace: Trace, path: Path, count: int = 24) -> None:
         axes.set_yticks(range(len(units)), units, fontsize=6)
         axes.set_ylabel("unit")
         axes.set_title(f"{title}, layer {trace.layer}", loc="left", fontsize=10)
-    save_figure(figure, path)
-    plt.close(figure)
+    return panels

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
 from lstmlm.evaluation.baselines import Baseline
+from lstmlm.inspection.gate_trace import draw_layers
 from lstmlm.model.initialization import initialize
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.runs.announcement import announce_threads
@@ -32,6 +33,7 @@ from lstmlm.training.evaluator import Evaluator, SampleSettings
 from lstmlm.training.learner import Learner
 from lstmlm.training.optim import build_optimizer
 from lstmlm.training.plan import Intervals, Limits, Plan, Recipe
+from lstmlm.training.portrait import Portrait
 from lstmlm.training.progress import Progress
 from lstmlm.training.saver import Saver
 from lstmlm.training.thread_tuning import choose_fewest_threads, list_thread_counts, measure_step_times
@@ -39,6 +41,9 @@ from lstmlm.training.tracking import Tracker
 from lstmlm.training.trainer import Trainer
 
 log = logging.getLogger("lstmlm")
+
+
+PORTRAIT_CHARS, PICTURED = 1000, 80  # of the validation text: for histograms, and for a picture
 
 
 def make_generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
@@ -146,7 +151,19 @@ def assemble_tracker(
     config = prepared.config
     has_dropout = make_model_config(config, len(prepared.corpus.vocab)).has_dropout
     progress = Progress(make_limits(config), streams.steps_per_epoch, has_dropout, expected_seconds, resumed_at)
-    return Tracker(directory, progress, to_yaml(config), describe_validation(prepared.corpus), resumed_at)
+    portrait = assemble_portrait(prepared)
+    return Tracker(directory, progress, to_yaml(config), describe_validation(prepared.corpus), portrait, resumed_at)
+
+
+def assemble_portrait(prepared: Prepared) -> Portrait:
+    """What TensorBoard shows of the inside of the model while it reads the start of the validation text."""
+    ids = prepared.corpus.ids["val"][:PORTRAIT_CHARS].long()
+    read, symbols = ids[:PICTURED], [prepared.corpus.vocab.decode([idx]) for idx in ids[:PICTURED].tolist()]
+
+    def draw(model: RNNModel) -> dict[str, bytes]:
+        return draw_layers(model, read.to(prepared.device), symbols)
+
+    return Portrait(prepared.config.train.portrait_share, ids[None].to(prepared.device), draw)
 
 
 def assemble_trainer(

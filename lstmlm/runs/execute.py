@@ -31,7 +31,7 @@ from lstmlm.runs.report import log_report, measure_novelty
 from lstmlm.runs.time_estimate import announce_time, count_scored, estimate_time
 from lstmlm.runs.verdict import Finding, collect_evidence, find_verdict
 from lstmlm.settings.config import Config
-from lstmlm.settings.hydra_yaml import to_yaml
+from lstmlm.settings.hydra_yaml import to_words, to_yaml
 from lstmlm.system.dotted import flatten
 from lstmlm.system.durable import write_durably
 from lstmlm.system.errors import Diverged, EnvironmentFault, Stopped
@@ -40,6 +40,7 @@ from lstmlm.system.signals import StopRequest
 from lstmlm.text.corpus import Corpus
 from lstmlm.training import metrics
 from lstmlm.training.loop_state import find_last_recorded_step
+from lstmlm.training.projector import write_projector
 from lstmlm.training.trainer import Trainer
 
 log = logging.getLogger("lstmlm")
@@ -79,9 +80,11 @@ def execute(
         best_weights = trainer.saver.load_best().weights
         scores = score_final_weights(trainer, best_weights, corpus)
         figures = book_figures | collect_final_figures(trainer, corpus, scores, cpu_seconds)
-        tracker.track_end(trainer.name_end(), flatten(config), figures)
+        changed = {word.partition("=")[0] for word in to_words(config)}
+        tracker.track_end(trainer.name_end(), flatten(config), changed, figures)
     judged = judge(asked, typed, corpus, val_pieces, directory)
     trainer.learner.model.load_book_weights(best_weights)  # so that the sample below is theirs
+    write_projector(directory, trainer.learner.model.W_hq, corpus.vocab)
     sample = write_final_sample(trainer)
     novelty = measure_novelty(sample[len(prepared.prompt) :], corpus)
     log_report(prepared, scores, figures, baseline, sample, novelty, judged, directory)

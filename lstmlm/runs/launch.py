@@ -13,6 +13,7 @@ from lstmlm.settings.hydra_main import call_hydra_main
 from lstmlm.settings.hydra_yaml import parse_composed, register_schema
 from lstmlm.settings.overrides import (
     check_words,
+    count_jobs,
     explain_hydra_error,
     find_swept_keys,
     find_typed_settings,
@@ -64,6 +65,8 @@ def train(argv: list[str]) -> int:
         given = [word for word in argv if word not in flags]
         check_words(given)
         words.extend(quote_free_text(given, sweeps))
+        if sweep is not None:
+            sweep.total = count_jobs(words)
         try:
             call_hydra_main(flags + words, job)
         except SystemExit as end:  # the one above, or argparse's after --help
@@ -122,10 +125,11 @@ def check_resume_in_sweep(config: Config) -> None:
 
 
 @advise_on_memory(MEMORY_ADVICE)
-def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool) -> None:
+def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool) -> Path:
     """A new run in the directory `chosen`, or, if the user has not `named` it, in one beside it that is free.
 
-    `typed` are the overrides that gave the settings, None if they are not known.
+    `typed` are the overrides that gave the settings, None if they are not known. Returns the directory, which Stopped
+    has too.
     """
     with exit_on_interrupt(chosen):
         from lstmlm.runs.execute import execute
@@ -135,14 +139,15 @@ def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool
     prepared = prepare(config)
     with claim_directory(chosen, named) as directory:
         execute(prepared, directory, typed=typed)
+    return directory
 
 
 @advise_on_memory(MEMORY_ADVICE)
-def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bool) -> None:
+def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bool) -> Path:
     """Resume as `config.resume` says: `auto`, the newest checkpoint in `chosen`, or a new run if there is none; a run
     directory, in place; or a checkpoint file, as a new run in `chosen`.
 
-    `typed` are the settings that the user gave a value. `chosen` and `named` are as in `start_run`.
+    `typed` are the settings that the user gave a value. `chosen`, `named` and the result are as in `start_run`.
     """
     with exit_on_interrupt(chosen):
         from lstmlm.checkpoints import checkpoint
@@ -153,8 +158,7 @@ def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bo
         if not named:
             raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
         if not has_checkpoint(chosen):
-            start_run(replace(config, resume=None), None, chosen, named)
-            return
+            return start_run(replace(config, resume=None), None, chosen, named)
     source = chosen if config.resume == "auto" else Path(expand_path(str(config.resume), "resume"))
     if source.is_dir():
         with claim_directory(source, named, resuming=True) as directory:
@@ -163,3 +167,4 @@ def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bo
         loaded = checkpoint.load_checkpoint(source)
         with claim_directory(chosen, named) as directory:
             resume(loaded, typed, directory, in_place=False)
+    return directory

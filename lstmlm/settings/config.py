@@ -152,6 +152,14 @@ class Train:
         former_name="train.floors",
         **ONLY_TOLD,
     )
+    portrait_share: float = setting(
+        "share of the training time for histograms and pictures in TensorBoard; 0: none",
+        before=0.01,
+        at_least=0,
+        at_most=1,
+        may_change=True,
+        matters=False,
+    )
     book_report: bool = setting(
         "end with d2l's own report and the held-out scores that d2l does not print", may_change=True
     )

@@ -5,9 +5,12 @@ import sys
 import warnings
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lstmlm.system.errors import BadInput
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MISSING = re.compile(r"Glyph (\d+) ")  # in matplotlib's warnings
 NO_FONT = "LastResort"  # a font with a box for every character
@@ -23,6 +26,18 @@ def import_pyplot() -> ModuleType:
     import matplotlib.pyplot as plt
 
     return plt
+
+
+def open_figure(what: str, **options: Any) -> "Figure":
+    """A figure of pyplot, in the backend that the user has: a notebook shows it. `options` as `pyplot.figure`.
+
+    BadInput, naming `what` needs it, if matplotlib is not installed.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise BadInput(f"{what}: drawing needs matplotlib: pip install matplotlib") from None
+    return plt.figure(layout="constrained", **options)
 
 
 def find_fonts(text: str, first: str) -> list[str]:

@@ -7,10 +7,9 @@ changes nothing of the run.
 import logging
 import time
 
-from tqdm import tqdm
-
 from lstmlm.evaluation.scoring import Score
 from lstmlm.evaluation.units import compute_perplexity
+from lstmlm.system.bar import Bar
 from lstmlm.system.columns import measure_reading_width, measure_width, wrap
 from lstmlm.system.duration import format_duration
 from lstmlm.system.escape import escape_controls
@@ -51,8 +50,7 @@ class Progress:
         self.chars_per_second = 0.0
         self.line_at = self.drawn_at = time.perf_counter()
         self.gap = choose_gap(expected_seconds)
-        # disable=None: no bar where stderr is not a terminal
-        self.bar = tqdm(total=1.0, disable=None, dynamic_ncols=True, bar_format="{percentage:3.0f}%|{bar}| {desc}")
+        self.bar = Bar(total=1.0, dynamic_ncols=True, bar_format="{percentage:3.0f}%|{bar}| {desc}")
 
     # The bar
 
@@ -162,8 +160,8 @@ class Progress:
         return waited + soon > self.gap
 
     def close(self) -> None:
-        if not self.bar.disable and self.started is not None:
-            self.draw_bar()
+        if not self.bar.disable:
+            self.draw_bar()  # a notebook colours a bar that ends early as failed
         self.bar.close()
 
 

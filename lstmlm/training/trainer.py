@@ -134,7 +134,7 @@ class Trainer:
         """Stopped if a signal has arrived; the step is saved."""
         if stop.exit_code:
             saved = f"saved {self.saver.last}: resume the run with resume={self.saver.directory}"
-            raise Stopped(f"stopped at step {self.state.step}: {saved}", stop.exit_code)
+            raise Stopped(f"stopped at step {self.state.step}: {saved}", stop.exit_code, self.saver.directory)
 
     # When it ends, and when something is due
 
@@ -204,6 +204,7 @@ class Trainer:
         saved = self.save_last()
         if found.is_best:
             self.saver.save_best(saved)
+        self.tracker.track_portrait(state.step, self.learner.model, state.clock.training_seconds)
         state.clock.start_lap()
 
     def show_start(self) -> None:

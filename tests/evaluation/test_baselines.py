@@ -199,7 +199,7 @@ def test_a_run_says_the_baseline_of_what_it_is_judged_on(train, tmp_path):
         None,
     ]
     curves = EventAccumulator(str(tmp_path / "run")).Reload()
-    level = {event.step: event.value for event in curves.Scalars("baseline/ngram")}
+    level = {event.step: event.value for event in curves.Scalars("loss/ngram")}
     assert level == pytest.approx({20: best.nats_per_char, 40: best.nats_per_char})
 
 

@@ -41,20 +41,14 @@ def final(tmp_path) -> dict:
 
 @pytest.mark.parametrize("eval_chars", [None, 300])
 def test_weights_that_an_evaluation_has_scored_whole_are_not_scored_again(train, tmp_path, monkeypatch, eval_chars):
-    scored = []
-
-    def count(model, pieces, about):
-        scored.append(count_scored(pieces))
-        return score(model, pieces, about)
-
-    score = final_scores.score_with_bar
-    monkeypatch.setattr(final_scores, "score_with_bar", count)
+    scored: list[str] = []
+    score = final_scores.score_weights
+    monkeypatch.setattr(final_scores, "score_weights", lambda *words: scored.extend(words[1]) or score(*words))
     limit = f"train.eval_chars={'null' if eval_chars is None else eval_chars}"
     assert train(*RUN, limit)[0] == 0
-    test_chars = scored[-1]
-    assert scored[:-1] == [] if eval_chars is None else all(chars > eval_chars for chars in scored)
+    assert set(scored) == {"test_best", "train_best"} | ({"val_best"} if eval_chars else set())
     figures = final(tmp_path)
-    assert test_chars > 300 and figures["loss/val_best"] > 0
+    assert figures["loss/val_best"] > 0
     if eval_chars is None:
         rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
         assert figures["loss/val_last"] == rows[-2]["loss/val"]
