@@ -27,5 +27,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """For completion in a notebook."""
-    return sorted({*globals(), *__all__})
+    """For completion in a notebook: what is meant for users, imported or not yet."""
+    return sorted(__all__)

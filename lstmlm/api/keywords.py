@@ -1,7 +1,9 @@
 """Settings as keyword arguments in Python, written as the overrides of a command line that they stand for."""
 
+import contextlib
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 
 from lstmlm.settings.config import SETTINGS, find_nearest_settings
@@ -12,6 +14,9 @@ from lstmlm.settings.setting import shorten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.paths import expand_path, find_shipped
 from lstmlm.text.folder import match_pattern
+
+# What Hydra's grammar reads as text without quotes, as a user types it
+WORD = re.compile(r"(?!(?:null|true|false|nan|inf)$)[a-z][a-z0-9_./-]*", re.IGNORECASE)
 
 
 def write_overrides(keywords: Mapping[str, object]) -> dict[str, list[str]]:
@@ -60,10 +65,12 @@ def write_value(given: str, value: object) -> str:
         value = os.fspath(value)
     elif not isinstance(value, str) and hasattr(value, "item"):  # a number of numpy or torch
         value = value.item()
-    try:
-        return hydra_value(list(value) if isinstance(value, tuple) else value)
-    except (TypeError, ValueError, RecursionError):
-        raise BadInput(f"{given}: {describe(value)} is no value of a setting") from None
+    if isinstance(value, str) and WORD.fullmatch(value):
+        return value
+    with contextlib.suppress(TypeError, ValueError, RecursionError):
+        if not isinstance(value, Mapping):
+            return hydra_value(list(value) if isinstance(value, tuple) else value)
+    raise BadInput(f"{given}: {describe(value)} is no value of a setting")
 
 
 def describe(value: object) -> str:
@@ -82,7 +89,7 @@ def write_data(value: object) -> list[str]:
     if value in names:  # of `file` the path is another keyword
         return [f"data={value}"]
     path = expand_path(os.fspath(value), "data")
-    if not os.path.exists(path) and not match_pattern(path):
+    if not os.path.exists(path) and next(match_pattern(path), None) is None:
         near = difflib.get_close_matches(path, names, n=1)
         advice = f"did you mean {near[0]}?" if near else f"give a path, or one of {', '.join(names)}"
         raise BadInput(f"data: no such file or text: {path}: {advice}")

@@ -131,7 +131,7 @@ def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool
     `typed` are the overrides that gave the settings, None if they are not known. Returns the directory, which Stopped
     has too.
     """
-    with exit_on_interrupt():
+    with exit_on_interrupt(chosen):
         from lstmlm.runs.execute import execute
         from lstmlm.runs.prepare import prepare
         from lstmlm.runs.run_directory import claim_directory
@@ -149,7 +149,7 @@ def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bo
 
     `typed` are the settings that the user gave a value. `chosen`, `named` and the result are as in `start_run`.
     """
-    with exit_on_interrupt():
+    with exit_on_interrupt(chosen):
         from lstmlm.checkpoints import checkpoint
         from lstmlm.runs.resume import load_newest_good, resume
         from lstmlm.runs.run_directory import claim_directory, has_checkpoint

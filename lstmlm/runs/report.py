@@ -116,7 +116,10 @@ def log_novelty(novelty: Novelty | None) -> None:
         log.info("whether it is copied from the training text: lstmlm generate --novelty takes the time to look")
         return
     run = novelty.run if len(novelty.run) <= COPY_SHOWN else novelty.run[:COPY_SHOWN] + "..."
-    log.info("copied from the training text: nothing longer than %d characters", novelty.longest)
+    if novelty.chars and novelty.longest == novelty.chars:
+        log.info("copied from the training text: all %d characters", novelty.chars)
+    else:
+        log.info("copied from the training text: nothing longer than %d characters", novelty.longest)
     log.debug("the longest copy, from character %d: %s", novelty.source, escape_controls(repr(run)))
     for line in novelty.format_lines():
         log.debug("%s", line)

@@ -72,11 +72,15 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
     before = make_limits(config_from_flat(flatten(loaded.record["config"])))
     per_epoch = make_streams(prepared).steps_per_epoch
     loop = loaded.record["loop"]
-    impatient = limits.is_out_of_patience(loop.get("evaluations_since_best", 0))
-    finished = impatient or limits.progress(step, per_epoch, loop["seconds"]) >= 1
-    if finished and (not in_place or metrics.read_final(directory / metrics.NAME) is not None):
-        key = "train.patience" if impatient else "train.max_epochs"
-        log.info("the run has finished at step %d: raise %s (or its other limits) to continue", step, key)
+    reached = limits.list_reached(step, per_epoch, loop["seconds"], loop.get("evaluations_since_best", 0))
+    if reached and (not in_place or metrics.read_final(directory / metrics.NAME) is not None):
+        names = " and ".join(f"train.{name}={getattr(limits, name)}" for name in reached)
+        log.info(
+            "the run has finished at step %d, at %s: raise %s to continue",
+            step,
+            names,
+            "it" if len(reached) == 1 else "them",
+        )
         return
     log.info("resuming from step %d, epoch %.1f", step, loaded.record["epoch"])
     for line in list_differences(loaded, config, before.count_steps(per_epoch), limits.count_steps(per_epoch)):
@@ -88,7 +92,7 @@ def find_moved_text(config: Config) -> tuple[str, str] | None:
     """(setting, path) of the first text of the run that is not there; None if all are."""
     for name, path in flatten(config).items():
         is_text = name.startswith("data.") and SETTINGS[name].is_path and path is not None
-        if is_text and not os.path.exists(path) and not match_pattern(path):
+        if is_text and not os.path.exists(path) and next(match_pattern(path), None) is None:
             return name, path
     return None
 

@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import sys
 from typing import Any
 
 from lstmlm.settings.config import SETTINGS, Config, find_nearest_settings, unknown_key
@@ -111,6 +112,10 @@ def quote_free_text(argv: list[str], sweep: bool) -> list[str]:
         if name in FREE_TEXT and not is_hydra_value(value):
             separate = sweep and name not in DIRECTORIES and not os.path.exists(value)
             value = quote_values(value) if separate else hydra_value(value)
+        if sys.flags.optimize and FUNCTION.fullmatch(value):
+            raise BadInput(
+                f"{word}: Hydra's functions fail without assertions: unset PYTHONOPTIMIZE, or list the values"
+            )
         words.append(f"{key}{equals}{value}")
     return words
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 INTERRUPTED = 130  # the exit code
@@ -20,11 +21,15 @@ class InterruptHandler:
 
     def __init__(self) -> None:
         self.count, self.at_once = 0, False
+        self.made: Path | None = None  # a directory that is removed at the end, if it is empty
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
         if self.at_once or self.count > 1:
             os.write(2, b"stopped\n")
+            with contextlib.suppress(OSError):
+                if self.made is not None:
+                    self.made.rmdir()
             os._exit(INTERRUPTED)
         raise KeyboardInterrupt
 
@@ -36,17 +41,20 @@ def handle_interrupts() -> None:
 
 
 @contextlib.contextmanager
-def exit_on_interrupt() -> Iterator[None]:
-    """Ctrl-C ends the process in the block, if the handler is installed: for imports, where nothing is lost."""
+def exit_on_interrupt(made: Path | None = None) -> Iterator[None]:
+    """Ctrl-C ends the process in the block, if the handler is installed: for imports, where nothing is lost.
+
+    The directory `made` is then removed, if it is empty.
+    """
     handler = signal.getsignal(signal.SIGINT)
     if not isinstance(handler, InterruptHandler):
         yield
         return
-    before, handler.at_once = handler.at_once, True
+    before, handler.at_once, handler.made = handler.at_once, True, made
     try:
         yield
     finally:
-        handler.at_once = before
+        handler.at_once, handler.made = before, None
 
 
 def was_interrupted() -> bool:

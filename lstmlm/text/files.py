@@ -34,7 +34,7 @@ def list_files(path: str | Path, what: str, join: str = "lines") -> Listing:
     elif path.exists():
         listing = Listing([path], {})
     else:
-        listing = list_matches(str(path), join)
+        listing = list_matches(str(path), what, join)
     if not listing.files:
         raise BadInput(f"{what}: no such file: {path}")
     if odd := [file for file in listing.files if not file.is_file()]:

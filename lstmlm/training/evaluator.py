@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lstmlm.evaluation.baselines import Baseline
-from lstmlm.evaluation.scoring import Score, evaluate, evaluate_pieces
+from lstmlm.evaluation.scoring import Score, evaluate
+from lstmlm.evaluation.scoring_bar import score_with_bar
 from lstmlm.generation.writer import generate
 from lstmlm.model.gates import collect_gate_openings
 from lstmlm.model.rnn_model import RNNModel
@@ -48,7 +49,7 @@ class Evaluator:
 
     def evaluate(self, model: RNNModel, lowest: float) -> Evaluation:
         """Evaluate a model; `lowest` is the lowest validation loss of the run so far, in nats per character."""
-        val = evaluate_pieces(model, self.val_pieces)
+        val = score_with_bar(model, self.val_pieces, "scoring val")
         loss, baseline = val.nats_per_char, self.baseline
         tags = make_score_tags("val", val) | self.measure_gates(model)
         if baseline is not None:

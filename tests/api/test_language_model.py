@@ -100,6 +100,12 @@ def test_a_model_of_a_stranger_does_not_control_the_terminal(model):
     assert "\x1b" not in repr(model)
 
 
+def test_completion_offers_what_is_meant_for_users():
+    offered = [name for name in dir(lstmlm) if name[0] != "_"]
+    assert offered == ["BadInput", "LanguageModel", "Run", "d2l", "load", "train"]
+    assert all(hasattr(lstmlm, name) for name in offered)
+
+
 def test_importing_the_package_does_not_import_torch():
     assert shell("-c", "import lstmlm, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)").returncode == 0
 

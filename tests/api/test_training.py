@@ -140,12 +140,11 @@ def test_a_program_of_hydra_that_trains_stays_as_it_was():
     from hydra.core.global_hydra import GlobalHydra
     from hydra.version import VersionBase
 
-    own = GlobalHydra.instance()
     with initialize_config_dir("/", version_base="1.2"):
         lstmlm.train(**SMALL)
         assert compose(overrides=["+a=1"]).a == 1
         assert str(VersionBase.instance().getbase()) == "1.2"
-    assert not own.is_initialized()
+    assert not GlobalHydra.instance().is_initialized()
 
 
 def test_threads_train_one_after_the_other(run):

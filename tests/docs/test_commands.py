@@ -199,10 +199,14 @@ def test_python_code_runs(page, folder, capsys):
     if any("time_machine" in code for code in find_blocks(page, "python")):
         find_cache().mkdir(parents=True, exist_ok=True)
         shutil.copy(shared_text("time_machine.txt"), find_cache())
+    if any(".plot()" in code for code in find_blocks(page, "python")):
+        pytest.importorskip("matplotlib").use("Agg")
     for code in find_blocks(page, "python"):
         for pattern, number in SMALLER.items():
             code = re.sub(pattern, number, code, flags=re.MULTILINE)
         exec(compile(code, str(page), "exec"), names)
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
     if page.name == "equations.md":  # shows the lines of lstm_layer
         *_, (H, C) = lstm_layer(names["X"][None], names["before"], names["params"])
         assert torch.equal(names["H"], H) and torch.equal(names["C"], C)

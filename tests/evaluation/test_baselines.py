@@ -206,7 +206,7 @@ def test_a_run_says_the_baseline_of_what_it_is_judged_on(train, tmp_path):
 def test_a_run_marks_once_that_the_model_passes_the_baseline(train, tmp_path, monkeypatch):
     """Whether it has is a matter of the best loss so far, so a run that goes on knows it."""
     losses = iter([1.8, 1.6, 1.9, 1.5])
-    monkeypatch.setattr(evaluator, "evaluate_pieces", lambda model, pieces: Score(next(losses), 1))
+    monkeypatch.setattr(evaluator, "score_with_bar", lambda model, pieces, about: Score(next(losses), 1))
     monkeypatch.setattr(execute, "find_best_ngram", lambda baselines: Baseline("Kneser-Ney order 9", "Kneser-Ney", 1.7))
     code, out, _ = train(*RUN, "train.max_steps=30", "train.eval_every=10", "hydra.run.dir=run")
     assert code == 0 and out.count("passes the best n-gram (Kneser-Ney order 9, 1.7000 nats)") == 1

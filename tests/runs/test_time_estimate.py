@@ -8,6 +8,7 @@ import torch
 from helpers.command_line import SMALL_RUN
 from helpers.forms import make_model
 
+from lstmlm.evaluation import scoring_bar
 from lstmlm.evaluation.scoring import evaluate_pieces
 from lstmlm.runs import assemble, final_scores
 from lstmlm.runs.time_estimate import count_scored, estimate_evaluations, measure_seconds_per_char
@@ -36,8 +37,8 @@ def test_weights_that_an_evaluation_has_scored_whole_are_not_scored_again(train,
         scored.append(count_scored(pieces))
         return iterate(model, pieces)
 
-    iterate = final_scores.iterate_nats
-    monkeypatch.setattr(final_scores, "iterate_nats", count)
+    iterate = scoring_bar.iterate_nats
+    monkeypatch.setattr(scoring_bar, "iterate_nats", count)
     limit = f"train.eval_chars={'null' if eval_chars is None else eval_chars}"
     assert train(*RUN, limit)[0] == 0
     test_chars = scored[-1]

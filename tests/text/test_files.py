@@ -94,6 +94,27 @@ def test_a_folder_without_end_is_refused(folder, monkeypatch):
         list_files(folder, "data.path")
 
 
+def test_a_pattern_that_searches_too_much_is_refused_before_it_is_matched(folder, monkeypatch):
+    def match(*args, **options):
+        raise AssertionError("it was matched")
+
+    with pytest.raises(BadInput, match="no such file"):  # one folder alone, be it the root
+        list_files("/*.no-such-text", "x")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("glob.iglob", match)
+        for pattern in ("/**/*", "/*/*.txt", f"{folder}/../../../../../../../../../../**/*.txt"):
+            with pytest.raises(BadInput, match=r"data\.path: .* searches the whole file system: begin the pattern"):
+                list_files(pattern, "data.path")
+        patch.setattr(folder_module, "MAX_FILES", 3)
+        with pytest.raises(BadInput, match="more than 3 files"):
+            list_files(f"{folder}/**/nothing", "data.path")
+    monkeypatch.setattr(folder_module, "MAX_FILES", 6)  # what is deeper than the pattern is not counted
+    assert names(list_files(f"{folder}/*", "x"), folder)
+    with pytest.raises(BadInput, match="more than 6 files"):
+        list_files(f"{folder}/**/*", "x")
+
+
 # Folders of texts, as people keep them
 
 

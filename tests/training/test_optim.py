@@ -67,6 +67,17 @@ def test_decay_is_for_every_matrix_and_no_bias_on_every_backend(cell, backend):
         torch.testing.assert_close(after[name], tensor * (1 - 0.1 * 0.5) if "W_" in name else tensor)
 
 
+def test_the_limits_that_are_reached_are_named():
+    limits = Limits(max_epochs=10, max_steps=40, max_seconds=100.0, patience=3)
+    facts = {"step": 39, "steps_per_epoch": 4, "seconds": 99.9, "evaluations_since_best": 2}
+    assert limits.list_reached(**facts) == []
+    assert limits.list_reached(**{**facts, "steps_per_epoch": 3}) == ["max_epochs"]
+    assert limits.list_reached(**{**facts, "step": 40}) == ["max_epochs", "max_steps"]
+    assert limits.list_reached(**{**facts, "seconds": 100.0}) == ["max_seconds"]
+    assert limits.list_reached(**{**facts, "evaluations_since_best": 3}) == ["patience"]
+    assert Limits(max_seconds=1.0).list_reached(10**9, 1, 0.9, 10**9) == []
+
+
 def test_progress_is_the_largest_of_the_limits_fractions():
     limits = Limits(max_epochs=10, max_steps=40, max_seconds=100.0)
     assert limits.progress(step=10, steps_per_epoch=8, seconds=0) == 0.25
