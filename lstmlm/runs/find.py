@@ -60,7 +60,7 @@ def suggest_runs(name: str, at_most: int = 3) -> str:
     """What to type in place of the name of a run that does not exist."""
     runs = {directory.name: str(directory) for directory in list_run_directories()}
     inside = [known for known in runs if name and name in known]
-    near = inside[:at_most] or difflib.get_close_matches(name, runs, n=at_most, cutoff=0.5)
-    if near:
-        return f"did you mean {' or '.join(runs[one] for one in near)}?"
+    near = inside[:at_most] or difflib.get_close_matches(name, [LATEST, *runs], n=at_most, cutoff=0.5)
+    if runs and near:
+        return f"did you mean {' or '.join(runs.get(one, one) for one in near)}?"
     return f"{LATEST} is the latest run, and lstmlm runs lists all" if runs else "give a run directory or a checkpoint"

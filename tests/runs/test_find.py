@@ -42,6 +42,8 @@ def test_a_wrong_name_lists_the_nearest(runs):
         find_run("2026-01-01_scrach_s0")
     with pytest.raises(BadInput, match=r"no such file: nn_s0: did you mean runs/2026-01-02_nn_s0\?$"):
         find_run("nn_s0")
+    with pytest.raises(BadInput, match=r"no such file: latset: did you mean latest\?$"):
+        find_run("latset")
     with pytest.raises(BadInput, match=r"no such file: qqqq: latest is the latest run, and lstmlm runs lists all$"):
         find_run("qqqq")
 
