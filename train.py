@@ -2,7 +2,16 @@
 
 import sys
 
-from lstmlm.runs.launch import train
-
 if __name__ == "__main__":
-    sys.exit(train(sys.argv[1:]))
+    try:
+        from lstmlm.system.interrupts import exit_on_interrupt, handle_interrupts, ignore_interrupts
+
+        handle_interrupts()
+        with exit_on_interrupt():
+            from lstmlm.runs.launch import train
+        code = train(sys.argv[1:])
+        ignore_interrupts()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        code = 130
+    sys.exit(code)

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as functional
 
 from lstmlm.checkpoints import checkpoint
+from lstmlm.checkpoints.files import find_checkpoint
 from lstmlm.evaluation.held_out import load_held_out
 
 REACH, PLACES, WARM_UP = 100, 200, 100
@@ -23,7 +24,7 @@ REACH, PLACES, WARM_UP = 100, 200, 100
 
 def reach(run: str) -> dict[str, list[float]]:
     """For each part of the state, the mean relative norm of its gradient 1 .. REACH characters before."""
-    loaded = checkpoint.load_checkpoint(checkpoint.find_checkpoint(run))
+    loaded = checkpoint.load_checkpoint(find_checkpoint(run))
     model, _ = loaded.build("scratch")
     ids = load_held_out(loaded, "val", None).pieces[0].long()
     length = WARM_UP + REACH

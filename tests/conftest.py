@@ -35,6 +35,14 @@ def one_core():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def a_wide_terminal():
+    """So that messages are whole lines."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "1000")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def same_draws_every_time():
     torch.manual_seed(0)

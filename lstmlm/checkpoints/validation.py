@@ -44,6 +44,8 @@ RECORD = {
     "loop": dict,
     "versions": dict,
 }
+RECORD_LATER = {"prompt": str, "started_from": dict}  # which a file may lack: the start of samples, that of the run
+STARTED_FROM = {"path": str, "sha256": str, "step": int, "text": str}
 DATA = {"name": str, "path": str, "sha256": str, "split": str, "pieces": dict, "hashes": dict}
 DATA_1 = {"name": str, "path": str, "sha256": str, "preprocess": str, "split": str, "ranges": dict, "hashes": dict}
 LOOP = {"batch": int, "chars": int, "meter_chars": int, "meter_steps": int, "seconds": float, "training_seconds": float}
@@ -67,7 +69,7 @@ def read_checked(path: Path) -> tuple[bytes, Record]:
         if data[:2] in (b"PK", *PICKLED):
             raise Refused("is a pickle or a zip, not a safetensors file: refused")
         tensors, stored = open_header(data)
-        check_fields(stored, RECORD, "record")
+        check_fields(stored, RECORD | take_present(RECORD_LATER, stored), "record")
         record = upgrade_record(stored)
         check_record(record)
         check_names(tensors, record)
@@ -178,8 +180,7 @@ def check_record(record: Record) -> None:
     if vocab != ByteVocab().idx_to_token and (vocab[0] != UNK or any(len(token) != 1 for token in vocab[1:])):
         raise Refused("is damaged: vocabulary: neither <unk> and then one character each, nor the 256 bytes")
     check_fields(record["data"], DATA, "data")
-    later = {key: kind for key, kind in LOOP_LATER.items() if key in record["loop"]}
-    check_fields(record["loop"], LOOP | later, "loop")
+    check_fields(record["loop"], LOOP | take_present(LOOP_LATER, record["loop"]), "loop")
     check_fields(record["versions"], VERSIONS, "versions")
     check_numbers(record)
     for value in record["metrics"].values():
@@ -194,6 +195,13 @@ def check_record(record: Record) -> None:
         if not isinstance(record["data"]["hashes"].get(which), str):
             raise Refused("is damaged: the hashes of the split")
     check_texts(record["data"])
+    if "started_from" in record:
+        check_fields(record["started_from"], STARTED_FROM, "started_from")
+        check_texts(record["started_from"])
+        if not 0 <= record["started_from"]["step"] < LARGEST_COUNT:
+            raise Refused("is damaged: the step that it started from")
+    if len(record.get("prompt", "")) > LONGEST_TEXT:
+        raise Refused(f"is damaged: its prompt has {len(record['prompt']):,} characters")
     try:
         config_from_flat(flatten(record["config"]))
     except (BadInput, RecursionError, OverflowError) as error:
@@ -228,7 +236,12 @@ def check_texts(data: dict[str, Any]) -> None:
     """Names and paths are of a length that a file system could have."""
     for key, value in data.items():
         if isinstance(value, str) and len(value) > LONGEST_TEXT:
-            raise Refused(f"is damaged: data {key} has {len(value):,} characters")
+            raise Refused(f"is damaged: {key} has {len(value):,} characters")
+
+
+def take_present(types: Mapping[str, type], record: Any) -> dict[str, type]:
+    """Those of the fields that the record has."""
+    return {key: kind for key, kind in types.items() if isinstance(record, dict) and key in record}
 
 
 def check_fields(record: Any, types: Mapping[str, type], what: str) -> None:

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from lstmlm.commands.options import spell_option
-from lstmlm.settings.adaptive import TUNED_CHARS, AdaptiveSettings
+from lstmlm.settings.adaptive import LRS, TUNED_CHARS, AdaptiveSettings
 from lstmlm.system.errors import BadInput
 
 # setting: (type, letter, help)
@@ -20,8 +20,10 @@ def add_adaptive(command: argparse.ArgumentParser) -> None:
     option = command.add_argument
     option("--adaptive", action="store_true", help="also with weights that learn from the text once it has been scored")
     for name, (kind, letter, what) in SETTINGS.items():
-        default = getattr(AdaptiveSettings, name)
-        option(spell_setting(name), type=kind, metavar=letter, help=f"--adaptive: {what} (default: {default:g})")
+        default = f"{getattr(AdaptiveSettings, name):g}"
+        if name == "lr":
+            default = f"chosen on the way, of {', '.join(f'{lr:g}' for lr in LRS)}"
+        option(spell_setting(name), type=kind, metavar=letter, help=f"--adaptive: {what} (default: {default})")
     option(
         "--adapt-tune",
         choices=("train", "val", "test"),
@@ -50,6 +52,10 @@ def read_adaptive(args: argparse.Namespace) -> AdaptiveSettings:
 def format_adaptive(settings: dict[str, Any], units: str) -> list[str]:
     """Lines for people: the score, as `units` has it, and the settings as JSON has them."""
     how = " ".join(f"{spell_setting(name)} {settings[name]:g}" for name in SETTINGS)
+    if "chosen_of" in settings:
+        rates = ", ".join(f"{lr:g}" for lr in settings["chosen_of"])
+        chars = f"the first {settings['chosen_chars']:,} characters"
+        how += f"; {spell_setting('lr')} the best of {rates} on {chars}, which their mixture scored"
     if settings["tuned_on"]:
         chars, part = settings["tuned_chars"], settings["tuned_on"]
         how += f"; the first two the best of {settings['tried']} on {chars:,} characters of {part}"

@@ -16,8 +16,8 @@ Say = Callable[..., None]  # say(text) or say(text, surprisal)
 
 
 def print_note(text: str) -> None:
-    """Print a note to stderr."""
-    print(f"note: {text}", file=sys.stderr)
+    """Print a note to stderr, with what would control a terminal escaped."""
+    print(escape_controls(f"note: {text}"), file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     adaptive_options.add_adaptive(command)
     mix_options.add_options(command)
-    options.add_checkpoint(command, "; of several the mean of their probabilities is scored", nargs="+")
+    options.add_checkpoint(command, "*", "; of several the mean of their probabilities is scored; left out: latest")
     options.add_weights(command)
     options.add_backend(command)
     options.add_json(command)
@@ -51,11 +51,13 @@ def run(args: argparse.Namespace) -> None:
     settings = adaptive_options.read_adaptive(args)
     import torch
 
+    from lstmlm.checkpoints.files import BEST, LAST
     from lstmlm.evaluation.held_out import list_doubts_of_part, load_held_out
     from lstmlm.evaluation.scoring import evaluate_windows, score_chars, sum_scores
     from lstmlm.model.ensemble import Ensemble
 
     torch.set_num_threads(1)  # products with one vector: threads would only wait for each other
+    args.checkpoint = args.checkpoint or [str(options.find_named_run(None, LAST if args.ema else BEST))]
     runs = [options.load_chosen_weights(run, args.ema) for run in args.checkpoint]
     check_alike(args.checkpoint, "vocabularies", [loaded.record["vocab"] for loaded in runs])
     parts = [load_held_out(loaded, args.split, args.file) for loaded in runs]
@@ -113,9 +115,9 @@ def score_with_training_text(
     if args.mix:
         row["mix"] = mix_options.evaluate_mixture(nats, corpus, part, vocab_size, growing=False)
     if args.adaptive:
-        adapted = evaluate_part_adaptively(model, corpus, part, settings, args.adapt_tune)
+        adapted = evaluate_part_adaptively(model, corpus, part, settings, args.adapt_tune, args.adapt_lr is None)
         units = collect_units(sum_scores(adapted.nats).nats_per_char, part.bytes_per_char)
-        how = asdict(adapted.settings) | (asdict(adapted.tuning) if adapted.tuning else {"tuned_on": None})
+        how = asdict(adapted.settings) | {"tuned_on": None} | (asdict(adapted.choice) if adapted.choice else {})
         row["adaptive"] = units | {"settings": how}
         if args.mix:
             row["adaptive_mix"] = mix_options.evaluate_mixture(adapted.nats, corpus, part, vocab_size, growing=True)

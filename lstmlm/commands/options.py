@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lstmlm.commands.display import print_note
 from lstmlm.settings.config import SETTINGS
 from lstmlm.system.errors import BadInput
 from lstmlm.system.paths import expand_path
@@ -35,10 +36,12 @@ def spell_option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def add_checkpoint(command: argparse.ArgumentParser, more: str = "", **args: Any) -> None:
+def add_checkpoint(
+    command: argparse.ArgumentParser, nargs: str = "?", more: str = "; left out: latest, the latest run"
+) -> None:
     """Add the positional RUN_OR_CHECKPOINT; `more` is appended to its help."""
     what = f"a run directory (its best weights) or a .safetensors file{more}"
-    command.add_argument("checkpoint", action=PathAction, metavar="RUN_OR_CHECKPOINT", help=what, **args)
+    command.add_argument("checkpoint", action=PathAction, nargs=nargs, metavar="RUN_OR_CHECKPOINT", help=what)
 
 
 def add_weights(command: argparse.ArgumentParser) -> None:
@@ -47,13 +50,30 @@ def add_weights(command: argparse.ArgumentParser) -> None:
     command.add_argument("--ema", action="store_true", help=what)
 
 
-def load_chosen_weights(given: str, ema: bool) -> "Checkpoint":
+def load_chosen_weights(given: str | None, ema: bool) -> "Checkpoint":
     """The checkpoint that RUN_OR_CHECKPOINT names, with its averaged weights if `ema`."""
-    from lstmlm.checkpoints.checkpoint import LAST, find_checkpoint, load_checkpoint
+    from lstmlm.checkpoints.checkpoint import load_checkpoint
 
-    if ema:
-        return load_checkpoint(find_checkpoint(given, LAST)).averaged()
-    return load_checkpoint(find_checkpoint(given))
+    loaded = load_checkpoint(find_chosen_weights(given, ema))
+    return loaded.averaged() if ema else loaded
+
+
+def find_chosen_weights(given: str | None, ema: bool) -> Path:
+    """The checkpoint file that RUN_OR_CHECKPOINT names: of a run directory the best weights, or the last if `ema`."""
+    from lstmlm.checkpoints.files import BEST, LAST, find_checkpoint
+
+    which = LAST if ema else BEST
+    return find_checkpoint(find_named_run(given, which), which)
+
+
+def find_named_run(given: str | None, which: str) -> Path:
+    """The run directory or file that RUN names. A note on stderr says which run is the latest, where that is meant."""
+    from lstmlm.runs.find import LATEST, find_run
+
+    path = find_run(given, which)
+    if given is None or (given == LATEST and str(path) != LATEST):
+        print_note(f"the latest run: {path}")
+    return path
 
 
 def add_backend(command: argparse.ArgumentParser) -> None:

@@ -13,7 +13,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
     what = "the form in which the page stores the weights (default: float32, of more than 1.2 million parameters bf16)"
     command.add_argument("--weights", choices=("float32", "bf16", "int8"), help=what)
     command.add_argument("--title", help="the title of the page (default: the name of the run's text)")
-    command.add_argument("--prompt", help="what the page's text begins with (default: sample.prompt of the run)")
+    command.add_argument(
+        "--prompt", help="what the page's text begins with (default: what the run's samples begin with)"
+    )
     options.add_checkpoint(command)
     options.add_weights(command)
 
@@ -23,19 +25,14 @@ def run(args: argparse.Namespace) -> None:
     if not out.parent.is_dir():
         raise BadInput(f"--out: no such folder: {out.parent}: make it first")
     from lstmlm.inspection.page import choose_weights, make_page
-    from lstmlm.settings.check import config_from_flat
-    from lstmlm.system.dotted import flatten
     from lstmlm.system.durable import write_durably
     from lstmlm.text.oov import check_text, remove_unknown
 
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build()
     weights = args.weights or choose_weights(model)
-    if args.prompt is None:
-        settings = config_from_flat(flatten(loaded.record["config"]))
-        prompt = remove_unknown(vocab, settings.sample.prompt or "")
-    else:
-        prompt = check_text(vocab, args.prompt, "--prompt")
+    given = args.prompt
+    prompt = remove_unknown(vocab, loaded.prompt) if given is None else check_text(vocab, given, "--prompt")
     title = name_text(loaded.record) if args.title is None else args.title
     page = make_page(model, vocab, title, weights, prompt).encode()
     write_durably(out, page)

@@ -21,13 +21,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--text", help=f"what the model reads (default: {TEXT}, or what it knows of that)")
     command.add_argument("--layer", type=int, default=0, help="whose gates, counted from 0 (default: 0)")
     command.add_argument(
-        "--png",
-        action=options.PathAction,
-        metavar="FILE",
-        help="draw costs, likeliest characters, gates and cells",
+        "--png", action=options.PathAction, metavar="FILE", help="draw costs, likeliest characters, gates and cells"
     )
     command.add_argument("--html", action=options.PathAction, metavar="FILE", help="the same as a page to point at")
-    options.add_checkpoint(command, nargs="?")
+    options.add_checkpoint(command, more="; left out: a worked example of one cell")
     options.add_backend(command)
     options.add_json(command)
 
@@ -57,19 +54,18 @@ def trace_model(args: argparse.Namespace) -> None:
     """Print, and draw if asked to, the gates of a trained model while it reads a text."""
     import torch
 
-    from lstmlm.checkpoints.checkpoint import find_checkpoint, load_checkpoint
-    from lstmlm.evaluation.held_out import read_typed_text
+    from lstmlm.evaluation.given_text import read_typed_text
     from lstmlm.generation.writer import choose_first_character
     from lstmlm.inspection import gate_trace
     from lstmlm.inspection.trace_story import tell_story
     from lstmlm.text.oov import check_text, remove_unknown
 
-    loaded = load_checkpoint(find_checkpoint(args.checkpoint))
+    loaded = options.load_chosen_weights(args.checkpoint, ema=False)
     model, vocab = loaded.build(args.backend)
     if args.text is None:
         text = remove_unknown(vocab, TEXT) or choose_first_character(vocab)
     else:
-        text = check_text(vocab, read_typed_text(loaded, args.text), "--text")
+        text = check_text(vocab, read_typed_text(loaded.record, args.text), "--text")
     if not text:
         raise BadInput("--text: is empty: give a text of one character or more")
     ids = vocab.encode(text)

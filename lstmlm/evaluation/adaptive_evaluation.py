@@ -11,22 +11,32 @@ from torch import Tensor
 from lstmlm.evaluation.baselines import take_last
 from lstmlm.evaluation.dynamic import Statistics, collect_gradient_statistics, find_best, score_adaptive, try_rates
 from lstmlm.evaluation.held_out import Part
+from lstmlm.evaluation.online_rate import score_with_best_rate
 from lstmlm.evaluation.scoring import sum_scores, take_first
 from lstmlm.model.rnn_model import RNNModel
-from lstmlm.settings.adaptive import TUNED_CHARS, AdaptiveSettings
+from lstmlm.settings.adaptive import LRS, TUNED_CHARS, AdaptiveSettings
 from lstmlm.system.errors import BadInput, Diverged
 from lstmlm.text.corpus import Corpus
 
+ONLINE_CHARS = 10_000  # characters that are scored with every rate of LRS, unless the rate is given
 STATISTICS_CHARS = 50_000  # characters at the end of the training text that the gradient statistics are taken from
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """How lr and decay were chosen."""
+    """How lr and decay were chosen on another part."""
 
     tuned_on: str  # a part of the run's text
     tuned_chars: int  # characters of it that were scored
     tried: int  # pairs of lr and decay
+
+
+@dataclass(frozen=True)
+class OnlineChoice:
+    """How lr was chosen on the way."""
+
+    chosen_of: tuple[float, ...]
+    chosen_chars: int  # characters that were scored with all of them
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class AdaptiveScore:
 
     nats: list[Tensor]  # the cost of every scored character, in order and in segments
     settings: AdaptiveSettings
-    tuning: Tuning | None  # None: the settings were given
+    choice: Tuning | OnlineChoice | None  # None: the settings were given
 
 
 def evaluate_part_adaptively(
@@ -44,6 +54,7 @@ def evaluate_part_adaptively(
     part: Part,
     settings: AdaptiveSettings,
     tune_on: str | None = None,
+    choose_lr: bool = False,
 ) -> AdaptiveScore:
     """Score a part of a text under weights that learn on the way.
 
@@ -52,19 +63,25 @@ def evaluate_part_adaptively(
         corpus: the text that the model was trained on.
         settings: eta, lambda and T.
         tune_on: choose lr and decay on the first characters of this part of the run's text (of `train`, on the last).
+        choose_lr: without `tune_on`, choose lr of LRS on the way.
 
     Raises BadInput if `tune_on` cannot be used, Diverged if the score is not finite.
     """
     if tune_on is not None and corpus.hashes[tune_on] == part.split_hash:
         raise BadInput(f"--adapt-tune: {tune_on} is the text that is scored: choose another part")
     statistics = collect_gradient_statistics(model, take_last(corpus.pieces("train"), STATISTICS_CHARS), settings.steps)
-    tuning = None
-    if tune_on is not None:
-        settings, tuning = tune(model, corpus, tune_on, statistics, settings)
-    nats = list(score_adaptive(model, part.pieces, statistics, settings.lr, settings.decay))
+    choice: Tuning | OnlineChoice | None = None
+    if choose_lr and tune_on is None:
+        online = score_with_best_rate(model, part.pieces, statistics, LRS, settings.decay, ONLINE_CHARS)
+        nats, settings = online.nats, replace(settings, lr=online.lr)
+        choice = OnlineChoice(LRS, online.num_chars)
+    else:
+        if tune_on is not None:
+            settings, choice = tune(model, corpus, tune_on, statistics, settings)
+        nats = list(score_adaptive(model, part.pieces, statistics, settings.lr, settings.decay))
     if not math.isfinite(sum_scores(nats).nats):
         raise Diverged("--adapt-lr: adapting diverged: lower it")
-    return AdaptiveScore(nats, settings, tuning)
+    return AdaptiveScore(nats, settings, choice)
 
 
 def tune(

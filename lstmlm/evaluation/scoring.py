@@ -45,6 +45,12 @@ class Score:
     def perplexity(self) -> float:
         return compute_perplexity(self.nats_per_char)
 
+    def __repr__(self) -> str:
+        if self.num_chars == 0:
+            return "Score(no characters)"
+        each = f"{self.nats_per_char:.4f} nats, {self.bits_per_char:.3f} bits, perplexity {self.perplexity:.3f}"
+        return f"Score({each} per character; {self.num_chars:,} characters)"
+
 
 def evaluate(model: Model, ids: Tensor, chunk: int = 1000) -> Score:
     """Score ids (n,) as one stream: batch size 1, from the zero state, with the state carried.

@@ -3,7 +3,7 @@
 B = batch_size, T = num_steps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,6 @@ from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.initialization import initialize
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
-from lstmlm.system.table import format_table
 from lstmlm.training.learner import Learner
 from lstmlm.training.optim import build_optimizer
 from lstmlm.training.plan import Recipe
@@ -115,10 +114,18 @@ def train_twenty_steps(model: RNNModel, ids: Tensor) -> Tensor:
     return torch.stack([train_step(learner, X, Y, zero_state, RECIPE).loss for _ in range(20)])
 
 
-def format_rows(rows: list[Row]) -> str:
-    """The rows as a table for people."""
-    cells = [["cell", "backend", "type", *COLUMNS, ""]]
-    for row in rows:
-        differences = ["" if row[column] is None else f"{row[column]:.1e}" for column in COLUMNS]
-        cells.append([row["cell"], row["backend"], row["dtype"], *differences, "pass" if row["passed"] else "FAIL"])
-    return "\n".join(format_table(cells, right=range(3, 3 + len(COLUMNS))))
+def format_line(cells: Sequence[str]) -> str:
+    """A line of the table for people, in columns of fixed width, so that each row can be printed as it comes."""
+    names, differences, result = cells[:3], cells[3:-1], cells[-1]
+    return "".join(
+        [*(f"{name:<12}" for name in names), *(f"{cell:>11}" for cell in differences), f"  {result}"]
+    ).rstrip()
+
+
+def format_row(row: Row) -> str:
+    """A row as a line of the table."""
+    differences = ["" if row[column] is None else f"{row[column]:.1e}" for column in COLUMNS]
+    return format_line([row["cell"], row["backend"], row["dtype"], *differences, "pass" if row["passed"] else "FAIL"])
+
+
+HEAD = format_line(["cell", "backend", "type", *COLUMNS, ""])

@@ -132,11 +132,9 @@ def total_before(total: NDArray[np.int64], begin: Mask) -> NDArray[np.int64]:
     return np.where(places < 0, 0, total[places])
 
 
-def hold(event: Mask, value: Mask) -> Mask:
-    """(n,) `value` at the last event; False before the first."""
-    places = np.maximum.accumulate(np.where(event, np.arange(len(event)), -1))
-    held: Mask = np.logical_and(places >= 0, value[places])
-    return held
+def hold(event: Mask, value: Mask) -> NDArray[np.int64]:
+    """(n,) 1 where `value` held at the last event; 0 before the first."""
+    return total_before(value.astype(np.int64), event)
 
 
 def find_quoted(codes: NDArray[np.uint32], blank: Mask) -> Mask:

@@ -3,10 +3,13 @@
 D = width of a layer's inputs, H = num_hiddens, T = characters of the text.
 """
 
+import contextlib
+import io
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -18,8 +21,14 @@ from lstmlm.model.gates import compute_gates
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 from lstmlm.system.errors import BadInput
+from lstmlm.system.plotting import find_fonts, import_pyplot, open_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLUMNS = ("F", "I", "C~", "O", "C", "H")
+UNITS = 24  # the most active units: as many are drawn
 
 
 @torch.no_grad()
@@ -110,7 +119,10 @@ def format_example_table(columns: dict[str, Tensor]) -> str:
 
 @dataclass(frozen=True)
 class Trace:
-    """The columns, each (T, H), of layer `layer` of a model while it read a text."""
+    """The columns, each (T, H), of layer `layer` of a model while it read a text: F, I, C~, O, C, H.
+
+    Printed, it is a table of the gates.
+    """
 
     symbols: Sequence[str]  # T of them: the characters, or bytes, that the model read
     layer: int
@@ -121,17 +133,31 @@ class Trace:
         swing = self.columns["C"].amax(0) - self.columns["C"].amin(0)
         return [int(unit) for unit in swing.argsort(descending=True)[:count]]
 
+    def plot(self, count: int = 24) -> "list[Axes]":
+        """Heat maps of the gates and the cell state of the `count` most active units; the axes of each.
+
+        In a notebook the figure is shown. Needs matplotlib.
+        """
+        return plot_trace(self, open_figure("plot", figsize=measure_figure(self)), count)
+
+    def __repr__(self) -> str:
+        T, H = self.columns["C"].shape
+        return f"Trace(layer {self.layer}: {', '.join(self.columns)} of {H} units at {T} characters; print or plot it)"
+
+    def __str__(self) -> str:
+        return format_trace(self)
+
 
 @torch.no_grad()
-def trace_gates(model: RNNModel, ids: Tensor, symbols: Sequence[str], layer: int) -> Trace:
+def trace_gates(model: RNNModel, ids: Tensor, symbols: Sequence[str], layer: int, what: str = "--layer") -> Trace:
     """The gates of one layer of an LSTM while the model reads ids (T,), those of `symbols`.
 
-    BadInput for another cell, and for a layer that the model does not have.
+    BadInput for another cell, and for a layer that the model does not have; `what` names the option that gave it.
     """
     if model.config.cell != "lstm":
         raise BadInput(f"trace: follows the gates of an LSTM, and this model's cell is {model.config.cell}")
     if not 0 <= layer < model.config.num_layers:
-        raise BadInput(f"--layer: the model has layers 0 to {model.config.num_layers - 1}, got {layer}")
+        raise BadInput(f"{what}: the model has layers 0 to {model.config.num_layers - 1}, got {layer}")
     with evaluation_mode(model):
         outputs, _ = model.hidden_states(ids[None])
         X = outputs[layer - 1] if layer else model.inputs(ids[None])
@@ -154,3 +180,46 @@ def format_trace(trace: Trace, count: int = 3) -> str:
             line += f"   |{F:12.2f}{I:6.2f}{O:6.2f}{C:7.2f}"
         lines.append(line)
     return "\n".join(lines)
+
+
+def draw_layers(model: RNNModel, ids: Tensor, symbols: Sequence[str]) -> dict[str, bytes]:
+    """A picture of each layer of an LSTM while it reads ids (T,), PNG by tag; none without matplotlib."""
+    pictures: dict[str, bytes] = {}
+    with contextlib.suppress(BadInput), warnings.catch_warnings():  # another cell, or matplotlib is not installed
+        warnings.simplefilter("ignore")  # of characters that no font has
+        plt = import_pyplot()
+        for k in range(model.config.num_layers):
+            png, trace = io.BytesIO(), trace_gates(model, ids, symbols, k)
+            figure = plt.figure(figsize=measure_figure(trace), layout="constrained")
+            plot_trace(trace, figure, UNITS)
+            figure.savefig(png, format="png")
+            plt.close(figure)
+            pictures[f"gates/layer{k}"] = png.getvalue()
+    return pictures
+
+
+def measure_figure(trace: Trace) -> tuple[float, float]:
+    """The width and height in inches that a figure of a trace needs."""
+    return max(6, 0.16 * len(trace.symbols) + 2), 13
+
+
+def plot_trace(trace: Trace, figure: "Figure", count: int) -> "list[Axes]":
+    """Heat maps of F, I, O and C: a column for each character, a row for each of the `count` most active units."""
+    units, length = trace.find_most_active(count), len(trace.symbols)
+    panels = list(figure.subplots(4, 1))
+    shown = [char if char.isprintable() else ascii(char)[1:-1] for char in trace.symbols]
+    fonts = find_fonts("".join(shown), "DejaVu Sans Mono")
+    titles = {"F": "forget gate", "I": "input gate", "O": "output gate", "C": "cell state"}
+    for axes, (column, title) in zip(panels, titles.items(), strict=True):
+        values = trace.columns[column][:, units].T.cpu().numpy()
+        reach = float(abs(values).max()) if column == "C" else None
+        scale = (
+            {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach} if reach else {"cmap": "viridis", "vmin": 0, "vmax": 1}
+        )
+        image = axes.imshow(values, aspect="auto", interpolation="nearest", **scale)
+        figure.colorbar(image, ax=axes, pad=0.01)
+        axes.set_xticks(range(length), shown, fontsize=8, family=fonts, parse_math=False)
+        axes.set_yticks(range(len(units)), units, fontsize=6)
+        axes.set_ylabel("unit")
+        axes.set_title(f"{title}, layer {trace.layer}", loc="left", fontsize=10)
+    return panels

@@ -49,15 +49,16 @@ def join_assets(names: tuple[str, ...]) -> str:
 
 def write_policy(style: str, scripts: list[str], also_allowed: str) -> str:
     """The Content-Security-Policy that allows this style and these scripts, and no request; the icon is a data URL."""
-
-    def quote_hash(content: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
-
     allowed = " ".join([*map(quote_hash, scripts), also_allowed]).strip()
     return (
         f"default-src 'none'; script-src {allowed}; style-src {quote_hash(style)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
+
+
+def quote_hash(content: str) -> str:
+    """A style or script as a Content-Security-Policy names it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
 def escape_json(value: Any) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lstmlm.inspection.exploration import Exploration, Finding
 from lstmlm.inspection.explore_page import decode_each
-from lstmlm.system.plotting import import_pyplot
+from lstmlm.system.plotting import find_fonts, import_pyplot, save_figure
 
 UNITS = 3
 LINES = 6
@@ -28,6 +28,7 @@ def draw_units(explored: Exploration, path: Path, count: int = UNITS) -> None:
     start = explored.shown_from
     shown = explored.ids[start : start + LINES * WIDTH]
     rows = break_lines(decode_each(explored, shown))
+    fonts = find_fonts("".join(piece for row in rows for _, piece in row if piece.isprintable()), "DejaVu Sans Mono")
     values = read_values(explored, findings, len(shown))
     height = len(rows) * CELL[1] + 0.32
     figure, panels = plt.subplots(
@@ -40,13 +41,13 @@ def draw_units(explored: Exploration, path: Path, count: int = UNITS) -> None:
             for x, (place, piece) in enumerate(row):
                 picture[y, x] = column[place]
                 if piece.isprintable() and piece != " ":
-                    axes.text(x, y, piece, ha="center", va="center", fontsize=9, family="monospace", parse_math=False)
+                    axes.text(x, y, piece, ha="center", va="center", fontsize=9, family=fonts, parse_math=False)
         axes.imshow(picture, cmap="RdBu_r", vmin=-1.6, vmax=1.6, aspect="auto", interpolation="nearest")
         name = {"C": "cell", "H": "hidden state"}[unit.part]
         title = f"{unit.feature}: layer {unit.layer}, unit {unit.unit}, {name}, r = {unit.r:.2f} on unseen text"
         axes.set_title(title, loc="left", fontsize=10, parse_math=False)
         axes.set_axis_off()
-    figure.savefig(path, dpi=110, format="png")
+    save_figure(figure, path)
     plt.close(figure)
 
 

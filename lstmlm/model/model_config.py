@@ -31,6 +31,11 @@ class ModelConfig:
     locked_output: float = 0.0
     weight_drop: float = 0.0
 
+    @property
+    def has_dropout(self) -> bool:
+        """Is anything dropped in training?"""
+        return any((self.dropout, self.locked_input, self.locked_between, self.locked_output, self.weight_drop))
+
     def check(self) -> "ModelConfig":
         """Itself, or BadInput that names the first value of a wrong type or out of its bounds."""
         if self.cell not in WEIGHT_NAMES:

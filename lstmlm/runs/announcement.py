@@ -1,25 +1,28 @@
-"""The start of a run's log: its text, its model, how it is trained and how long that will take."""
+"""The start of a run's log: its text, its model, and how it is trained."""
 
 import logging
-import math
 from pathlib import Path
 
 from lstmlm.evaluation.baselines import LIMIT, Baseline
 from lstmlm.model.shapes import count_params, estimate_training_memory
 from lstmlm.runs.prepare import Prepared, make_model_config
+from lstmlm.runs.start import Start
 from lstmlm.text.leak import list_doubts
 from lstmlm.text.vocab import Vocab
+
+SHOWN = 16  # characters that are new or lost
 
 log = logging.getLogger("lstmlm")
 
 
-def announce(prepared: Prepared, steps: int | None, seconds_per_step: float, directory: Path) -> None:
-    """Log what is trained, on what, and for how long. `steps` is None where only the time is limited."""
+def announce_run(prepared: Prepared, directory: Path) -> None:
+    """Log where the run is, and what is trained on what."""
+    log.info("directory: %s", directory)
     log_text(prepared)
     log_warnings(prepared)
     log_model(prepared)
-    log_training(prepared, steps, seconds_per_step)
-    log.info("directory: %s", directory)
+    if prepared.start is not None:
+        log_start(prepared.start)
 
 
 def log_text(prepared: Prepared) -> None:
@@ -30,7 +33,8 @@ def log_text(prepared: Prepared) -> None:
     unit = "bytes" if prepared.config.data.vocab == "byte" else "characters"
     log.info("text: %s, %s %s, vocabulary %s", name, f"{corpus.num_chars:,}", unit, len(corpus.vocab))
     sizes = ", ".join(f"{which} {corpus.split.size(which):,}" for which in corpus.ids)
-    log.info("split %s: %s; val hash %s", corpus.split.name, sizes, corpus.hashes["val"][:12])
+    log.info("split %s: %s", corpus.split.name, sizes)
+    log.debug("hash of val: %s", corpus.hashes["val"])
 
 
 def log_warnings(prepared: Prepared) -> None:
@@ -57,20 +61,38 @@ def log_model(prepared: Prepared) -> None:
     params = count_params(model_config)
     memory = estimate_training_memory(model_config, lanes_at_once, config.data.num_steps)
     log.info(
-        "model: %s %s, %d x %d hidden units, %s parameters, %.2g characters of training text for each, about %s MB",
+        "model: %s %s, %d x %d hidden units, %s parameters, %.2g characters of train for each, about %s MB",
         *(config.backend, config.model.cell.upper(), config.model.num_layers, config.model.num_hiddens),
         *(f"{params:,}", corpus.split.size("train") / params, f"{memory / 1e6:,.0f}"),
     )
 
 
-def log_training(prepared: Prepared, steps: int | None, seconds_per_step: float) -> None:
+def log_start(start: Start) -> None:
+    """Log where the weights come from, and which characters they know."""
+    origin, match = start.origin, start.match
+    log.info(
+        "weights: %s, step %s on %s, SHA-256 %s",
+        *(origin["path"], f"{origin['step']:,}", origin["text"], origin["sha256"][:12]),
+    )
+    counted = {"taken over": match.taken_over, "new": match.new, "lost": match.lost}
+    log.info("characters: %s", ", ".join(f"{len(chars):,} {what}" for what, chars in counted.items()))
+    for what in ("new", "lost"):
+        if chars := counted[what]:
+            more = f" and {len(chars) - SHOWN:,} more" if len(chars) > SHOWN else ""
+            log.info("%s: %s%s", what, " ".join(map(repr, chars[:SHOWN])), more)
+    if len(match.new) > len(match.taken_over):
+        log.warning("warning: the weights know fewer than half of the characters: a new model may learn as fast")
+
+
+def announce_training(prepared: Prepared, steps: int | None) -> None:
+    """Log how the model is trained. `steps` is None where only the time is limited."""
     config, device = prepared.config, prepared.device.type
     train, threads = config.train, int(config.threads)
     log.info(
-        "training: %s steps of %d x %d characters, %s at %g, seed %d, on %s with %d thread%s: %s",
+        "training: %s steps of %d x %d characters, %s at %g, seed %d, on %s with %d thread%s",
         *("" if steps is None else f"{steps:,}", prepared.batch_size, config.data.num_steps),
         *(train.optimizer, train.lr, config.seed, device),
-        *(threads, "s" * (threads > 1), format_expected_time(steps, seconds_per_step, train.max_seconds)),
+        *(threads, "s" * (threads > 1)),
     )
     for note in list_precision_notes(train.precision, config.backend, device):
         log.info("%s", note)
@@ -85,15 +107,10 @@ def announce_threads(threads: int, times: dict[int, float], hopeless: list[int])
 
 def announce_baseline(baseline: Baseline, train_chars: int, val_chars: int) -> None:
     log.info(
-        "the best n-gram: %s, perplexity %.3f, %.4f nats over %s characters of val, counted on %s of train",
-        *(baseline.name, baseline.perplexity, baseline.nats_per_char, f"{val_chars:,}", f"{min(train_chars, LIMIT):,}"),
+        "the best n-gram: %s, %.3f nats, perplexity %.3f, over %s characters of val",
+        *(baseline.name, baseline.nats_per_char, baseline.perplexity, f"{val_chars:,}"),
     )
-
-
-def format_expected_time(steps: int | None, seconds_per_step: float, max_seconds: float | None) -> str:
-    """How long the run will take, without the evaluations."""
-    limits = [steps * seconds_per_step] if steps is not None else []
-    return f"{format_duration(min([*limits, max_seconds or float('inf')]))}, evaluations aside"
+    log.debug("it was counted on %s characters of train", f"{min(train_chars, LIMIT):,}")
 
 
 def list_precision_notes(precision: str, backend: str, device: str) -> list[str]:
@@ -116,11 +133,3 @@ def note_control_characters(vocab: Vocab) -> list[str]:
         told = f"train has {high:,} characters from U+0080 to U+009F, which no text has: data.encoding may be wrong"
         notes.append(f"warning: {told}: a file that looks like latin-1 is cp1252 in most cases")
     return notes
-
-
-def format_duration(seconds: float) -> str:
-    """'about 2 min 20 s': rounded, because it is an estimate."""
-    exact_to = next(step for below, step in ((9.5, 1), (57.5, 5), (595, 10), (math.inf, 60)) if seconds < below)
-    whole = max(1, exact_to * round(seconds / exact_to))
-    parts = {"h": whole // 3600, "min": whole // 60 % 60, "s": whole % 60}
-    return "about " + " ".join(f"{count} {unit}" for unit, count in parts.items() if count)

@@ -4,6 +4,7 @@ V = vocab_size.
 """
 
 import hashlib
+import logging
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,14 @@ from torch import Tensor
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
 from lstmlm.evaluation.baselines import Baseline
+from lstmlm.inspection.gate_trace import draw_layers
 from lstmlm.model.initialization import initialize
 from lstmlm.model.rnn_model import RNNModel
+from lstmlm.model.transfer import transfer_weights
 from lstmlm.runs.announcement import announce_threads
 from lstmlm.runs.prepare import Prepared, make_model_config
+from lstmlm.runs.start import Start
+from lstmlm.runs.time_estimate import Speed, measure_seconds_per_char
 from lstmlm.settings.config import Config
 from lstmlm.settings.hydra_yaml import to_yaml
 from lstmlm.system.errors import BadInput
@@ -30,10 +35,17 @@ from lstmlm.training.evaluator import Evaluator, SampleSettings
 from lstmlm.training.learner import Learner
 from lstmlm.training.optim import build_optimizer
 from lstmlm.training.plan import Intervals, Limits, Plan, Recipe
+from lstmlm.training.portrait import Portrait
+from lstmlm.training.progress import Progress
 from lstmlm.training.saver import Saver
 from lstmlm.training.thread_tuning import choose_fewest_threads, list_thread_counts, measure_step_times
 from lstmlm.training.tracking import Tracker
 from lstmlm.training.trainer import Trainer
+
+log = logging.getLogger("lstmlm")
+
+
+PORTRAIT_CHARS, PICTURED = 1000, 80  # of the validation text: for histograms, and for a picture
 
 
 def make_generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
@@ -68,23 +80,27 @@ def describe_validation(corpus: Corpus) -> dict[str, Any]:
 # The model, and what trains it
 
 
-def build_model(config: Config, vocab_size: int, device: torch.device) -> RNNModel:
-    """The model with its first weights, which depend on the seed and not on the backend."""
+def build_model(config: Config, vocab_size: int, device: torch.device, start: Start | None = None) -> RNNModel:
+    """The model with its first weights, which depend on the seed and not on the backend; with those of `start`, if it
+    is given, but for characters that are new.
+    """
     model = RNNModel(make_model_config(config, vocab_size), config.backend)
     initialize(model, config.model.init, make_generator(config.seed, "weights"))
+    if start is not None:
+        model.load_book_weights(transfer_weights(start.weights, model.book_weights(), start.match))
     model.dropout_generator = make_generator(config.seed, "dropout", device)
     return model.to(device)
 
 
-def build_learner(config: Config, vocab_size: int, device: torch.device) -> Learner:
+def build_learner(config: Config, vocab_size: int, device: torch.device, start: Start | None) -> Learner:
     """The model with its optimizer and, if train.ema is set, the average of its weights."""
-    train, model = config.train, build_model(config, vocab_size, device)
+    train, model = config.train, build_model(config, vocab_size, device, start)
     optimizer = build_optimizer(model, train.optimizer, train.lr, train.weight_decay)
     return Learner(model, optimizer, None if train.ema is None else WeightAverage(model, train.ema))
 
 
-def choose_threads(prepared: Prepared, streams: Streams) -> tuple[Prepared, float]:
-    """Replace threads=auto by a number, which is measured and logged; the seconds of a step with it are returned too.
+def choose_threads(prepared: Prepared, streams: Streams) -> tuple[Prepared, Speed]:
+    """Replace threads=auto by a number, which is measured, logged and set; the speed with it is returned too.
 
     On another device than the CPU the number is 1. A few steps of a second model are made, which is not kept.
     """
@@ -95,11 +111,15 @@ def choose_threads(prepared: Prepared, streams: Streams) -> tuple[Prepared, floa
         counts = [int(config.threads)]
     else:
         counts = list_thread_counts(count_cores()) if prepared.device.type == "cpu" else [1]
+    if len(counts) > 1:
+        log.info("trying %s threads ...", ", ".join(map(str, counts)))
     times = measure_step_times(model, X, Y, config.train.optimizer, make_recipe(config), counts)
     threads = choose_fewest_threads(times)
     if config.threads == "auto":
         announce_threads(threads, times, [count for count in counts if count not in times])
-    return replace(prepared, config=replace(config, threads=threads)), times[threads]
+    torch.set_num_threads(threads)
+    per_char = measure_seconds_per_char(model, max(prepared.corpus.pieces("val"), key=len))
+    return replace(prepared, config=replace(config, threads=threads)), Speed(times[threads], per_char)
 
 
 # What it is to do
@@ -131,10 +151,25 @@ def make_sample_settings(prepared: Prepared) -> SampleSettings:
 # The whole
 
 
-def assemble_tracker(prepared: Prepared, streams: Streams, directory: Path, resumed_at: int | None) -> Tracker:
+def assemble_tracker(
+    prepared: Prepared, streams: Streams, directory: Path, expected_seconds: float, resumed_at: int | None
+) -> Tracker:
     config = prepared.config
-    steps = make_limits(config).count_steps(streams.steps_per_epoch)
-    return Tracker(directory, steps, to_yaml(config), describe_validation(prepared.corpus), resumed_at)
+    has_dropout = make_model_config(config, len(prepared.corpus.vocab)).has_dropout
+    progress = Progress(make_limits(config), streams.steps_per_epoch, has_dropout, expected_seconds, resumed_at)
+    portrait = assemble_portrait(prepared)
+    return Tracker(directory, progress, to_yaml(config), describe_validation(prepared.corpus), portrait, resumed_at)
+
+
+def assemble_portrait(prepared: Prepared) -> Portrait:
+    """What TensorBoard shows of the inside of the model while it reads the start of the validation text."""
+    ids = prepared.corpus.ids["val"][:PORTRAIT_CHARS].long()
+    read, symbols = ids[:PICTURED], [prepared.corpus.vocab.decode([idx]) for idx in ids[:PICTURED].tolist()]
+
+    def draw(model: RNNModel) -> dict[str, bytes]:
+        return draw_layers(model, read.to(prepared.device), symbols)
+
+    return Portrait(prepared.config.train.portrait_share, ids[None].to(prepared.device), draw)
 
 
 def assemble_trainer(
@@ -149,7 +184,7 @@ def assemble_trainer(
     """The trainer of a new run; `restore_trainer` takes it to where a checkpoint was written."""
     config = prepared.config
     return Trainer(
-        build_learner(config, len(prepared.corpus.vocab), prepared.device),
+        build_learner(config, len(prepared.corpus.vocab), prepared.device, prepared.start),
         streams,
         make_generator(config.seed, "data order"),
         make_plan(config),
@@ -170,11 +205,12 @@ def restore_trainer(trainer: Trainer, loaded: Checkpoint) -> None:
 
 def describe_run(prepared: Prepared) -> dict[str, Any]:
     """What the record of every checkpoint says of the run: enough to build the model and to find the text again."""
-    corpus = prepared.corpus
-    return {
+    corpus, origin = prepared.corpus, prepared.started_from
+    return ({} if origin is None else {"started_from": origin}) | {
         "vocab": corpus.vocab.idx_to_token,
         "model": make_model_config(prepared.config, len(corpus.vocab)).to_record(),
         "config": asdict(prepared.config),
+        "prompt": prepared.prompt,
         "data": {
             "name": corpus.origin.name,
             "path": corpus.origin.path,

@@ -1,18 +1,15 @@
-"""Runs beside each other: ranked, grouped by text and by seed, drawn. Losses are in nats per character. No torch."""
+"""Runs beside each other: ranked, grouped by text and by seed. Losses are in nats per character. No torch."""
 
 import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from lstmlm.runs.summary import Run
 from lstmlm.settings.config import matters
-from lstmlm.system.errors import BadInput
-from lstmlm.system.plotting import import_pyplot
 
 
 def rank_runs(runs: Iterable[Run]) -> list[Run]:
@@ -35,26 +32,6 @@ def group_by_split(runs: list[Run]) -> list[list[Run]]:
     without = [run for run in runs if run.val is None]
     first, *others = tables.values() or [[]]
     return [first + without, *others]
-
-
-def refuse_to_mix(tables: list[list[Run]]) -> None:
-    """BadInput, naming a run of each, if there are two tables."""
-    if len(tables) < 2:
-        return
-    one, other = tables[0][0], tables[1][0]
-    if one.split_hash != other.split_hash:
-        difference = "judged on different texts"
-        about = [f"split {run.split}, hash {(run.split_hash or '?')[:12]}" for run in (one, other)]
-    else:
-        difference = "judged by different characters"
-        about = [
-            f"data.{key}={run.settings.get(f'data.{key}')}" for run in (one, other) for key in ("vocab", "min_freq")
-        ]
-        about = [", ".join(about[:2]), ", ".join(about[2:])]
-    raise BadInput(
-        f"compare: {one.name} ({about[0]}) and {other.name} ({about[1]}) were {difference}: give runs of one of them, "
-        f"or --by-split for a table of each"
-    )
 
 
 def find_differing_settings(runs: Iterable[Run]) -> list[str]:
@@ -107,24 +84,11 @@ def group_seeds(runs: Iterable[Run]) -> list[Group]:
     groups: dict[Any, dict[Any, Run]] = defaultdict(dict)
     for run in runs:
         if run.is_finished:
-            own = {key: value for key, value in run.settings.items() if key != "seed" and matters(key)}
-            groups[run.judged_on, json.dumps(own, sort_keys=True, default=str)][run.seed] = run
+            groups[identify_settings(run)][run.seed] = run
     return [Group([group[seed] for seed in sorted(group)]) for group in groups.values()]
 
 
-def draw_curves(runs: list[Run], path: Path) -> None:
-    """The validation losses against the optimizer steps, to a PNG; the legend has the settings that differ."""
-    plt = import_pyplot()
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    drawn = [run for run in runs if run.curve]
-    keys, colors = find_differing_settings(drawn), plt.get_cmap("turbo")
-    for k, run in enumerate(drawn):
-        color = colors(0.05 + 0.9 * k / max(1, len(drawn) - 1))
-        axes.plot(*zip(*run.curve, strict=True), color=color, marker=".", label=format_label(run, keys) or run.name)
-    axes.set_xlabel("step")
-    axes.set_ylabel("validation loss, nats per character")
-    axes.grid(alpha=0.3)
-    if drawn:
-        axes.legend(fontsize=8, ncol=1 + len(drawn) // 16)
-    figure.savefig(path, dpi=110, format="png")
-    plt.close(figure)
+def identify_settings(run: Run) -> tuple[Any, str]:
+    """What is equal for runs that differ in the seed alone."""
+    own = {key: value for key, value in run.settings.items() if key != "seed" and matters(key)}
+    return run.judged_on, json.dumps(own, sort_keys=True, default=str)

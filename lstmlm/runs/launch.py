@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lstmlm.runs.inherit import inherit_settings
 from lstmlm.runs.sweep import STOPPED, Sweep
 from lstmlm.settings.config import Config
 from lstmlm.settings.help import format_help
@@ -13,12 +14,14 @@ from lstmlm.settings.hydra_main import call_hydra_main
 from lstmlm.settings.hydra_yaml import parse_composed, register_schema
 from lstmlm.settings.overrides import (
     check_words,
+    count_jobs,
     explain_hydra_error,
     find_swept_keys,
     find_typed_settings,
     quote_free_text,
 )
 from lstmlm.system.errors import BadInput, advise_on_memory, make_streams_safe, run_to_exit_code
+from lstmlm.system.interrupts import exit_on_interrupt
 from lstmlm.system.paths import expand_path
 
 if TYPE_CHECKING:
@@ -33,9 +36,10 @@ def train(argv: list[str]) -> int:
 
     In a sweep every job runs, even after one that failed, and the highest exit code is returned.
     """
-    from hydra.core.hydra_config import HydraConfig
+    with exit_on_interrupt():
+        from hydra.core.hydra_config import HydraConfig
 
-    register_schema()
+        register_schema()
     make_streams_safe()
     if HELP.intersection(argv):
         return run_to_exit_code(lambda: print(format_help([word for word in argv if word[:1] != "-"])))
@@ -48,12 +52,13 @@ def train(argv: list[str]) -> int:
 
     def job(composed: "DictConfig") -> None:
         if sweep is None:
-            codes.append(run_to_exit_code(lambda: run_job(composed)))
+            typed = [word for word in argv if word[:1] != "-"]
+            codes.append(run_to_exit_code(lambda: run_job(composed, typed)))
             return
         settings = HydraConfig.get()
         directory = shorten_path(Path(settings.sweep.dir))
         own = [word for word in settings.overrides.task if word.partition("=")[0] in find_swept_keys(words)]
-        code = sweep.run(lambda: run_job(composed), settings.job.num, own, directory)
+        code = sweep.run(lambda: run_job(composed, list(settings.overrides.task)), settings.job.num, own, directory)
         if code in STOPPED and not sweep.is_elsewhere():
             sys.exit(code)  # a signal ends the sweep; after any other failure the next job runs
 
@@ -61,6 +66,8 @@ def train(argv: list[str]) -> int:
         given = [word for word in argv if word not in flags]
         check_words(given)
         words.extend(quote_free_text(given, sweeps))
+        if sweep is not None:
+            sweep.total = count_jobs(words)
         try:
             call_hydra_main(flags + words, job)
         except SystemExit as end:  # the one above, or argparse's after --help
@@ -79,8 +86,8 @@ def shorten_path(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def run_job(composed: "DictConfig") -> None:
-    """Start a run from composed settings, or resume the one that they name.
+def run_job(composed: "DictConfig", typed: list[str]) -> None:
+    """Start a run from composed settings, or resume the one that they name. `typed` are the overrides that gave them.
 
     Nothing stays of the directory that Hydra made if the run does not use it.
     """
@@ -97,10 +104,11 @@ def run_job(composed: "DictConfig") -> None:
         # With resume=auto, the jobs of a sweep that is started again find their directories by their numbers
         key = "hydra.sweep.dir" if swept and config.resume == "auto" else "hydra.run.dir"
         named = key in {override.partition("=")[0] for override in settings.overrides.hydra}
+        given = find_typed_settings(config, settings.overrides.task)
         if config.resume is None:
-            start_run(config, chosen, named)
+            start_run(inherit_settings(config, given), typed, chosen, named)
         else:
-            resume_run(config, find_typed_settings(config, settings.overrides.task), chosen, named)
+            resume_run(config, given, chosen, named)
     finally:
         with contextlib.suppress(OSError):
             chosen.rmdir()  # only if it is empty
@@ -119,39 +127,46 @@ def check_resume_in_sweep(config: Config) -> None:
 
 
 @advise_on_memory(MEMORY_ADVICE)
-def start_run(config: Config, chosen: Path, named: bool) -> None:
-    """A new run in the directory `chosen`, or, if the user has not `named` it, in one beside it that is free."""
-    from lstmlm.runs.execute import execute
-    from lstmlm.runs.prepare import prepare
-    from lstmlm.runs.run_directory import claim_directory
+def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool) -> Path:
+    """A new run in the directory `chosen`, or, if the user has not `named` it, in one beside it that is free.
 
-    prepared = prepare(config)
+    `typed` are the overrides that gave the settings, None if they are not known. Returns the directory, which Stopped
+    has too.
+    """
+    with exit_on_interrupt(chosen):
+        from lstmlm.runs.execute import execute
+        from lstmlm.runs.prepare import add_start, prepare
+        from lstmlm.runs.run_directory import claim_directory
+
+    prepared = add_start(prepare(config))
     with claim_directory(chosen, named) as directory:
-        execute(prepared, directory)
+        execute(prepared, directory, typed=typed)
+    return directory
 
 
 @advise_on_memory(MEMORY_ADVICE)
-def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bool) -> None:
+def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bool) -> Path:
     """Resume as `config.resume` says: `auto`, the newest checkpoint in `chosen`, or a new run if there is none; a run
     directory, in place; or a checkpoint file, as a new run in `chosen`.
 
-    `typed` are the settings that the user gave a value. `chosen` and `named` are as in `start_run`.
+    `typed` are the settings that the user gave a value. `chosen`, `named` and the result are as in `start_run`.
     """
-    from lstmlm.checkpoints import checkpoint
-    from lstmlm.runs.resume import load_newest_good, resume
-    from lstmlm.runs.run_directory import claim_directory, has_checkpoint
+    with exit_on_interrupt(chosen):
+        from lstmlm.checkpoints import checkpoint
+        from lstmlm.runs.resume import load_newest_good, resume
+        from lstmlm.runs.run_directory import claim_directory, has_checkpoint
 
     if config.resume == "auto":
         if not named:
             raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
         if not has_checkpoint(chosen):
-            start_run(replace(config, resume=None), chosen, named)
-            return
+            return start_run(inherit_settings(replace(config, resume=None), typed), None, chosen, named)
     source = chosen if config.resume == "auto" else Path(expand_path(str(config.resume), "resume"))
     if source.is_dir():
         with claim_directory(source, named, resuming=True) as directory:
-            resume(load_newest_good(directory), typed, directory, in_place=True)
+            resume(load_newest_good(directory), typed, directory, source, in_place=True)
     else:
         loaded = checkpoint.load_checkpoint(source)
         with claim_directory(chosen, named) as directory:
-            resume(loaded, typed, directory, in_place=False)
+            resume(loaded, typed, directory, source, in_place=False)
+    return directory

@@ -10,6 +10,7 @@ from lstmlm.checkpoints.validation import MAX_FILE
 from lstmlm.layers.registry import layer_class
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.shapes import count_params
+from lstmlm.runs.start import Start, load_start
 from lstmlm.settings.config import Config, Data
 from lstmlm.system.errors import BadInput
 from lstmlm.system.machine import get_total_memory
@@ -18,6 +19,7 @@ from lstmlm.text.batches import fit_batch_size
 from lstmlm.text.corpus import Corpus, read_corpus
 from lstmlm.text.decoding import unify_text
 from lstmlm.text.oov import check_text
+from lstmlm.text.sentence import READ, choose_sentence_start
 from lstmlm.text.vocab import Vocab
 
 PATHS = ("path", "val_path", "test_path")
@@ -32,6 +34,8 @@ class Prepared:
     corpus: Corpus
     batch_size: int
     prompt: str  # of the text shown at evaluations
+    start: Start | None = None  # of a new run with init_from
+    started_from: dict[str, Any] | None = None  # the origin of that start, of a resumed run too
 
 
 def prepare(config: Config) -> Prepared:
@@ -48,13 +52,26 @@ def prepare(config: Config) -> Prepared:
             f"give a divisor of {batch_size}"
         )
     given = config.sample.prompt
-    shown = corpus.vocab.decode(idx for idx in corpus.ids["val"][:20] if idx != corpus.vocab.unk)
-    prompt = shown if given is None else check_prompt(corpus.vocab, given, data)
+    prompt = choose_prompt(corpus) if given is None else check_prompt(corpus.vocab, given, data)
     check_memory(config, len(corpus.vocab))
     # Absolute, so that a checkpoint names its text whatever the working directory
     typed = {key: path for key in PATHS if (path := getattr(data, key)) is not None}
     paths: dict[str, Any] = {key: os.path.abspath(expand_path(path, f"data.{key}")) for key, path in typed.items()}
     return Prepared(replace(config, data=replace(data, **paths)), device, corpus, batch_size, prompt)
+
+
+def add_start(prepared: Prepared) -> Prepared:
+    """The same for a new run, with the weights that init_from names. BadInput if they cannot be used."""
+    start = load_start(prepared.config, prepared.corpus.vocab)
+    return prepared if start is None else replace(prepared, start=start, started_from=start.origin)
+
+
+def choose_prompt(corpus: Corpus) -> str:
+    """The beginning of a sentence of the validation text, for samples to read on from."""
+    ids = corpus.ids["val"][:READ]
+    return choose_sentence_start(
+        corpus.vocab.decode(ids[ids != corpus.vocab.unk] if corpus.vocab.unk is not None else ids)
+    )
 
 
 def check_prompt(vocab: Vocab, prompt: str, data: Data) -> str:

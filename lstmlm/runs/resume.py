@@ -2,10 +2,12 @@
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.checkpoints.checkpoint import BEST, CONVERTED, LAST, PREVIOUS, Checkpoint
+from lstmlm.checkpoints.checkpoint import CONVERTED, Checkpoint
+from lstmlm.checkpoints.files import BEST, LAST, PREVIOUS
 from lstmlm.runs.assemble import make_limits, make_streams
 from lstmlm.runs.execute import execute
 from lstmlm.runs.prepare import Prepared, prepare
@@ -54,8 +56,11 @@ def settings_to_resume(loaded: Checkpoint, typed: dict[str, object]) -> Config:
     return config_from_flat(stored | {key: value for key, value in typed.items() if SETTINGS[key].may_change})
 
 
-def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_place: bool) -> None:
-    """Resume from a checkpoint in `directory`, in place or as a new run. A run that has finished is left as it is."""
+def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, source: Path, in_place: bool) -> None:
+    """Resume from a checkpoint in `directory`, in place or as a new run. A run that has finished is left as it is.
+
+    `source` is the run or the file as the user named it.
+    """
     if loaded.record["data"]["name"] == CONVERTED:
         raise BadInput("resume: the checkpoint was converted: it has no text and no optimizer to resume with")
     config = settings_to_resume(loaded, typed)
@@ -66,16 +71,21 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
             place = f"resume: the text of the run is not at {moved[1]}: say where it is with {moved[0]}=FILE"
             raise BadInput(place) from None
         raise
-    check_same_text(loaded, prepared)
+    check_same_text(loaded, prepared, source)
+    prepared = replace(prepared, started_from=loaded.record.get("started_from"))
     step, limits = loaded.record["step"], make_limits(config)
     before = make_limits(config_from_flat(flatten(loaded.record["config"])))
     per_epoch = make_streams(prepared).steps_per_epoch
     loop = loaded.record["loop"]
-    impatient = limits.is_out_of_patience(loop.get("evaluations_since_best", 0))
-    finished = impatient or limits.progress(step, per_epoch, loop["seconds"]) >= 1
-    if finished and (not in_place or metrics.read_final(directory / metrics.NAME) is not None):
-        key = "train.patience" if impatient else "train.max_epochs"
-        log.info("the run has finished at step %d: raise %s (or its other limits) to continue", step, key)
+    reached = limits.list_reached(step, per_epoch, loop["seconds"], loop.get("evaluations_since_best", 0))
+    if reached and (not in_place or metrics.read_final(directory / metrics.NAME) is not None):
+        names = " and ".join(f"train.{name}={getattr(limits, name)}" for name in reached)
+        log.info(
+            "the run has finished at step %d, at %s: raise %s to continue",
+            step,
+            names,
+            "it" if len(reached) == 1 else "them",
+        )
         return
     log.info("resuming from step %d, epoch %.1f", step, loaded.record["epoch"])
     for line in list_differences(loaded, config, before.count_steps(per_epoch), limits.count_steps(per_epoch)):
@@ -87,17 +97,19 @@ def find_moved_text(config: Config) -> tuple[str, str] | None:
     """(setting, path) of the first text of the run that is not there; None if all are."""
     for name, path in flatten(config).items():
         is_text = name.startswith("data.") and SETTINGS[name].is_path and path is not None
-        if is_text and not os.path.exists(path) and not match_pattern(path):
+        if is_text and not os.path.exists(path) and next(match_pattern(path), None) is None:
             return name, path
     return None
 
 
-def check_same_text(loaded: Checkpoint, prepared: Prepared) -> None:
+def check_same_text(loaded: Checkpoint, prepared: Prepared, source: Path) -> None:
     """BadInput if the SHA-256 of the text or of one of its parts, or the vocabulary, is not that of the run."""
-    if prepared.corpus.origin.sha256 != loaded.record["data"]["sha256"]:
+    origin = prepared.corpus.origin
+    if origin.sha256 != loaded.record["data"]["sha256"]:
         raise BadInput(
-            f"resume: {prepared.corpus.origin.path} is not the text of the run, its SHA-256 differs: "
-            f"say where the old one is with {PLACES.get(prepared.corpus.origin.name, 'data.path=FILE')}"
+            f"resume: {origin.path} is not the text of the run, its SHA-256 differs: say where the old one is with "
+            f"{PLACES.get(origin.name, 'data.path=FILE')}, or, for a text that was changed or has grown, start a new "
+            f"run from the trained weights: init_from={source} in place of resume={source}"
         )
     if why := explain_other_parts(loaded.record["data"], loaded.record["vocab"], prepared.corpus):
         raise BadInput(f"resume: {why}")

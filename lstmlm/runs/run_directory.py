@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from lstmlm.system.columns import measure_width, wrap_message
 from lstmlm.system.durable import lock_directory
-from lstmlm.system.errors import BadInput, EnvironmentFault, LstmlmError, flush_or_discard
+from lstmlm.system.errors import BadInput, EnvironmentFault, LstmlmError, Stopped, flush_or_discard
 from lstmlm.system.escape import escape_controls
 
 log = logging.getLogger("lstmlm")
@@ -30,7 +31,7 @@ def claim_directory(chosen: Path, named: bool, resuming: bool = False) -> Iterat
             if free and (resuming or not has_checkpoint(directory)):
                 for unfinished in directory.glob(".*.tmp"):  # of a run that was killed while it wrote
                     unfinished.unlink()
-                with log_to(directory / "train.log"):
+                with log_to(directory / "train.log"), stop_at_once(directory):
                     yield directory
                 return
         if (named or resuming) and not free:
@@ -44,6 +45,15 @@ def claim_directory(chosen: Path, named: bool, resuming: bool = False) -> Iterat
         directory = chosen.with_name(f"{chosen.name}_{count}")
 
 
+@contextlib.contextmanager
+def stop_at_once(directory: Path) -> Iterator[None]:
+    """Turn a KeyboardInterrupt of the block, outside of training or a second one in it, into Stopped."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Stopped("stopped", 130, directory) from None
+
+
 def has_checkpoint(directory: Path) -> bool:
     return any(directory.glob("*.safetensors"))
 
@@ -51,6 +61,7 @@ def has_checkpoint(directory: Path) -> bool:
 @contextlib.contextmanager
 def log_to(path: Path) -> Iterator[None]:
     """For the block, write the log to stdout, above the bar, and to a file, there with the time and debug messages."""
+    before = log.handlers, log.level, log.propagate
     log.setLevel(logging.DEBUG)
     log.propagate = False
     screen, file = Screen(logging.INFO), LogFile(path, encoding="utf-8", errors="backslashreplace", delay=True)
@@ -66,7 +77,7 @@ def log_to(path: Path) -> Iterator[None]:
         log.debug("ended by a bug", exc_info=True)
         raise
     finally:
-        log.handlers, log.propagate = [], True
+        log.handlers, log.level, log.propagate = before
         with contextlib.suppress(OSError):
             file.close()
 
@@ -79,11 +90,14 @@ class SafeFormatter(logging.Formatter):
 
 
 class Screen(logging.Handler):
-    """Stdout, with the bar kept below it. If the terminal or the reader is gone, the run continues without output."""
+    """Stdout, with the bar kept below it, and long lines broken where the terminal ends.
+
+    If the terminal or the reader is gone, the run continues without output.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):
-            tqdm.write(self.format(record))
+            tqdm.write(wrap_message(self.format(record), measure_width()))
         flush_or_discard()
 
 

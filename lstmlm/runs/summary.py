@@ -38,6 +38,8 @@ class Run:
     seconds: float | None = None
     cpu_seconds: float | None = None
     curve: tuple[tuple[int, float], ...] = ()  # of step and validation loss
+    seconds_at: dict[int, float] = field(default_factory=dict)  # of training until a step of the curve
+    baseline: float | None = None  # of the best n-gram on the validation text of the evaluations
 
     @property
     def seed(self) -> int | None:
@@ -106,6 +108,8 @@ def add_figures(run: Run, rows: list[Row]) -> Run:
     evaluations, final, state = metrics.list_evaluations(rows), metrics.find_final(rows), metrics.find_state(rows)
     curve = tuple((int(row["step"]), float(row["loss/val"])) for row in evaluations)
     run = replace(run, curve=curve, state=UNFINISHED if state == "running" else state)
+    baselines = [float(row["baseline/ngram"]) for row in evaluations if "baseline/ngram" in row]
+    run = replace(run, seconds_at=list_seconds(evaluations), baseline=baselines[-1] if baselines else None)
     if final is not None:
         return replace(
             run,
@@ -125,6 +129,12 @@ def add_figures(run: Run, rows: list[Row]) -> Run:
             run, split=newest.get("split"), split_hash=newest.get("split_hash"), val=best, steps=curve[-1][0]
         )
     return run
+
+
+def list_seconds(evaluations: Iterable[Row]) -> dict[int, float]:
+    """The seconds of training until each evaluation that tells its speed, by step."""
+    timed = [row for row in evaluations if row.get("speed/chars_per_s") and "progress/chars" in row]
+    return {int(row["step"]): float(row["progress/chars"]) / float(row["speed/chars_per_s"]) for row in timed}
 
 
 def read_optional(row: Row, key: str) -> float | None:

@@ -8,7 +8,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lstmlm.system.errors import LstmlmError, run_to_exit_code
+from lstmlm.runs.comparison import group_by_split, rank_runs
+from lstmlm.runs.comparison_table import FEW, format_tables
+from lstmlm.runs.summary import find_runs, read_run
+from lstmlm.system.errors import BadInput, LstmlmError, run_to_exit_code
+from lstmlm.system.escape import escape_controls
 from lstmlm.system.shell_words import quote_word
 
 STOPPED = (130, 143)  # exit codes of a job that a signal stopped: the signal is meant for the whole sweep
@@ -27,23 +31,27 @@ class Sweep:
     The outcomes are kept in files, because a launcher may run the jobs in other processes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, total: int | None = None) -> None:
+        self.total = total  # jobs, None if that is not known
         self.kept = tempfile.TemporaryDirectory(prefix="lstmlm_sweep_")
         self.outcomes = Path(self.kept.name)
 
-    def __getstate__(self) -> dict[str, Path | None]:  # for another process
-        return {"outcomes": self.outcomes, "kept": None}  # the folder stays with its maker
+    def __getstate__(self) -> dict[str, Path | int | None]:  # for another process
+        return {"outcomes": self.outcomes, "total": self.total, "kept": None}  # the folder stays with its maker
 
     def is_elsewhere(self) -> bool:
         """Is this a copy in a process that a launcher started?"""
         return self.kept is None
 
     def run(self, job: Callable[[], None], number: int, own: list[str], directory: Path) -> int:
-        """Run a job of the sweep in `directory` and return its exit code.
+        """Say which job it is, run it and return its exit code. `number` is 0 for the first job.
 
-        Its errors begin with its number and its `own` overrides, which the other jobs do not have.
+        Its errors begin with its number and its `own` overrides, which the other jobs do not have. `directory` is that
+        of the sweep.
         """
-        name = f"job {number} ({' '.join(own)})" if own else f"job {number}"
+        name = f"job {number + 1} ({' '.join(own)})" if own else f"job {number + 1}"
+        total = "" if self.total is None else f" of {self.total}"
+        print(escape_controls(f"\njob {number + 1}{total}: {' '.join(own)}"), flush=True)
 
         def named() -> None:
             try:
@@ -62,9 +70,20 @@ class Sweep:
         self.kept.cleanup()
         if outcomes:
             remove_if_unused(Path(outcomes[0].directory))
+            if ranking := format_ranking(Path(outcomes[0].directory)):
+                print(f"\n{ranking}\n")
             good = all(outcome.code == 0 for outcome in outcomes)
             print(format_outcomes(outcomes), file=sys.stdout if good else sys.stderr)
         return [outcome.code for outcome in outcomes]
+
+
+def format_ranking(directory: Path) -> str:
+    """The runs of a sweep, the best first; empty where there are not two to compare."""
+    try:
+        runs = rank_runs(map(read_run, find_runs([directory])))
+    except BadInput:  # the jobs have left nothing there
+        return ""
+    return format_tables(group_by_split(runs), FEW, directory) if len(runs) > 1 else ""
 
 
 def format_outcomes(outcomes: list[Outcome]) -> str:

@@ -152,6 +152,14 @@ class Train:
         former_name="train.floors",
         **ONLY_TOLD,
     )
+    portrait_share: float = setting(
+        "share of the training time for histograms and pictures in TensorBoard; 0: none",
+        before=0.01,
+        at_least=0,
+        at_most=1,
+        may_change=True,
+        matters=False,
+    )
     book_report: bool = setting(
         "end with d2l's own report and the held-out scores that d2l does not print", may_change=True
     )
@@ -160,7 +168,7 @@ class Train:
 @dataclass
 class Sample:
     prompt: str | None = setting(
-        "start of the text shown at each evaluation; null: first 20 characters of val", **ONLY_TOLD
+        "start of the text shown at each evaluation; null: the beginning of a sentence of val", **ONLY_TOLD
     )
     length: int = setting("number of characters to generate at each evaluation", at_least=0, **ONLY_TOLD)
     temperature: float = setting(
@@ -174,6 +182,11 @@ class Config:
         "RUN_DIR: continue there; FILE.safetensors: in a new directory; auto: if hydra.run.dir has a run",
         is_path=True,
         **ONLY_TOLD,
+    )
+    init_from: str | None = setting(
+        "RUN, FILE.safetensors or NAME of a model: start from its weights, on another text (docs/starting.md)",
+        is_path=True,
+        before=None,
     )
     backend: str = setting(
         "what computes the recurrent layers: scratch, nn, cell, fused; same function, other speed",

@@ -3,13 +3,15 @@
 import itertools
 import os
 import re
+import sys
 from typing import Any
 
 from lstmlm.settings.config import SETTINGS, Config, find_nearest_settings, unknown_key
-from lstmlm.settings.hydra_yaml import hydra_value, is_hydra_value, parse_composed, register_schema
+from lstmlm.settings.hydra_session import hydra_session
+from lstmlm.settings.hydra_yaml import hydra_value, is_hydra_value, parse_composed
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
-from lstmlm.system.paths import expand_path, find_shipped
+from lstmlm.system.paths import expand_path
 
 GROUPS = ("backend", "data", "experiment")
 HYDRA_FLAGS = {"--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun"}
@@ -23,7 +25,7 @@ HYDRA_FLAGS |= {
 }
 # Settings whose values are free text, which Hydra's grammar would parse
 DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir")
-FREE_TEXT = ("data.path", "data.val_path", "data.test_path", "resume", "sample.prompt", *DIRECTORIES)
+FREE_TEXT = ("data.path", "data.val_path", "data.test_path", "resume", "init_from", "sample.prompt", *DIRECTORIES)
 
 FUNCTION = re.compile(r"\w+\(.*\)")  # of Hydra's sweeps: choice(a,b), glob(*)
 PLAIN = re.compile(r"[A-Za-z0-9_./+*?-]+")  # what Hydra's grammar reads as one value, as it stands
@@ -35,6 +37,22 @@ def find_swept_keys(words: list[str]) -> set[str]:
 
     overrides = OverridesParser.create().parse_overrides([word for word in words if word[:1] != "-"])
     return {override.get_key_element() for override in overrides if override.is_sweep_override()}
+
+
+def count_jobs(words: list[str]) -> int | None:
+    """How many jobs a sweep over these overrides has; None where that depends on more than they say."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import ValueType
+
+    overrides = OverridesParser.create().parse_overrides([word for word in words if word[:1] != "-"])
+    counted = (ValueType.CHOICE_SWEEP, ValueType.SIMPLE_CHOICE_SWEEP, ValueType.RANGE_SWEEP)
+    total = 1
+    for override in overrides:
+        if override.is_sweep_override():
+            if override.value_type not in counted:
+                return None
+            total *= len(list(override.sweep_string_iterator()))
+    return None if any(word.startswith("hydra/sweeper=") for word in words) else total
 
 
 def find_typed_settings(config: Config, task_overrides: list[str]) -> dict[str, object]:
@@ -72,9 +90,8 @@ def compose(words: list[str]) -> Any:
     """Hydra's composition of conf/ and these overrides. BadInput if Hydra refuses them."""
     import hydra
 
-    register_schema()
     try:
-        with hydra.initialize_config_dir(str(find_shipped("conf")), version_base="1.3"):
+        with hydra_session():
             return hydra.compose("config", quote_free_text(words, sweep=False))
     except Exception as error:
         raise explain_hydra_error(error) from error
@@ -95,6 +112,10 @@ def quote_free_text(argv: list[str], sweep: bool) -> list[str]:
         if name in FREE_TEXT and not is_hydra_value(value):
             separate = sweep and name not in DIRECTORIES and not os.path.exists(value)
             value = quote_values(value) if separate else hydra_value(value)
+        if sys.flags.optimize and FUNCTION.fullmatch(value):
+            raise BadInput(
+                f"{word}: Hydra's functions fail without assertions: unset PYTHONOPTIMIZE, or list the values"
+            )
         words.append(f"{key}{equals}{value}")
     return words
 

@@ -31,7 +31,7 @@ def write_durably(path: Path, data: bytes, keep: Path | None = None) -> None:
                 os.replace(path, keep)
             os.replace(temporary, path)
             sync_directory(path.parent)
-        except OSError:
+        except (OSError, KeyboardInterrupt):
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise

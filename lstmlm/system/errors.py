@@ -9,8 +9,10 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from lstmlm.system.escape import escape_controls
+from lstmlm.system.interrupts import was_interrupted
 
 
 class LstmlmError(Exception):
@@ -36,11 +38,14 @@ class EnvironmentFault(LstmlmError):
 
 
 class Stopped(LstmlmError):
-    """Ctrl-C (exit code 130) or SIGTERM (143) stopped the run, after the step was finished and saved."""
+    """Ctrl-C (exit code 130) or SIGTERM (143) stopped the command, a run after the step was finished and saved.
 
-    def __init__(self, message: str, exit_code: int) -> None:
+    `directory` is that of the run, if there is one.
+    """
+
+    def __init__(self, message: str, exit_code: int, directory: Path | None = None) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code, self.directory = exit_code, directory
 
 
 @contextlib.contextmanager
@@ -78,6 +83,8 @@ def run_to_exit_code(job: Callable[[], None]) -> int:
         flush_or_discard()
         return print_error(EnvironmentFault(f"{error.filename or 'system'}: {error.strerror or error}"))
     except Exception as error:
+        if was_interrupted():  # during an import, Ctrl-C may come out as another exception
+            return print_error(Stopped("stopped", 130))
         if is_out_of_memory(error):
             return print_error(EnvironmentFault("out of memory: free memory on this machine"))
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
@@ -109,6 +116,21 @@ def make_streams_safe() -> None:
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def safe_streams() -> Iterator[None]:
+    """`make_streams_safe` for the block; afterwards stdout and stderr are as they were."""
+    before = sys.stdout, sys.stderr
+    errors = [stream.errors if isinstance(stream, io.TextIOWrapper) else None for stream in before]
+    make_streams_safe()
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        for stream, way in zip(before, errors, strict=True):
+            if way is not None and isinstance(stream, io.TextIOWrapper) and not stream.closed:
+                stream.reconfigure(errors=way)
 
 
 def flush_or_discard() -> None:

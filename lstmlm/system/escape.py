@@ -1,7 +1,8 @@
 """Text for a terminal: characters that would control the terminal are replaced by escapes."""
 
-# Marks that change the direction of the text after them, so that a line may be displayed as another
-BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+# Marks that change the direction of the text after them, so that a line may be displayed as another. The marks of one
+# place (U+200E, U+200F, U+061C), which Hebrew and Arabic texts are full of, only say on which side a sign stands
+BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def escape_controls(text: str) -> str:

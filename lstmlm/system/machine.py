@@ -20,6 +20,7 @@ def count_cores() -> int:
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
+AT_FIRST = {M_TRIM_THRESHOLD: 128 * 1024, M_MMAP_MAX: 65536}  # the values of glibc
 
 
 def keep_memory() -> None:
@@ -28,8 +29,21 @@ def keep_memory() -> None:
     Every training step allocates the same tens of megabytes. Memory that was returned to the system comes back page by
     page, and each page is cleared first: that takes a quarter of the time of two layers of nn (benchmarks/LOG.md).
     """
+    set_malloc({M_TRIM_THRESHOLD: -1, M_MMAP_MAX: 0})
+
+
+def return_memory() -> None:
+    """Return freed memory to the system, now and from now on: the opposite of `keep_memory`."""
+    set_malloc(AT_FIRST)
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
+
+
+def set_malloc(options: dict[int, int]) -> None:
+    """Set options of glibc's malloc; nothing happens with another C library."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
         mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
-        mallopt(M_TRIM_THRESHOLD, -1)
-        mallopt(M_MMAP_MAX, 0)
+        for option, value in options.items():
+            mallopt(option, value)

@@ -28,3 +28,14 @@ def escape_for_shell(char: str) -> str:
 def join_words(words: Iterable[str]) -> str:
     """The words as one line, each quoted."""
     return " ".join(map(quote_word, words))
+
+
+def break_command(words: Iterable[str], width: int) -> list[str]:
+    """The words as lines of at most `width` columns, where no word is longer; a shell reads them as one command."""
+    lines: list[str] = []
+    for word in map(quote_word, words):
+        if lines and len(lines[-1]) + 1 + len(word) <= width - 2:  # room for the " \\" that a line may end with
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f"  {word}" if lines else word)
+    return [f"{line} \\" for line in lines[:-1]] + lines[-1:]

@@ -12,6 +12,9 @@ from lstmlm.system.errors import BadInput
 from lstmlm.text.files import read_pieces
 from lstmlm.text.remedy import suggest_encoding
 
+# Encodings of Python that no text file has; the first three cannot decode one piece after another
+NOT_OF_FILES = {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"}
+
 
 class Decoder:
     """Decodes files: byte-order marks are dropped, every line end becomes a line feed, and NFC is applied if asked for.
@@ -114,7 +117,7 @@ def find_encoding(name: str) -> str:
         found = codecs.lookup(name)
     except (LookupError, ValueError):  # ValueError: a NUL in the name
         found = None
-    if found is None or not found._is_text_encoding:
+    if found is None or not found._is_text_encoding or found.name in NOT_OF_FILES:
         raise BadInput(
             f"data.encoding: no encoding is called {name!a}: known are, for example, utf-8, latin-1, cp1252 and utf-16"
         )

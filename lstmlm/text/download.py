@@ -15,8 +15,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from tqdm import tqdm
-
+from lstmlm.system.bar import Bar
 from lstmlm.system.durable import lock_directory, sync_directory
 from lstmlm.system.errors import BadInput, EnvironmentFault, LstmlmError
 from lstmlm.system.escape import escape_controls
@@ -154,7 +153,7 @@ def save_body(response: HTTPResponse, part: Path, text: RemoteText, start: int) 
     size = start
     with (
         open(part, "ab" if start else "wb") as file,
-        tqdm(initial=start, total=text.size, desc=text.file, unit="B", unit_scale=True, disable=None) as bar,
+        Bar(initial=start, total=text.size, desc=text.file, unit="B", unit_scale=True) as bar,
     ):
         while block := read_block(response, text.size + 1 - size):
             size += file.write(block)

@@ -12,8 +12,6 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from lstmlm.system.errors import BadInput
 from lstmlm.text.folder import Listing, list_folder, list_matches
 from lstmlm.text.kinds import HEAD
@@ -35,7 +33,7 @@ def list_files(path: str | Path, what: str, join: str = "lines") -> Listing:
     elif path.exists():
         listing = Listing([path], {})
     else:
-        listing = list_matches(str(path), join)
+        listing = list_matches(str(path), what, join)
     if not listing.files:
         raise BadInput(f"{what}: no such file: {path}")
     if odd := [file for file in listing.files if not file.is_file()]:
@@ -73,10 +71,12 @@ def hash_files(files: Mapping[str, Sequence[Path]]) -> tuple[str, dict[str, list
 
     `files` and the lengths are by the setting that names them.
     """
+    from lstmlm.system.bar import Bar  # tqdm, which takes a while to import, and which nothing else here needs
+
     on_disk = sum(path.stat().st_size for path in itertools.chain(*files.values()))
     whole, lengths = hashlib.sha256(), {what: [0] * len(paths) for what, paths in files.items()}
     hidden = None if on_disk > WORTH_A_BAR else True  # None: hidden only where there is no terminal
-    with tqdm(desc="looking at the text", total=on_disk, unit="B", unit_scale=True, disable=hidden) as bar:
+    with Bar(desc="looking at the text", total=on_disk, unit="B", unit_scale=True, disable=hidden) as bar:
         for what, paths in files.items():
             for k, path in enumerate(paths):
                 for data in read_pieces(path, what):

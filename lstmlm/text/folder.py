@@ -7,8 +7,10 @@ of the training part.
 
 import glob
 import itertools
+import math
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,11 +64,13 @@ def list_folder(folder: Path, what: str, join: str) -> Listing:
     return Listing(sorted(filter(Path.is_file, found), key=natural_key), left_out)
 
 
-def list_matches(pattern: str, join: str) -> Listing:
+def list_matches(pattern: str, what: str, join: str) -> Listing:
     """The files that match a pattern; none for a path that is not a pattern.
 
-    Backup copies are left out, but for a pattern that means them (`*.bak`), and so are the files of runs.
+    Backup copies are left out, but for a pattern that means them (`*.bak`), and so are the files of runs. BadInput for
+    a pattern that searches too much.
     """
+    check_breadth(pattern, what)
     files = [file for name in match_pattern(pattern) if (file := Path(name)).is_file()]
     if join == "plain":
         return Listing(files, {})
@@ -96,9 +100,27 @@ def walk_folder(folder: Path, what: str) -> list[Path]:
     return found
 
 
-def match_pattern(pattern: str) -> list[str]:
-    """The paths that match a pattern, MAX_FILES at most; none for a path that is not a pattern."""
-    return list(itertools.islice(glob.iglob(pattern, recursive=True), MAX_FILES)) if glob.has_magic(pattern) else []
+def match_pattern(pattern: str) -> Iterator[str]:
+    """The paths that match a pattern; none for a path that is not a pattern."""
+    return glob.iglob(pattern, recursive=True) if glob.has_magic(pattern) else iter(())
+
+
+def check_breadth(pattern: str, what: str) -> None:
+    """BadInput for a pattern that searches the whole file system, or a folder with more than MAX_FILES files."""
+    if not glob.has_magic(pattern):
+        return
+    folder, parts = find_fixed_part(pattern), Path(pattern).parts
+    deepest = math.inf if "**" in parts else len(parts) - len(folder.parts)
+    if deepest > 1 and folder.resolve().parent == folder.resolve():
+        raise BadInput(f"{what}: {pattern} searches the whole file system: begin the pattern with a folder")
+    seen, hidden = 0, "/." in pattern
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if hidden or not name.startswith(".")]
+        seen += len(folders) + len(names)
+        if len(Path(place).parts) - len(folder.parts) + 1 >= deepest:
+            folders.clear()
+        if seen > MAX_FILES:
+            raise too_many(folder, what)
 
 
 def find_fixed_part(pattern: str) -> Path:

@@ -18,9 +18,9 @@ from typing import BinaryIO
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lstmlm.system.arrays import Integers
+from lstmlm.system.bar import Bar
 from lstmlm.system.durable import sync_directory
 from lstmlm.system.errors import EnvironmentFault
 from lstmlm.system.paths import find_cache
@@ -122,7 +122,7 @@ def open_synced(path: Path) -> Iterator[BinaryIO]:
 def survey_texts(texts: Texts) -> tuple[dict[str, int], int]:
     """The number of characters of each text, and the highest code point of all (255 at least)."""
     sizes, highest = dict.fromkeys(texts, 0), 255
-    with tqdm(desc="reading the text", unit="char", unit_scale=True, disable=None) as bar:
+    with Bar(desc="reading the text", unit="char", unit_scale=True) as bar:
         for which, pieces in texts.items():
             for text in pieces:
                 codes = to_code_points(text)
@@ -141,7 +141,7 @@ def write_code_points(folder: Path, texts: Texts, split: Split, highest: int) ->
     with contextlib.ExitStack() as stack:
         files = {which: stack.enter_context(open(folder / f"{which}.codes", "wb")) for which in SPLITS}
         total = sum(split.size(which) for which in SPLITS)
-        bar = stack.enter_context(tqdm(desc="encoding it", total=total, unit="char", unit_scale=True, disable=None))
+        bar = stack.enter_context(Bar(desc="encoding it", total=total, unit="char", unit_scale=True))
         for text in (piece for pieces in texts.values() for piece in pieces):
             for which, begin, end in iterate_overlaps(split, start, start + len(text)):
                 inside = text[begin - start : end - start]

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lstmlm.evaluation.baselines import Baseline
-from lstmlm.evaluation.scoring import Score, evaluate_pieces
-from lstmlm.generation.writer import generate
+from lstmlm.evaluation.scoring import Score, evaluate
+from lstmlm.evaluation.scoring_bar import score_with_bar
+from lstmlm.generation.from_model import generate
 from lstmlm.model.gates import collect_gate_openings
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.text.vocab import Vocab
+from lstmlm.training.progress import PREVIEW_CHARS
 from lstmlm.training.tags import make_baseline_tags, make_score_tags
 
 GATE_CHARS = 1000  # of the validation text: the gates are averaged over them
@@ -47,7 +49,7 @@ class Evaluator:
 
     def evaluate(self, model: RNNModel, lowest: float) -> Evaluation:
         """Evaluate a model; `lowest` is the lowest validation loss of the run so far, in nats per character."""
-        val = evaluate_pieces(model, self.val_pieces)
+        val = score_with_bar(model, self.val_pieces, "scoring val")
         loss, baseline = val.nats_per_char, self.baseline
         tags = make_score_tags("val", val) | self.measure_gates(model)
         if baseline is not None:
@@ -59,6 +61,10 @@ class Evaluator:
             is_best=loss < lowest,
             passed=baseline if baseline is not None and loss < baseline.nats_per_char <= lowest else None,
         )
+
+    def preview(self, model: RNNModel) -> tuple[Score, str]:
+        """The score of the start of the validation text, and a sample."""
+        return evaluate(model, self.val_pieces[0][: PREVIEW_CHARS + 1]), self.sample.write(model)
 
     def measure_gates(self, model: RNNModel) -> dict[str, float]:
         """The mean opening of every gate of every layer, over the start of the validation text."""

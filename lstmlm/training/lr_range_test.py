@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lstmlm.model.rnn_model import RNNModel, State
 from lstmlm.system.errors import BadInput
-from lstmlm.system.plotting import import_pyplot
+from lstmlm.system.plotting import import_pyplot, save_figure
 from lstmlm.text.batches import Streams
 from lstmlm.training.learner import Learner
 from lstmlm.training.optim import set_lr
@@ -115,5 +115,5 @@ def draw_range_test(test: RangeTest, path: Path) -> None:
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss, nats per character, smoothed")
     axes.legend()
-    figure.savefig(path, dpi=110, format="png")
+    save_figure(figure, path)
     plt.close(figure)

@@ -55,6 +55,16 @@ class Limits:
         by_seconds = 0.0 if self.max_seconds is None else seconds / self.max_seconds
         return max(by_steps, by_seconds)
 
+    def list_reached(self, step: int, steps_per_epoch: int, seconds: float, evaluations_since_best: int) -> list[str]:
+        """The names of the limits that are reached; last the one that depends on the machine."""
+        reached = {
+            "max_epochs": self.max_epochs is not None and step >= self.max_epochs * steps_per_epoch,
+            "max_steps": self.max_steps is not None and step >= self.max_steps,
+            "patience": self.is_out_of_patience(evaluations_since_best),
+            "max_seconds": self.max_seconds is not None and seconds >= self.max_seconds,
+        }
+        return [name for name, is_reached in reached.items() if is_reached]
+
     def is_out_of_patience(self, evaluations_since_best: int) -> bool:
         return self.patience is not None and evaluations_since_best >= self.patience
 

@@ -1,11 +1,13 @@
 """The checkpoints of a run: `last`, `previous` (the last one before it) and `best`."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
 
-from lstmlm.checkpoints import checkpoint
-from lstmlm.checkpoints.checkpoint import BEST, LAST, Checkpoint
+from lstmlm.checkpoints import arrays, checkpoint
+from lstmlm.checkpoints.checkpoint import Checkpoint
+from lstmlm.checkpoints.files import BEST, LAST, PREVIOUS
 from lstmlm.layers.contract import Tensors
 from lstmlm.system.errors import BadInput, Diverged
 
@@ -53,6 +55,14 @@ class Saver:
             checkpoint.save_checkpoint(best, loaded.tensors, loaded.record)
         return True
 
+    def describe_newest_good(self) -> str:
+        """Which file holds the run, whatever moment it was stopped at."""
+        for name in (LAST, PREVIOUS):
+            with contextlib.suppress(BadInput, OSError):
+                step = checkpoint.load_checkpoint(self.directory / name).record["step"]
+                return f"{self.directory / name} is whole, of step {step}: resume the run with resume={self.directory}"
+        return "nothing was saved yet"
+
     def is_due(self, minutes: float | None) -> bool:
         """Did so many minutes pass since `last` was written?"""
         return minutes is not None and time.perf_counter() - self.saved_at > minutes * 60
@@ -64,7 +74,7 @@ class Saver:
 
 def check_finite(tensors: Tensors, step: int) -> None:
     """Diverged if a number is not finite, or a weight too large to compute with. Waits for the device."""
-    if name := checkpoint.find_unsound_tensor(tensors):
+    if name := arrays.find_unsound(tensors):
         raise Diverged(f"training diverged at step {step}: {name} is not finite, or too large: lower train.lr")
 
 

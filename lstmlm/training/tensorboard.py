@@ -5,16 +5,20 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
-from torch.utils.tensorboard.summary import custom_scalars, hparams, scalar, text
+from torch import Tensor
+from torch.utils.tensorboard.summary import custom_scalars, histogram, hparams, scalar, text
 
 log = logging.getLogger("lstmlm")
+
+BINS = 40  # of a histogram
+MARKUP = {char: "\\" + char for char in "\\`*_{}[]()#+-.!|~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
 class Curves:
@@ -35,18 +39,31 @@ class Curves:
         for tag, value in values.items():
             self._add(scalar(tag, value), step)
 
-    def add_text(self, tag: str, value: str, step: int = 0) -> None:
-        """As Markdown code: otherwise TensorBoard joins lines and drops asterisks."""
+    def add_code(self, tag: str, value: str, step: int = 0) -> None:
+        """A text as Markdown code: in its lines, in a fixed width."""
         value = escape_surrogates(value)
         self._add(text(tag, "".join("    " + line for line in value.splitlines(keepends=True))), step)
+
+    def add_text(self, tag: str, value: str, step: int = 0) -> None:
+        """A text to read, wrapped: its own line ends stay, which TensorBoard shows, and nothing in it is Markdown."""
+        self._add(text(tag, "\n".join(map(escape_markdown, escape_surrogates(value).split("\n")))), step)
+
+    def add_histograms(self, step: int, values: dict[str, Tensor]) -> None:
+        for tag, numbers in values.items():
+            if numbers.numel():
+                self._add(histogram(tag, numbers.numpy().ravel(), bins=BINS), step)
+
+    def add_picture(self, tag: str, png: bytes, step: int) -> None:
+        self._add(Summary(value=[Summary.Value(tag=tag, image=Summary.Image(encoded_image_string=png))]), step)
 
     def add_layout(self, charts: dict[str, Any]) -> None:
         """The charts of the tab "Custom Scalars": {category: {title: ["Multiline", tags]}}."""
         self._add(custom_scalars(charts))
 
-    def add_hparams(self, settings: dict[str, Any], figures: dict[str, float]) -> None:
+    def add_hparams(self, settings: dict[str, Any], tags: Iterable[str]) -> None:
+        """A row of the tab HPARAMS: settings, and the last values of the curves with these tags."""
         plain = {key: escape_surrogates(value) if isinstance(value, str) else value for key, value in settings.items()}
-        for summary in hparams(plain, figures):
+        for summary in hparams(plain, dict.fromkeys(tags, 0.0)):
             self._add(summary)
 
     def flush(self) -> None:
@@ -76,6 +93,12 @@ class Curves:
         except OSError as error:
             self.close()
             log.warning("warning: cannot write TensorBoard curves: %s: continuing without them", error.strerror)
+
+
+def escape_markdown(line: str) -> str:
+    """A line that Markdown shows as it is, with the spaces at its start."""
+    start = len(line) - len(line.lstrip(" "))
+    return "&nbsp;" * start + "".join(MARKUP.get(char) or char for char in line[start:]) or "&nbsp;"
 
 
 def escape_surrogates(text: str) -> str:

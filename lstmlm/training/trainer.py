@@ -5,6 +5,7 @@ B = batch_size, T = num_steps.
 
 import itertools
 import logging
+import time
 
 import torch
 from torch import Tensor
@@ -71,6 +72,7 @@ class Trainer:
         state = self.state
         if state.step == 0:
             self.save_last()
+        self.show_start()
         state.clock.start_lap()
         if state.evaluation_due:
             set_lr(self.learner.optimizer, self.compute_lr(state.step - 1))  # which the evaluation reports
@@ -99,6 +101,7 @@ class Trainer:
             else:
                 if self.is_due(self.plan.intervals.log_every, self.streams.steps_per_epoch):
                     self.log_step()
+                self.show_progress()
                 if stop.exit_code or self.save_is_due():
                     self.save_last()
             if self.has_ended(progress):
@@ -131,7 +134,7 @@ class Trainer:
         """Stopped if a signal has arrived; the step is saved."""
         if stop.exit_code:
             saved = f"saved {self.saver.last}: resume the run with resume={self.saver.directory}"
-            raise Stopped(f"stopped at step {self.state.step}: {saved}", stop.exit_code)
+            raise Stopped(f"stopped at step {self.state.step}: {saved}", stop.exit_code, self.saver.directory)
 
     # When it ends, and when something is due
 
@@ -190,7 +193,8 @@ class Trainer:
             raise
         figures = make_score_tags("train", state.since_evaluation.score) | found.tags | self.position_tags()
         figures |= state.since_evaluation.gradient_tags() | {"speed/chars_per_s": self.chars_per_second}
-        self.tracker.track_evaluation(state.step, figures, found.sample, " (best)" if found.is_best else "")
+        self.tracker.progress.advance(state.step, state.clock.seconds)
+        self.tracker.track_evaluation(state.step, figures, found.sample, found.is_best)
         if found.passed is not None:
             log.info("passes the best n-gram (%s, %.4f nats)", found.passed.name, found.passed.nats_per_char)
         state.count_evaluation(figures, found.is_best)
@@ -200,7 +204,26 @@ class Trainer:
         saved = self.save_last()
         if found.is_best:
             self.saver.save_best(saved)
+        self.tracker.track_portrait(state.step, self.learner.model, state.clock.training_seconds)
         state.clock.start_lap()
+
+    def show_start(self) -> None:
+        """Say what the lines mean and, before the first step, show what the model writes."""
+        self.tracker.progress.show_legend()
+        if self.state.step == 0:
+            self.tracker.progress.show_start(self.evaluator.sample.write(self.learner.model))
+
+    def show_progress(self) -> None:
+        """Move the bar and, where evaluations are far apart, show a preview. The run is the same without."""
+        state, progress = self.state, self.tracker.progress
+        progress.advance(state.step, state.clock.seconds)
+        if progress.is_preview_due(self.eval_every - state.step % self.eval_every):
+            with state.clock.pause_lap():
+                began = time.perf_counter()
+                val, sample = self.evaluator.preview(self.learner.model)
+                cost = time.perf_counter() - began
+            epoch = state.step / self.streams.steps_per_epoch
+            progress.show_preview(epoch, val.nats_per_char, sample, cost)
 
     def position_tags(self) -> dict[str, float]:
         state = self.state

@@ -9,7 +9,8 @@ import pytest
 from catalogue import strikes
 from catalogue.scene import SWEEP, Fault, Scene
 from lstmlm.checkpoints import checkpoint
-from lstmlm.checkpoints.checkpoint import BEST, LAST, Checkpoint
+from lstmlm.checkpoints.checkpoint import Checkpoint
+from lstmlm.checkpoints.files import BEST, LAST
 
 
 def file(name: str, content: bytes) -> Fault:

@@ -6,6 +6,7 @@ import torch
 
 from catalogue import damage, disk, strikes
 from catalogue.row import Expectation, asked, ends, goes_on, refused, resuming, row, running, typed
+from lstmlm.checkpoints.checkpoint import Checkpoint
 
 CHECKPOINT, GATE, RESUME = (
     "checkpoints/test_checkpoint.py::test_",
@@ -13,9 +14,17 @@ CHECKPOINT, GATE, RESUME = (
     "runs/test_resume.py::test_",
 )
 ERRORS, SAMPLING = "system/test_errors.py::test_", "generation/test_sampling.py::test_"
+KERNELS = "kernels/test_build.py::test_"
 OPENED = (GATE + "hostile_files_are_refused_and_do_nothing",)
 
 falls_back = goes_on(r"warning: checkpoint: run/last\.safetensors .*: trying the one before\nresuming from step 2,")
+
+SEARCHES_ALL = {"name": "file", "path": "/**/*"}
+
+
+def change_encoding(loaded: Checkpoint, name: str) -> None:
+    loaded.record["config"]["data"]["encoding"] = name
+
 
 FILES = [
     # D. Our own checkpoints
@@ -141,6 +150,17 @@ FILES = [
     row(
         "E19",
         "numbers and texts without bounds",
+        (
+            resuming(damage.rewritten(lambda loaded: loaded.record["config"]["data"].update(SEARCHES_ALL))),
+            ends(2, r"error: data\.path: /\*\*/\* searches the whole file system: begin", recovers=False),
+        ),
+        *(
+            (
+                resuming(damage.rewritten(functools.partial(change_encoding, name=name))),
+                ends(2, rf"error: data\.encoding: no encoding is called '{name}'", recovers=False),
+            )
+            for name in ("punycode", "undefined", "idna", "rot13")
+        ),
         tests=OPENED,
         files=(
             *(
@@ -152,6 +172,16 @@ FILES = [
                 "batch of 10^30",
             ),
             *("seconds of 10^400", "step of 10^4000", "step of -3", "reading of 10^400", "a path of 80 000 characters"),
+            *("a start from nowhere", "a start at step -1"),
+        ),
+    ),
+    row(
+        "E20",
+        "a compiled kernel that another user has put into a shared cache",
+        tests=(
+            KERNELS + "a_library_that_others_may_write_to_is_built_again",
+            KERNELS + "a_library_of_another_user_is_not_loaded",
+            KERNELS + "a_folder_of_another_user_is_not_used",
         ),
     ),
     row("E14", "other types", tests=OPENED, files=("type F16", "type unknown")),
@@ -166,7 +196,7 @@ FILES = [
         "E17",
         "a file that changes while it is read",
         (
-            asked("generate", "run", "--length", "5", given=(strikes.swapped_while_read,)),
+            asked("generate", "run", "--prompt", "", "--length", "5", given=(strikes.swapped_while_read,)),
             Expectation(0, "", r"(?s)\A.{5}\Z"),
         ),
     ),
@@ -200,13 +230,16 @@ FILES = [
             [asked("generate", "run", "--temperature", value) for value in ("-1", "nan", "inf")],
             refused(r"--temperature: must be 0 "),
         ),
-        (asked("generate", "run", "--length", "5", "--temperature", "1e-45"), Expectation(0, "", r"(?s)\A.{5}\Z")),
+        (
+            asked("generate", "run", "--prompt", "", "--length", "5", "--temperature", "1e-45"),
+            Expectation(0, "", r"(?s)\A.{5}\Z"),
+        ),
     ),
     row(
         "F5",
         "top-k past the vocabulary",
         (
-            asked("generate", "run", "--length", "5", "--top-k", "1000"),
+            asked("generate", "run", "--prompt", "", "--length", "5", "--top-k", "1000"),
             Expectation(0, r"note: --top-k 1000 keeps all characters: there are no more than 63\n", r"(?s)\A.{5}\Z"),
         ),
         tests=(SAMPLING + "top_k_of_all_and_top_p_of_1_and_min_p_of_0_keep_every_character",),
@@ -220,6 +253,8 @@ FILES = [
             asked(
                 "generate",
                 "run",
+                "--prompt",
+                "",
                 "--length",
                 "1000000000",
                 given=(strikes.interrupted_draw,),
@@ -231,7 +266,10 @@ FILES = [
     row(
         "F8",
         "characters that stdout cannot take",
-        (asked("generate", "run", "--temperature", "9", given=(damage.surrogate,)), Expectation(0, "", r"\\ud800")),
+        (
+            asked("generate", "run", "--prompt", "", "--temperature", "9", given=(damage.surrogate,)),
+            Expectation(0, "", r"\\ud800"),
+        ),
         tests=(ERRORS + "text_on_an_ascii_terminal_is_escaped",),
     ),
 ]

@@ -15,6 +15,7 @@ ERRORS, RESUME, TRAINING = (
     "runs/test_resume.py::test_",
     "training/test_trainer.py::test_",
 )
+LAYERS = "layers/test_contract.py::test_"
 SWEEPS = "runs/test_sweep.py::test_"
 SWEPT = (SWEEPS + "a_job_that_fails_is_named_and_stops_no_other_and_the_worst_code_is_kept",)
 KILLED = (RESUME + "a_kill_at_every_point_of_a_save_changes_nothing", RESUME + "fifty_random_kills_change_nothing")
@@ -138,6 +139,11 @@ MACHINE = [
         tests=(ERRORS + "a_bug_is_one_line_and_the_traceback_is_in_the_log",),
     ),
     row("H12", "warnings are errors, hashes are others", tests=TERMINAL),
+    row(
+        "H13",
+        "a signal, or a kill, during an evaluation",
+        tests=(RESUME + "a_signal_or_a_kill_during_an_evaluation_loses_no_step_and_changes_nothing",),
+    ),
     # I. Numbers
     row(
         "I1",
@@ -184,6 +190,27 @@ MACHINE = [
         tests=("text/test_vocab.py::test_unknown_characters_become_unk_and_are_named",),
     ),
     row("I7", "denormal numbers", because="nothing sets how they are treated"),
+    row(
+        "I8",
+        "a layer gets ids of another type, ids out of range, no steps, an empty batch, or numbers that are not finite",
+        tests=(
+            LAYERS + "an_id_out_of_range_is_refused",
+            LAYERS + "ids_of_another_type_are_refused",
+            LAYERS + "int32_ids_give_what_int64_ids_give",
+            LAYERS + "no_steps_are_refused",
+            LAYERS + "a_batch_of_none_gives_none_and_no_gradient",
+            LAYERS + "nan_and_infinity_go_where_they_go_on_every_backend",
+        ),
+    ),
+    row(
+        "I9",
+        "a step that is not the book's: clipped by norm + 1e-6, or the first of a warm-up at the rate 0",
+        tests=(
+            "training/test_step.py::test_20_clipped_steps_have_the_losses_of_the_books_clipping",
+            "training/test_optim.py::test_warm_up_rises_and_cosine_falls_to_zero",
+            "training/test_former_rules.py::test_a_step_is_clipped_by_its_rules",
+        ),
+    ),
     # J. Several processes
     row("J1", "a rank is killed", because=ONE_PROCESS),
     row("J2", "a rank is killed, and all are started again", because=ONE_PROCESS),
@@ -242,8 +269,8 @@ MACHINE = [
             typed(*SWEEP, "seed=1,0,2", given=(strikes.stop_second_job,)),
             Expectation(
                 130,
-                r"job 1 \(seed=0\): stopped at step 3: saved sweep/1_nn_s0/last\.safetensors: resume the run with \S+\n"
-                r"sweep: 1 finished; stopped in job 1 \(seed=0\): resume with .* and resume=auto .*\n.*\n",
+                r"job 2 \(seed=0\): stopped at step 3: saved sweep/1_nn_s0/last\.safetensors: resume the run with \S+\n"
+                r"sweep: 1 finished; stopped in job 2 \(seed=0\): resume with .* and resume=auto .*\n.*\n",
                 check=lambda scene: scene.finished_jobs() == ["0_nn_s1"],
             ),
         ),

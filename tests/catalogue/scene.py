@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lstmlm.checkpoints.checkpoint import LAST
+from lstmlm.checkpoints.files import LAST
 from lstmlm.checkpoints.validation import strict_json
 from lstmlm.runs.resume import load_newest_good
 from lstmlm.system.errors import BadInput

@@ -132,7 +132,7 @@ def scored(*nats: float) -> Fault:
 
     def install(scene: Scene) -> None:
         scores = (Score(value, 1) for value in nats)
-        scene.patch.setattr(evaluator, "evaluate_pieces", lambda *_: next(scores))
+        scene.patch.setattr(evaluator, "score_with_bar", lambda *_: next(scores))
 
     return install
 

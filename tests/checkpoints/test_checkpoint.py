@@ -79,7 +79,7 @@ def test_generate_as_json_has_the_prompt_in_the_text(run_directory, command):
     code, out, _ = command("generate", str(run_directory), "--prompt", "I", "--length", "5", "--seed", "3", "--json")
     row = json.loads(out)
     assert code == 0 and row["text"].startswith("I") and len(row["text"]) == 6
-    assert (row["prompt"], row["seed"], row["temperature"]) == ("I", 3, 0.8)
+    assert (row["prompt"], row["seed"], row["temperature"]) == ("I", 3, 0.6)
 
 
 def test_loading_gives_back_what_was_saved(run_directory, tmp_path):

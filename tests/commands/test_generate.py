@@ -13,6 +13,7 @@ import torch
 from helpers.command_line import ROOT
 
 from lstmlm.checkpoints import checkpoint
+from lstmlm.checkpoints.files import find_checkpoint
 from lstmlm.commands.shading import SHADES, shade_text
 from lstmlm.evaluation.scoring import evaluate
 
@@ -63,7 +64,7 @@ def test_json_has_the_settings_and_the_log_probability_that_score_gives(generate
     told = {"prompt": PROMPT, "seed": 5, "temperature": 0.8, "top_k": 20, "top_p": 0.9, "min_p": 0.01}
     assert told.items() <= row.items() and row["stop"] == ["zz"] and row["length"] == 60
     assert row["text"] == generate(*words)
-    model, vocab = checkpoint.load_checkpoint(checkpoint.find_checkpoint(run_directory)).build()
+    model, vocab = checkpoint.load_checkpoint(find_checkpoint(run_directory)).build()
     whole, prompt = (evaluate(model, torch.from_numpy(vocab.encode(text))).nats for text in (row["text"], PROMPT))
     assert math.isclose(row["log_probability"], prompt - whole, rel_tol=1e-5)
 

@@ -37,7 +37,7 @@ NOT_RUN = {
     r"python3 -m venv .*": "makes an environment, as .ci/run does",
     r"\. \.venv/bin/activate": "changes the shell",
     r"pip install .*": "installs from the net, as .ci/run does",
-    r"python -m pytest": "is what runs this test",
+    r"python -m pytest -n 2": "is what runs this test",
     r"tensorboard .*": "is a server that runs until it is stopped",
 }
 # Commands that also train
@@ -199,10 +199,14 @@ def test_python_code_runs(page, folder, capsys):
     if any("time_machine" in code for code in find_blocks(page, "python")):
         find_cache().mkdir(parents=True, exist_ok=True)
         shutil.copy(shared_text("time_machine.txt"), find_cache())
+    if any(".plot()" in code for code in find_blocks(page, "python")):
+        pytest.importorskip("matplotlib").use("Agg")
     for code in find_blocks(page, "python"):
         for pattern, number in SMALLER.items():
             code = re.sub(pattern, number, code, flags=re.MULTILINE)
         exec(compile(code, str(page), "exec"), names)
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
     if page.name == "equations.md":  # shows the lines of lstm_layer
         *_, (H, C) = lstm_layer(names["X"][None], names["before"], names["params"])
         assert torch.equal(names["H"], H) and torch.equal(names["C"], C)

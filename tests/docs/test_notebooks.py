@@ -1,6 +1,7 @@
 """The notebooks run whole, shortened by LSTMLM_NOTEBOOK_SHORT=1."""
 
 import os
+import textwrap
 
 import pytest
 from helpers.command_line import ROOT, shell
@@ -31,3 +32,54 @@ def test_the_notebooks_run_whole(tmp_path):
         stored, short = (read_code_cells(folder / f"{name}.ipynb") for folder in (FOLDER, tmp_path))
         assert [cell.source for cell in short] == [cell.source for cell in stored]
         assert any(find_pictures(short))
+
+
+CELLS = {
+    "imports": """
+        import lstmlm
+        from helpers.command_line import TINY
+    """,
+    "trains": "lstmlm.train(*TINY)",
+    "trains in a coroutine": """
+        async def train():
+            return lstmlm.train(*TINY)
+
+        print((await train()).state)
+    """,
+    "is interrupted": """
+        import _thread, pathlib, threading, time
+
+        def press_stop():
+            while not pathlib.Path("stopped/last.safetensors").exists():  # training has begun
+                time.sleep(0.05)
+            _thread.interrupt_main()
+
+        threading.Thread(target=press_stop).start()
+        run = lstmlm.train(*TINY, max_steps=1_000_000, max_epochs=1000, directory="stopped")
+        print(run.state, run.resume(max_steps=run.model.record["step"] + 2).state)
+    """,
+}
+
+
+def test_a_cell_that_trains_shows_a_bar_and_lines_and_an_interrupt_gives_the_run_back(tmp_path, monkeypatch):
+    pytest.importorskip("ipywidgets", reason="bars in notebooks need the extra [notebook]")
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
+    cells = [nbformat.v4.new_code_cell(textwrap.dedent(source)) for source in CELLS.values()]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    NotebookClient(notebook, kernel_name="python3", timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
+    _, trained, in_coroutine, stopped = (read_outputs(cell) for cell in notebook.cells)
+    assert any("widget-view" in kind for kind in trained["data"])
+    assert "step 4" in trained["text"] and "Run('runs/" in trained["data"]["text/plain"]
+    assert in_coroutine["text"].endswith("finished\n")
+    assert "stopped at step" in stopped["text"] and stopped["text"].endswith("stopped finished\n")
+
+
+def read_outputs(cell):
+    """The text that a cell printed, and what it displayed, by its type."""
+    streams = [output for output in cell.outputs if output.output_type == "stream"]
+    assert not [output.text for output in streams if output.name == "stderr"]
+    shown = {kind: value for output in cell.outputs for kind, value in output.get("data", {}).items()}
+    return {"text": "".join(output.text for output in streams), "data": shown}

@@ -63,7 +63,7 @@ def test_ruff_has_one_version():
 def test_the_workflow_runs_the_checks_of_ci_on_every_python_that_is_accepted():
     jobs = yaml.safe_load(read(".github/workflows/tests.yml"))["jobs"]
     assert ".ci/check" in [step.get("run") for step in jobs["tested-versions"]["steps"]]
-    assert read(".ci/check").rstrip().endswith("\npython -m pytest -q")
+    assert read(".ci/check").rstrip().endswith("\npython -m pytest -q -n 2")
     assert read(".ci/run").rstrip().endswith("\n.ci/check")
     accepted = re.search(r'requires-python = ">=3\.(\d+)"', read("pyproject.toml"))[1]
     pythons = jobs["tested-versions"]["strategy"]["matrix"]["python"]

@@ -17,7 +17,7 @@ def test_the_first_two_commands_use_the_tested_versions_as_ci_does():
     first, second = find_blocks(README, "bash")[:2]
     assert first.count("\n") == second.count("\n") == 1
     assert "pip install -c constraints.txt -e . && python train.py backend=scratch" in first
-    assert 'pip install -c constraints.txt -e ".[dev]" && python -m pytest' in second
+    assert 'pip install -c constraints.txt -e ".[dev]" && python -m pytest -n 2' in second
     assert 'pip install -q -c constraints.txt -e ".[dev]"' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 

@@ -153,7 +153,7 @@ def test_overrides_and_options_come_in_any_order(command, tmp_path):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--spilt", "test"], r"lstmlm: unrecognized arguments: --spilt"),
+        (["--spilt", "test"], r"lstmlm baselines: unrecognized arguments: --spilt: did you mean --split\?"),
         (["--split", "train"], r"lstmlm baselines: argument --split: invalid choice"),
         (["train.lrr=1"], r"train\.lrr: no such setting: did you mean train\.lr\?"),
         (["data=poems", "--json"], r"data=poems: no such option"),
@@ -199,14 +199,14 @@ def test_a_run_says_the_baseline_of_what_it_is_judged_on(train, tmp_path):
         None,
     ]
     curves = EventAccumulator(str(tmp_path / "run")).Reload()
-    level = {event.step: event.value for event in curves.Scalars("baseline/ngram")}
+    level = {event.step: event.value for event in curves.Scalars("loss/ngram")}
     assert level == pytest.approx({20: best.nats_per_char, 40: best.nats_per_char})
 
 
 def test_a_run_marks_once_that_the_model_passes_the_baseline(train, tmp_path, monkeypatch):
     """Whether it has is a matter of the best loss so far, so a run that goes on knows it."""
     losses = iter([1.8, 1.6, 1.9, 1.5])
-    monkeypatch.setattr(evaluator, "evaluate_pieces", lambda model, pieces: Score(next(losses), 1))
+    monkeypatch.setattr(evaluator, "score_with_bar", lambda model, pieces, about: Score(next(losses), 1))
     monkeypatch.setattr(execute, "find_best_ngram", lambda baselines: Baseline("Kneser-Ney order 9", "Kneser-Ney", 1.7))
     code, out, _ = train(*RUN, "train.max_steps=30", "train.eval_every=10", "hydra.run.dir=run")
     assert code == 0 and out.count("passes the best n-gram (Kneser-Ney order 9, 1.7000 nats)") == 1

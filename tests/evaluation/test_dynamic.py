@@ -81,6 +81,16 @@ def test_a_step_is_the_papers():
     assert [segment.mean().item() for segment in nats] == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_statistics_are_means_over_the_segments(count):
+    model, ids = make_model("scratch"), torch.randint(7, (count * T + 1,))
+    gradients = [gradients for _, gradients in dynamic.iterate_segments(model, [ids], T)]
+    assert len(gradients) == count
+    rms = collect_gradient_statistics(model, [ids], T).rms.values()
+    for own, *gs in zip(rms, *gradients, strict=True):
+        torch.testing.assert_close(own, torch.stack(gs).square().mean(0).sqrt())
+
+
 def test_later_characters_do_not_change_earlier_scores():
     model, ids = make_model("fused", torch.float32), torch.randint(7, (40,))
     other = ids.clone()
@@ -206,7 +216,7 @@ def test_adaptive_figures_are_reported_apart_from_the_frozen_ones(run, command):
     assert own["settings"] == {"lr": 0.01, "decay": 0.001, "steps": 32, "tuned_on": None}
     still = rows(command, run, "--adaptive", "--adapt-lr", "0", "--adapt-steps", "7")["adaptive"]
     assert still["nats_per_char"] == pytest.approx(frozen["nats_per_char"], rel=1e-6)
-    lines = command("evaluate", run, "--adaptive")[1].splitlines()
+    lines = command("evaluate", run, "--adaptive", "--adapt-lr", "0.01")[1].splitlines()
     assert lines[0] == command("evaluate", run)[1].strip() and lines[1].startswith("adaptive: perplexity")
 
 

@@ -66,6 +66,10 @@ def test_the_lines_for_a_text_all_copied_and_for_a_text_all_new():
         "longest copied run: 0 of 50 characters",
         "new runs: 100.0% of 10, 100.0% of 20, 100.0% of 40 characters",
     ]
+    run = "in and the tide goes out, and in again, and out"
+    (shown, _) = indexed(run).measure(run[:41]).format_lines()
+    assert shown.endswith(": 'in and the tide goes out, and in agai...'")
+    assert indexed(run).measure(run[:40]).format_lines()[0].endswith(f": {run[:40]!r}")
     assert indexed(text).measure("").format_lines()[1] == "new runs: none of 10 characters or more"
 
 
@@ -105,7 +109,8 @@ def test_an_index_is_built_where_the_cache_cannot_be_written(built, tmp_path):
 
 def test_a_finished_run_reports_how_new_its_sample_is(run_directory):
     screen = (run_directory / "screen.txt").read_text()
-    assert re.search(r"sample: .*\nlongest copied run: \d+ of 200 characters", screen)
+    assert re.search(r"^copied from the training text: nothing longer than \d+ characters$", screen, re.M)
+    assert re.search(r"longest copied run: \d+ of 400 characters", (run_directory / "train.log").read_text())
 
 
 def test_a_text_is_compared_with_the_training_part_alone(train, command, tmp_path):

@@ -36,7 +36,7 @@ FORMS = {  # name: what makes it
 }
 SETTINGS = ["threads=1", "seed=3", "model.num_hiddens=20", "model.num_layers=2", "model.locked_between=0.1"]
 SETTINGS += ["model.weight_drop=0.1", "train.ema=0.9", "data.split=[0.9,0.002,0.002]", "data.max_tokens=8000"]
-SETTINGS += ["data.num_steps=20", "sample.length=50"]
+SETTINGS += ["data.num_steps=20", "sample.length=50", "sample.prompt=s. It lay combed all", "sample.temperature=0.8"]
 STEPS = 20
 RUN = [f"train.max_steps={STEPS}", "train.eval_every=1", "train.log_every=1", "train.eval_chars=50"]
 TEXT = "The tide came in, and the lamp was lit. Nobody had wound the clock.\n"
@@ -96,9 +96,24 @@ def record_form(overrides: list[str], folder: Path) -> dict[str, Any]:
         "last": sha256_of_tensors(run / "last.safetensors"),
         "best": sha256_of_tensors(run / "best.safetensors"),
         "resumed": sha256_of_tensors(stopped / "last.safetensors"),
-        "text": call("generate", str(run), "--prompt", "The ", "--length", "200", "--seed", "5", "--top-p", "0.95"),
+        "text": call(
+            "generate",
+            str(run),
+            "--prompt",
+            "The ",
+            "--length",
+            "200",
+            "--seed",
+            "5",
+            "--top-p",
+            "0.95",
+            "--temperature",
+            "0.8",
+        ),
         "evaluate": json.loads(
-            call("evaluate", str(run), "--split", "test", "--windows", "50", "--adaptive", "--json")
+            call(
+                "evaluate", str(run), "--split", "test", "--windows", "50", "--adaptive", "--adapt-lr", "5e-4", "--json"
+            )
         ),
         "score": score,
     }

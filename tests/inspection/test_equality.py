@@ -21,7 +21,7 @@ def test_every_form_passes_in_both_types(command):
         (*form, dtype) for form in FORMS for dtype in ("float64", "float32")
     }
     assert all(row["values"] is None for row in rows if row["backend"] == "scratch")
-    assert "pass" in equality.format_rows(rows) and "FAIL" not in equality.format_rows(rows)
+    assert all(equality.format_row(row).endswith("  pass") for row in rows)
 
 
 class WrongGates(TorchLSTM):
@@ -53,7 +53,21 @@ def test_a_backend_that_differs_fails_in_the_column_where_it_differs(monkeypatch
     monkeypatch.setitem(BACKENDS["lstm"], "nn", layer)
     row = equality.check_form("lstm", "nn", torch.float64, CPU)
     assert not row["passed"] and row[column] > 1e-7
-    assert "FAIL" in equality.format_rows([row])
+    assert equality.format_row(row).endswith("  FAIL")
+
+
+def test_rows_are_printed_as_they_come(monkeypatch, command, capsys):
+    """A check that is interrupted in the second row has printed the first."""
+    row = {"cell": "lstm", "backend": "nn", "dtype": "float32", **dict.fromkeys(equality.COLUMNS, 1e-7), "passed": True}
+
+    def check(device):
+        yield row
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(equality, "check_backends", check)
+    code, out, err = command("check", "--device", "cpu")
+    assert (code, err) == (130, "stopped\n") and out.splitlines() == [equality.HEAD, equality.format_row(row)]
+    assert {len(equality.HEAD) <= 80, len(equality.format_row(row)) <= 100} == {True}
 
 
 def test_a_difference_ends_the_command_with_exit_code_4(monkeypatch, command):

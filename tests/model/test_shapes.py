@@ -7,7 +7,6 @@ from helpers.forms import every_form, make_model
 
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.shapes import count_params, estimate_training_memory
-from lstmlm.runs.announcement import format_duration
 
 
 def sizes(cell: str, **changed) -> dict:
@@ -42,21 +41,3 @@ def test_the_memory_holds_what_a_step_keeps_and_is_no_more_than_a_few_times_that
     between = sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in weights)
     needed = between + 4 * 4 * count_params(ModelConfig(**size))
     assert needed < estimate_training_memory(ModelConfig(**size), B, T) < 4 * needed
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.01, "about 1 s"),
-        (7.4, "about 7 s"),
-        (33, "about 35 s"),
-        (59, "about 1 min"),
-        (142, "about 2 min 20 s"),
-        (597, "about 10 min"),
-        (770, "about 13 min"),
-        (3590, "about 1 h"),
-        (4000, "about 1 h 7 min"),
-    ],
-)
-def test_seconds_in_words(seconds, words):
-    assert format_duration(seconds) == words

@@ -9,6 +9,7 @@ import pytest
 from helpers.command_line import TINY, composed_config
 
 from lstmlm.runs.comparison import find_differing_settings, format_label, group_seeds, rank_runs
+from lstmlm.runs.comparison_picture import combine_curves, group_curves
 from lstmlm.runs.summary import find_runs, read_run
 from lstmlm.settings.hydra_yaml import to_yaml
 from lstmlm.training import metrics
@@ -70,24 +71,53 @@ def test_the_lowest_loss_is_first_and_what_differs_stands_beside_it(command, sta
     assert out.splitlines()[2].endswith("num_layers=1 lr=0.01") and "num_hiddens" not in out
 
 
-def test_runs_of_different_texts_are_not_ranked_together(command, standing):
+def test_runs_of_different_texts_have_a_table_each(command, standing):
     made(standing / "runs/here", [2.0])
     made(standing / "runs/there", [1.0], split_hash=OTHER)
-    code, out, err = command("compare", "runs")
-    assert (code, out) == (2, "")
-    assert re.fullmatch(r"error: compare: runs/\w+ \(.*\) and runs/\w+ \(.*\) were judged on different .*\n", err)
-    assert "runs/here" in err and "runs/there" in err and HASH[:12] in err and OTHER[:12] in err and "--by-split" in err
-    code, out, err = command("compare", "runs", "--by-split")
-    assert (code, err) == (0, "") and len(out.split("\n\n")) == 2 and {*names(out)} == {"runs/here", "runs/there"}
-    code, _, err = command("compare", "runs", "--by-split", "--png", "x.png")
-    assert code == 2 and "--png" in err and not Path("x.png").exists()
+    made(standing / "runs/better", [1.5])
+    code, out, err = command("compare", "runs", "--png", "x.png")
+    assert (code, err) == (0, "")
+    there, here = sorted(out.split("\n\n"), key=lambda table: HASH[:12] in table)
+    assert names(here) == ["runs/better", "runs/here"] and HASH[:12] in here
+    assert names(there) == ["runs/there"] and OTHER[:12] in there
+    assert Path("x.png").exists()
 
 
-def test_runs_that_count_other_characters_of_the_same_text_are_not_ranked_together(command, standing):
+def test_runs_that_count_other_characters_of_the_same_text_have_a_table_each(command, standing):
     made(standing / "runs/chars", [2.0])
     made(standing / "runs/bytes", [1.0], "data.vocab=byte")
-    code, _, err = command("compare", "runs")
-    assert code == 2 and "data.vocab=char" in err and "data.vocab=byte" in err
+    tables = command("compare", "runs")[1].split("\n\n")
+    assert [re.search(r"data.vocab=(\w+)", table)[1] for table in tables] == ["byte", "char"]
+    assert [names(table) for table in tables] == [["runs/bytes"], ["runs/chars"]]
+
+
+def test_without_runs_named_those_in_runs_are_compared(command, standing):
+    made(standing / "runs/a", [2.0])
+    assert names(command("compare")[1]) == ["runs/a"]
+    assert names(command("compare", "latest")[1]) == ["runs/a"]
+
+
+def test_seeds_are_drawn_as_their_mean_and_a_band_at_the_steps_that_all_have(standing):
+    for seed, losses in ((1, [3.0, 2.0]), (2, [4.0, 2.5, 1.0])):
+        made(standing / f"{seed}", losses, f"seed={seed}")
+    made(standing / "other", [5.0], "train.lr=0.5")
+    runs = rank_runs(map(read_run, find_runs([standing])))
+    seeds, other = sorted(group_curves(runs), key=len, reverse=True)
+    assert [run.seed for run in seeds] == [2, 1] and len(other) == 1
+    assert combine_curves(seeds, "steps") == ([10.0, 20.0], [3.5, 2.25], [3.0, 2.0], [4.0, 2.5])
+
+
+def test_curves_are_drawn_against_seconds_of_training_where_the_rows_tell_them(command, standing):
+    run = made(standing / "a", [2.0, 1.0])
+    assert command("compare", "a", "--png", "x.png", "--x", "seconds")[0] == 2
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for row in rows[:-1]:
+        row |= {"progress/chars": 100 * row["step"], "speed/chars_per_s": 50.0, "baseline/ngram": 1.5}
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert combine_curves([read_run(run)], "seconds")[0] == [20.0, 40.0] and read_run(run).baseline == 1.5
+    assert command("compare", "a", "--png", "x.png", "--x", "seconds")[0] == 0
+    code, _, err = command("compare", "a", "--x", "seconds")
+    assert code == 2 and "--x: has no effect without --png" in err
 
 
 def test_runs_that_differ_in_the_seed_alone_get_mean_and_spread(command, standing):

@@ -125,10 +125,18 @@ def test_a_finished_run_says_so_and_can_be_prolonged(train, stopped):
     assert train("resume=run")[0] == 0
     before = rows(stopped)
     code, out, _ = train("resume=run")
-    assert code == 0 and "the run has finished at step 40" in out and rows(stopped) == before
+    assert code == 0 and "the run has finished at step 40, at train.max_steps=40: raise it to continue" in out
+    assert rows(stopped) == before
     code, out, _ = train("resume=run", "train.max_steps=60")
     assert code == 0 and "the horizon of the schedule changes from 40 steps to 60" in out
     assert [row["step"] for row in rows(stopped)] == [20, 40, 60, 60]
+
+
+def test_a_run_that_its_seconds_ended_names_them_when_another_limit_is_raised(train, tmp_path):
+    limits = ["train.max_steps=null", "train.max_epochs=500", "train.max_seconds=0.1", "train.eval_every=1000000"]
+    assert train(*SMALL_RUN, *limits, "hydra.run.dir=run")[0] == 0
+    code, out, _ = train("resume=run", "train.max_epochs=600")
+    assert code == 0 and ", at train.max_seconds=0.1: raise it to continue" in out
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A sweep: every job alone in its directory, as if it were run alone; a job that fails stops no other."""
 
+import json
 import logging
 import os
 import pickle
@@ -16,6 +17,7 @@ from helpers.command_line import TINY
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.runs.sweep import Outcome, Sweep, format_outcomes
+from lstmlm.settings.overrides import count_jobs
 
 
 @pytest.mark.parametrize("code", [130, 143])
@@ -58,13 +60,42 @@ def bits(directory) -> dict:
 
 def test_a_job_that_fails_is_named_and_stops_no_other_and_the_worst_code_is_kept(train, tmp_path):
     rates = "train.lr=0.01,-1,1e30,0.02"
-    code, _, err = train(*TINY, *DIVERGES, "-m", rates, "train.schedule=constant", "hydra.sweep.dir=sweep")
+    code, out, err = train(*TINY, *DIVERGES, "-m", rates, "train.schedule=constant", "hydra.sweep.dir=sweep")
     refused, diverged, end, _ = err.splitlines()
     assert code == 3
-    assert refused == "error: job 1 (train.lr=-1): train.lr: must be finite and more than 0, got -1.0"
-    assert diverged.startswith("error: job 2 (train.lr=1e+30): training diverged at step ")
-    assert end.startswith("sweep: 2 finished; 2 failed: job 1 (train.lr=-1) with exit code 2, job 2 ")
+    assert refused == "error: job 2 (train.lr=-1): train.lr: must be finite and more than 0, got -1.0"
+    assert diverged.startswith("error: job 3 (train.lr=1e+30): training diverged at step ")
+    assert end.startswith("sweep: 2 finished; 2 failed: job 2 (train.lr=-1) with exit code 2, job 3 ")
     assert [len(list((tmp_path / "sweep").glob(f"{k}_*/best.safetensors"))) for k in range(4)] == [1, 0, 0, 1]
+    told = [line for line in out.splitlines() if line.startswith("job ")]
+    assert told == [f"job {k} of 4: train.lr={rate}" for k, rate in enumerate(("0.01", "-1", "1e+30", "0.02"), 1)]
+
+
+def test_a_sweep_ends_with_the_ranking_of_its_runs(train, command):
+    code, out, err = train(*TINY, "-m", "seed=1,2", "train.lr=0.01,0.02", "hydra.sweep.dir=sweep")
+    assert code == 0, err
+    ranking = out[out.rindex("\nval of split ") : out.rindex("\nsweep: ")].strip().splitlines()
+    rows = json.loads(command("compare", "sweep", "--json")[1])["runs"]
+    assert [f"sweep/{line.split()[0]}" for line in ranking[2:6]] == [row["name"] for row in rows]
+    for line, row in zip(ranking[2:6], rows, strict=True):
+        assert f"{row['perplexity']:.3f}" in line and line.endswith(
+            f"seed={row['seed']} lr={row['settings']['train.lr']}"
+        )
+    assert [line.startswith("mean over seeds 1, 2: ") for line in ranking[6:]] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "words, total",
+    [
+        (["seed=1,2,3", "backend=nn"], 3),
+        (["seed=range(1,5)", "backend=nn,scratch", "-m"], 8),
+        (["seed=1"], 1),
+        (["experiment=glob(*)"], None),
+        (["train.lr=interval(0,1)"], None),
+    ],
+)
+def test_the_jobs_of_a_sweep_are_counted_where_the_words_tell(words, total):
+    assert count_jobs(words) == total
 
 
 def test_a_job_is_the_same_run_alone_and_behind_jobs_of_every_other_kind(train, tmp_path):
@@ -109,7 +140,7 @@ def test_a_value_of_the_wrong_type_is_refused_before_any_job_runs(train, tmp_pat
 def test_a_sweep_that_came_to_nothing_leaves_nothing(train, tmp_path):
     code, _, err = train(*TINY, "-m", "train.lr=-1,-2", "hydra.sweep.dir=sweep")
     assert code == 2 and err.endswith(
-        "\nsweep: 0 finished; 2 failed: job 0 (train.lr=-1) with exit code 2, job 1 (train.lr=-2) with exit code 2\n"
+        "\nsweep: 0 finished; 2 failed: job 1 (train.lr=-1) with exit code 2, job 2 (train.lr=-2) with exit code 2\n"
     )
     assert not list(tmp_path.iterdir())
 
@@ -119,7 +150,7 @@ def test_the_jobs_of_a_sweep_do_not_share_the_directory_of_a_run_that_they_go_on
     before = bits(tmp_path / "run")
     further = "-m", "train.max_steps=6,8", "hydra.sweep.dir=sweep"
     code, _, err = train("resume=run", *further)
-    assert code == 2 and err.startswith("error: job 0 (train.max_steps=6): resume: run: the jobs of a sweep have ")
+    assert code == 2 and err.startswith("error: job 1 (train.max_steps=6): resume: run: the jobs of a sweep have ")
     assert bits(tmp_path / "run") == before
     assert train("resume=run/last.safetensors", *further)[0] == 0
     steps = [
@@ -149,4 +180,4 @@ def test_the_outcome_of_a_job_in_another_process_is_counted(tmp_path, capsys):
     assert elsewhere.run(lambda: 1 / 0, 3, ["seed=4"], tmp_path) == 1
     assert sweep.run(lambda: None, 12, [], tmp_path) == 0
     assert sweep.close() == [1, 0]
-    assert "sweep: 1 finished; 1 failed: job 3 (seed=4) with exit code 1\n" in capsys.readouterr().err
+    assert "sweep: 1 finished; 1 failed: job 4 (seed=4) with exit code 1\n" in capsys.readouterr().err

@@ -10,11 +10,14 @@ from helpers.command_line import TINY
 from lstmlm.settings.hydra_main import set_attribute, set_environment
 from lstmlm.system.errors import run_to_exit_code
 
+SET_BY_TORCH = {"TORCHINDUCTOR_CACHE_DIR"}  # when a process makes its first optimizer
+
 
 def state_of_the_process() -> tuple:
     """What hydra.main reads, and is given otherwise: class attributes, the command line, the environment."""
     parsers = [dict(vars(parser)) for parser in argparse.ArgumentParser.__mro__]
-    return parsers, sys.argv, list(sys.argv), dict(os.environ)
+    environment = {name: value for name, value in os.environ.items() if name not in SET_BY_TORCH}
+    return parsers, sys.argv, list(sys.argv), environment
 
 
 CALLS = {
@@ -41,7 +44,7 @@ def test_train_leaves_argparse_the_command_line_and_the_environment_as_they_were
 def test_a_job_has_the_environment_of_the_user_and_reports_a_bug_in_one_line(train, monkeypatch, wanted, sweep):
     seen = []
 
-    def record_and_fail(*_):
+    def record_and_fail(*_, **__):
         seen.append(os.environ.get("HYDRA_FULL_ERROR"))
         raise ZeroDivisionError
 
@@ -55,7 +58,7 @@ def test_a_job_has_the_environment_of_the_user_and_reports_a_bug_in_one_line(tra
 
 
 def test_a_bug_shows_its_traceback_where_the_user_asks_for_it(train, monkeypatch):
-    monkeypatch.setattr("lstmlm.runs.execute.execute", lambda *_: 1 / 0)
+    monkeypatch.setattr("lstmlm.runs.execute.execute", lambda *_, **__: 1 / 0)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(ZeroDivisionError):
         train(*TINY)

@@ -1,8 +1,11 @@
 """A word that is no setting as it stands ends in one line that has what to type."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
+
+from lstmlm.settings.overrides import quote_free_text
 
 SAYS = [
     ("lr=0.01", "lr: no such setting: did you mean train.lr?"),
@@ -23,6 +26,14 @@ def test_the_line_has_what_to_type(train, words, says):
     code, out, err = train(*words.split(" "))
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"error: {says}"), err
+
+
+def test_without_assertions_hydras_functions_are_refused_and_lists_are_not(train, monkeypatch):
+    monkeypatch.setattr("sys.flags", SimpleNamespace(optimize=1))
+    code, _, err = train("-m", "seed=range(1,3)")
+    says = "error: seed=range(1,3): Hydra's functions fail without assertions: unset PYTHONOPTIMIZE, or list the values"
+    assert (code, err) == (2, says + "\n")
+    assert quote_free_text(["seed=1,2", "data.path=a(1).txt"], sweep=True)[0] == "seed=1,2"
 
 
 def test_the_nearest_setting_stands_alone(train):

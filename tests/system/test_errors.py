@@ -123,7 +123,7 @@ SAMPLING = [
     (["--length", "many"], r"lstmlm generate: argument --length: 'many' is neither a number nor inf"),
     (["--seed", "-5"], r"--seed: must be 0 or more, got -5"),
     (["--backend", "fast"], r"lstmlm generate: argument --backend: invalid choice: 'fast'"),
-    (["--colour"], r"lstmlm: unrecognized arguments: --colour"),
+    (["--colour"], r"lstmlm generate: unrecognized arguments: --colour: did you mean --color\?"),
 ]
 
 
@@ -134,12 +134,14 @@ def test_a_sampling_setting_that_cannot_be_is_one_line(run_directory, command, w
     assert re.fullmatch(rf"error: {says}.*\n", err), err
 
 
-def test_a_run_without_a_checkpoint_and_a_missing_file_are_named(command, tmp_path):
+def test_a_run_without_a_checkpoint_and_a_missing_file_are_named(command, tmp_path, monkeypatch):
     assert command("generate", str(tmp_path))[::2] == (
         2,
         f"error: checkpoint: {tmp_path} has no best.safetensors: give a run directory or a .safetensors file\n",
     )
-    assert command("evaluate", "nothere")[::2] == (2, "error: checkpoint: no such file: nothere\n")
+    monkeypatch.chdir(tmp_path)
+    missing = "error: checkpoint: no such file: nothere: give a run directory or a checkpoint\n"
+    assert command("evaluate", "nothere")[::2] == (2, missing)
 
 
 def test_a_text_that_changed_since_the_run_is_not_scored_in_silence(train, command, tmp_path):

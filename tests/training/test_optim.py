@@ -13,7 +13,7 @@ from lstmlm.training.plan import Limits
 def test_warm_up_rises_and_cosine_falls_to_zero():
     at = lambda progress: compute_lr_factor(progress, "cosine", 0.1)  # noqa: E731
     assert at(0) == 0 and at(0.05) == pytest.approx(0.5) and at(0.1) == 1
-    assert at(0.55) == pytest.approx(0.5) and at(1) == pytest.approx(0)
+    assert at(0.55) == pytest.approx(0.5) and at(1) == at(1.1) == pytest.approx(0)
     assert all(at(k / 100) >= at((k + 1) / 100) for k in range(10, 100))
 
 
@@ -65,6 +65,17 @@ def test_decay_is_for_every_matrix_and_no_bias_on_every_backend(cell, backend):
     for name, tensor in before.items():
         assert ("W_" in name) == (tensor.dim() == 2)
         torch.testing.assert_close(after[name], tensor * (1 - 0.1 * 0.5) if "W_" in name else tensor)
+
+
+def test_the_limits_that_are_reached_are_named():
+    limits = Limits(max_epochs=10, max_steps=40, max_seconds=100.0, patience=3)
+    facts = {"step": 39, "steps_per_epoch": 4, "seconds": 99.9, "evaluations_since_best": 2}
+    assert limits.list_reached(**facts) == []
+    assert limits.list_reached(**{**facts, "steps_per_epoch": 3}) == ["max_epochs"]
+    assert limits.list_reached(**{**facts, "step": 40}) == ["max_epochs", "max_steps"]
+    assert limits.list_reached(**{**facts, "seconds": 100.0}) == ["max_seconds"]
+    assert limits.list_reached(**{**facts, "evaluations_since_best": 3}) == ["patience"]
+    assert Limits(max_seconds=1.0).list_reached(10**9, 1, 0.9, 10**9) == []
 
 
 def test_progress_is_the_largest_of_the_limits_fractions():

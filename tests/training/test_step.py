@@ -1,11 +1,17 @@
 """The training step: one function for everything that trains."""
 
+import copy
+import math
 import re
+from dataclasses import replace
 
+import pytest
 import torch
+import torch.nn.functional as functional
 from helpers.command_line import ROOT
 from helpers.forms import make_model
 
+from lstmlm.layers.registry import BACKENDS
 from lstmlm.training.learner import Learner
 from lstmlm.training.optim import build_optimizer
 from lstmlm.training.plan import Recipe
@@ -22,6 +28,30 @@ def test_the_step_is_written_once():
         and re.search(r"\.zero_grad\(|optimizer\.step\(\)", path.read_text(encoding="utf-8"))
     }
     assert steps == {"lstmlm/training/step.py"}
+
+
+@pytest.mark.parametrize("backend", BACKENDS["lstm"])
+def test_20_clipped_steps_have_the_losses_of_the_books_clipping(backend):
+    """g <- min(1, theta / |g|) g and param <- param - lr g, written out; in some steps clipping acts, in others not."""
+    theta, T, steps = 0.24, 5, 20
+    model = make_model(backend, torch.float64)
+    book, ids = copy.deepcopy(model), torch.randint(7, (3, steps * T + 1))
+    recipe = replace(RECIPE, grad_clip=theta)
+    learner = Learner(model, build_optimizer(model, "sgd", recipe.lr, 0.0))
+    state, carried, norms = model.begin_state(3, "cpu"), book.begin_state(3, "cpu"), []
+    params = list(book.trained().values())
+    for k in range(steps):
+        X, Y = ids[:, k * T : (k + 1) * T], ids[:, k * T + 1 : (k + 1) * T + 1]
+        loss, _, state = train_step(learner, X, Y, state, recipe)
+        logits, carried = book(X, tuple(part.detach() for part in carried))
+        expected = functional.cross_entropy(logits, Y.T.flatten())
+        grads = torch.autograd.grad(expected, params)
+        norms.append(math.sqrt(sum(float(g.square().sum()) for g in grads)))
+        with torch.no_grad():
+            for param, g in zip(params, grads, strict=True):
+                param -= recipe.lr * min(1.0, theta / norms[-1]) * g
+        assert abs(loss.item() - expected.item()) < 1e-12
+    assert min(norms) < theta < max(norms)
 
 
 def test_it_moves_the_weights_against_the_clipped_gradient_and_returns_loss_norm_and_state():

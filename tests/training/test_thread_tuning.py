@@ -43,6 +43,7 @@ def test_the_run_is_that_with_the_number_chosen_which_settings_and_checkpoint_ke
     assert code == 0 and eight_cores[-1] == 2
     taken = "15.0 ms with 1, 10.0 ms with 2, 20.0 ms with 4, far more with 8"
     assert out.count(f"threads: 2, a step takes {taken}; for the same bits again: threads=2\n") == 1
+    assert "trying 1, 2, 4, 8 threads ..." in out
     assert not re.search(r"to try: .*threads", out)  # a new run chooses anew
     assert yaml.safe_load((tmp_path / "auto" / "config.yaml").read_text())["threads"] == 2
     assert checkpoint.load_checkpoint(tmp_path / "auto" / "best.safetensors").record["config"]["threads"] == 2

@@ -13,6 +13,7 @@ import torch
 from helpers.command_line import ROOT, SMALL_RUN, TINY
 from helpers.forms import every_form
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lstmlm.checkpoints import checkpoint
@@ -51,27 +52,41 @@ def test_the_screen_tells_the_story_and_the_next_commands(run_directory):
     final = rows(run_directory)[-1]
     backend = run_directory.name
     assert f"model: {backend} LSTM" in screen
-    assert re.search(r"step 40, epoch 0\.3: train ppl .* val ppl .* bits/char", screen)
-    assert re.search(r"val +perplexity .* over 8,200 characters \(split 0\.9/0\.05/0\.05, hash [0-9a-f]{12}\)", screen)
-    assert f"perplexity {final['ppl/val_best']:.1f} (val), {final['chars_per_s']:.1f} chars/sec on cpu" in screen
-    assert "python -m lstmlm generate" in screen and "tensorboard --logdir" in screen
+    assert re.search(r"^step 0  before training\n  \S", screen, re.M)
+    assert re.search(r"^step 40  epoch 0\.3  train \d\.\d{3}  val \d\.\d{3}  ppl \d+\.\d\d \*\n  \S", screen, re.M)
+    assert re.search(rf"^│ val +{final['ppl/val_best']:.3f} +{final['loss/val_best']:.4f} ", screen, re.M)
+    assert f", {final['chars_per_s']:,.0f} characters per second of training on cpu" in screen
+    assert re.search(r"^next: +\S.* generate ", screen, re.M) and "tensorboard --logdir" in screen
+
+
+def test_the_log_says_of_which_text_each_score_is_with_all_its_digits(run_directory):
+    text = (run_directory / "train.log").read_text()
+    assert re.search(
+        r"val_best: perplexity .* over 8,200 characters \(split 0\.9/0\.05/0\.05, hash [0-9a-f]{12}\)", text
+    )
+    assert re.search(r"step 40: train ppl .* val ppl .* nats, .* bits/char, .* bits/byte \([0-9a-f]{8}\)", text)
 
 
 def test_tensorboard_reads_back_what_metrics_say(run_directory):
     curves = EventAccumulator(str(run_directory), size_guidance={"scalars": 0}).Reload()
     tags = set(curves.Tags()["scalars"])
-    for metric in ("loss", "bpc", "ppl"):
-        assert {f"{metric}/train", f"{metric}/val"} <= tags
+    for metric in ("loss", "ppl"):
+        assert {f"{metric}/train", f"{metric}/val", f"{metric}/ngram"} <= tags
     assert {"optim/lr", "optim/grad_norm", "optim/clipped", "speed/chars_per_s", "progress/epoch"} <= tags
-    assert {"gates/layer0_I", "gates/layer0_F", "gates/layer0_O"} <= tags
+    assert {"network/gates/layer0_I", "network/gates/layer0_F", "network/gates/layer0_O"} <= tags
+    assert min(tags).startswith("loss/")  # which TensorBoard therefore shows first
     evaluations = {row["step"]: row for row in rows(run_directory)[:-1]}
-    for tag in ("loss/val", "ppl/val", "gates/layer0_F"):
+    for tag, key in (("loss/val",) * 2, ("ppl/val",) * 2, ("network/gates/layer0_F", "gates/layer0_F")):
         written = {event.step: event.value for event in curves.Scalars(tag)}
-        assert written == pytest.approx({step: row[tag] for step, row in evaluations.items()}, rel=1e-6)
+        assert written == pytest.approx({step: row[key] for step, row in evaluations.items()}, rel=1e-6)
     assert {event.step for event in curves.Scalars("loss/train")} == {10, 20, 30, 40}
-    assert {"sample/text_summary", "run/config/text_summary"} <= set(curves.Tags()["tensors"])
-    assert set(curves.PluginTagToContent("hparams")) >= {"_hparams_/experiment", "_hparams_/session_end_info"}
-    assert curves.Scalars("ppl/val_best")[0].value == pytest.approx(rows(run_directory)[-1]["ppl/val_best"], rel=1e-6)
+    assert all(len(curves.Scalars(tag)) >= 2 for tag in tags)  # no chart with a single dot
+    assert {"sample/text_summary", "settings/text_summary"} <= set(curves.Tags()["tensors"])
+    hparams = curves.PluginTagToContent("hparams")
+    assert set(hparams) >= {"_hparams_/experiment", "_hparams_/session_end_info"}
+    session = HParamsPluginData.FromString(hparams["_hparams_/session_start_info"]).session_start_info.hparams
+    assert session["= val perplexity"].number_value == pytest.approx(rows(run_directory)[-1]["ppl/val_best"])
+    assert {"backend", "seed", "train.lr", "train.max_steps"} <= set(session) and "train.log_every" not in session
     assert not [path for path in run_directory.iterdir() if path.is_dir()]  # hparams did not open a second run
 
 

@@ -1,0 +1,170 @@
+"""A trained model in Python: `from lstmlm import load`."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from lstmlm.api import arguments
+from lstmlm.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from lstmlm.evaluation.given_text import read_typed_text
+from lstmlm.evaluation.scoring import Score, evaluate
+from lstmlm.evaluation.units import compute_perplexity
+from lstmlm.generation.from_model import start_writer
+from lstmlm.generation.writer import write_sample
+from lstmlm.inspection.ablation import hold_unit
+from lstmlm.inspection.gate_trace import Trace, trace_gates
+from lstmlm.inspection.units import Unit, find_units
+from lstmlm.runs.find import find_weights
+from lstmlm.runs.prepare import pick_device
+from lstmlm.settings.config import SETTINGS
+from lstmlm.settings.sampling import SamplingOptions, SamplingSettings
+from lstmlm.system.errors import BadInput
+from lstmlm.system.escape import escape_controls
+from lstmlm.system.paths import expand_path
+from lstmlm.text.oov import check_text, make_readable
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+NAMES = ("prompt", "length", "seed", "stop", "oov")  # the arguments of `stream` besides the sampling settings
+
+
+class LanguageModel:
+    """A trained model with its vocabulary, as `load` returns it.
+
+    A mistake in an argument raises BadInput, a ValueError whose message is one line.
+
+    Attributes:
+        model: the RNNModel.
+        vocab: its Vocab.
+        record: the checkpoint's record of the run.
+    """
+
+    def __init__(self, loaded: Checkpoint, backend: str | None, device: str) -> None:
+        self.model, self.vocab = loaded.build(backend, device)
+        self.record, self._loaded = loaded.record, loaded
+
+    def stream(
+        self,
+        prompt: str = "",
+        length: float = 500,
+        *,
+        seed: int = 0,
+        stop: str | Sequence[str] = (),
+        oov: str = "error",
+        **settings: "Unpack[SamplingOptions]",
+    ) -> Iterator[str]:
+        """Yield the text that follows the prompt, piece by piece, as it is drawn.
+
+        Args:
+            prompt: the text to continue.
+            length: the number of characters to draw, or math.inf.
+            seed: fixes the text.
+            stop: end the text after this string, or after the first of several.
+            oov: for characters of the prompt that the vocabulary lacks: `error` raises BadInput, `skip` leaves them
+                out, `unk` reads them as <unk>.
+            settings: temperature, top_k, top_p, min_p, repetition_penalty, penalty_window (SamplingSettings).
+        """
+        arguments.check_names(settings, NAMES)
+        length, seed = arguments.check_length(length), arguments.check_seed(seed)
+        ends = tuple(read_typed_text(self.record, end) for end in arguments.check_stop(stop))
+        for end in ends:
+            check_text(self.vocab, end, "stop", "no text can end there")
+        draw = SamplingSettings(**settings).check()
+        writer = start_writer(self.model, self.vocab, self._read(prompt, oov), draw, [seed])
+        return (piece for piece, _ in write_sample(writer, self.vocab, length, ends))
+
+    def generate(
+        self,
+        prompt: str = "",
+        length: float = 500,
+        *,
+        seed: int = 0,
+        stop: str | Sequence[str] = (),
+        oov: str = "error",
+        **settings: "Unpack[SamplingOptions]",
+    ) -> str:
+        """The prompt and the text that follows it. The arguments are those of `stream`."""
+        text = "".join(self.stream(prompt, length, seed=seed, stop=stop, oov=oov, **settings))
+        return self._read(prompt, oov) + text
+
+    def score(self, text: str) -> Score:
+        """The cost of every character of a text but the first: nats, nats_per_char, bits_per_char, perplexity.
+
+        Characters that the vocabulary lacks are scored as <unk>.
+        """
+        ids = self.vocab.encode(read_typed_text(self.record, arguments.check_string("text", text)))
+        if len(ids) < 2:
+            raise BadInput(f"text: has {len(ids)} characters: scoring needs at least 2")
+        return evaluate(self.model, torch.from_numpy(ids).to(self.model.W_hq.device))
+
+    def trace(self, text: str, layer: int = 0) -> Trace:
+        """The gates and states of an LSTM's layer, counted from 0, at every character of a text, from the zero state.
+
+        `print` it for a table, `plot` it for heat maps; `columns` has the numbers, each a tensor (characters, units).
+        """
+        readable = check_text(self.vocab, read_typed_text(self.record, arguments.check_string("text", text)), "text")
+        layer = arguments.check_layer(layer)
+        if not readable:
+            raise BadInput("text: is empty: give a text of one character or more")
+        ids = self.vocab.encode(readable)
+        on_device = torch.from_numpy(ids).to(self.model.W_hq.device)
+        return trace_gates(self.model, on_device, [self.vocab.decode([idx]) for idx in ids], layer, "layer")
+
+    def units(self, text: str) -> list[Unit]:
+        """What every cell and hidden state tracks in a text, those that follow a feature of it most closely first.
+
+        Features are such as "inside quotation marks" or "position in the line". A unit's feature is chosen on the first
+        half of the text; its `r` is the correlation on the second half. BadInput for a text of under 500 characters.
+        """
+        ids = self.vocab.encode(read_typed_text(self.record, arguments.check_string("text", text)))
+        return find_units(self.model, self.vocab, torch.from_numpy(ids))
+
+    def ablate(self, layer: int, unit: int, value: float = 0.0) -> "LanguageModel":
+        """The same model with one hidden unit held at a value, for everything that reads it.
+
+        `score` then tells what a text costs without the unit. Its mean is a better value than 0: `units` has it (the
+        `mean` of part H). BadInput if the model has no such unit.
+        """
+        twin = copy.copy(self)
+        twin.model = hold_unit(self.model, arguments.check_layer(layer), unit, value)
+        return twin
+
+    def _read(self, prompt: str, oov: str) -> str:
+        """The prompt as the model reads it."""
+        typed = read_typed_text(self.record, arguments.check_string("prompt", prompt))
+        return make_readable(self.vocab, typed, oov, "prompt")
+
+    def __repr__(self) -> str:
+        config, record = self.model.config, self.record
+        parts = [
+            f"{config.cell.upper()}, {config.num_layers} x {config.num_hiddens} units, {config.vocab_size} symbols"
+        ]
+        parts.append(f"trained on {record['data']['name']}, {record['step']:,} steps")
+        if (nats := record["metrics"].get("loss/val")) is not None:
+            parts.append(f"val {nats:.4f} nats, perplexity {compute_perplexity(nats):.3f}")
+        return escape_controls(f"LanguageModel({'; '.join(parts)})")
+
+
+def load(run_or_checkpoint: str | Path, backend: str | None = None, device: str = "cpu") -> LanguageModel:
+    """Load a trained model.
+
+    Args:
+        run_or_checkpoint: a run directory, whose best weights are loaded; a .safetensors file; or `latest`, the latest
+            run in runs/.
+        backend: compute on this backend (scratch, nn, cell, fused); None: on the one that trained the model.
+        device: where to compute: cpu, cuda, mps.
+
+    Raises BadInput if the file is missing or refused, or the backend or the device is not there.
+    """
+    if not isinstance(run_or_checkpoint, (str, Path)):
+        raise arguments.refuse("run_or_checkpoint", "a path", run_or_checkpoint)
+    if backend is not None:
+        SETTINGS["backend"].check("backend", backend)
+    SETTINGS["device"].check("device", arguments.check_string("device", device).partition(":")[0])
+    pick_device(device.partition(":")[0])
+    path = find_weights(expand_path(run_or_checkpoint, "load"))
+    return LanguageModel(load_checkpoint(path), backend, device)

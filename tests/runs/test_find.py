@@ -1,0 +1,54 @@
+"""RUN is easy to say: `latest`, nothing at all, a name in runs/; a wrong name lists the nearest."""
+
+import os
+
+import pytest
+
+from lstmlm.runs.find import find_run, find_weights
+from lstmlm.system.errors import BadInput
+
+NAMES = ["2026-01-01_scratch_s0", "2026-01-02_nn_s0", "sweep_a/0_nn_s1"]
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """Three runs in runs/, written in this order; the last one is of a sweep, and has no best weights yet."""
+    monkeypatch.chdir(tmp_path)
+    for time, name in enumerate(NAMES):
+        directory = tmp_path / "runs" / name
+        directory.mkdir(parents=True)
+        for file in ("config.yaml", "last.safetensors", "best.safetensors")[: 2 if time == 2 else 3]:
+            (directory / file).write_text("")
+            os.utime(directory / file, (1e9 + time, 1e9 + time))
+    return tmp_path / "runs"
+
+
+@pytest.mark.parametrize("given", [None, "latest"])
+def test_the_latest_run_is_the_one_that_was_written_to_last_and_has_the_file(runs, given):
+    assert str(find_weights(given, "last.safetensors")) == f"runs/{NAMES[2]}/last.safetensors"
+    assert str(find_weights(given)) == f"runs/{NAMES[1]}/best.safetensors"
+    os.utime(runs / NAMES[0] / "last.safetensors", (2e9, 2e9))  # it was resumed
+    assert str(find_run(given)) == f"runs/{NAMES[0]}"
+
+
+def test_a_path_comes_first_and_then_a_name_in_runs(runs, tmp_path):
+    assert str(find_run(NAMES[0])) == f"runs/{NAMES[0]}"
+    (tmp_path / "latest").mkdir()
+    assert str(find_run("latest")) == "latest"
+
+
+def test_a_wrong_name_lists_the_nearest(runs):
+    with pytest.raises(BadInput, match=r"no such file: 2026-01-01_scrach_s0: did you mean runs/2026-01-01_scratch_s0"):
+        find_run("2026-01-01_scrach_s0")
+    with pytest.raises(BadInput, match=r"no such file: nn_s0: did you mean runs/2026-01-02_nn_s0\?$"):
+        find_run("nn_s0")
+    with pytest.raises(BadInput, match=r"no such file: latset: did you mean latest\?$"):
+        find_run("latset")
+    with pytest.raises(BadInput, match=r"no such file: qqqq: latest is the latest run, and lstmlm runs lists all$"):
+        find_run("qqqq")
+
+
+def test_without_runs_latest_says_where_it_looked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match=r"^latest: there is no run with a best\.safetensors below runs/ here"):
+        find_run(None)
