@@ -19,7 +19,7 @@ from lstmlm.inspection.units import Unit
 
 ENGINE = ("explore_data.js", "alphabet.js", "shades.js")
 INTERFACE = ("text_view.js", "keys.js", "explore_words.js", "explore.js")
-MOST_BYTES = 4_500_000  # of states
+MOST_BYTES = 3_000_000  # of states
 MOST_CHARS = 20_000
 CONNECTED = 1000  # predictions whose gradients the page has
 QUANTILE = 0.995  # of the distances from the mean, which is shown in the darkest shade

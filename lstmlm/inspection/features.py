@@ -129,7 +129,8 @@ def count_within(event: Mask, begin: Mask) -> NDArray[np.int64]:
 def total_before(total: NDArray[np.int64], begin: Mask) -> NDArray[np.int64]:
     """(n,) what a running sum was at the last place where `begin` is true; 0 before the first."""
     places = np.maximum.accumulate(np.where(begin, np.arange(len(begin)), -1))
-    return np.where(places < 0, 0, total[places])
+    before: NDArray[np.int64] = np.where(places < 0, 0, total[places])
+    return before
 
 
 def hold(event: Mask, value: Mask) -> NDArray[np.int64]:
@@ -140,7 +141,8 @@ def hold(event: Mask, value: Mask) -> NDArray[np.int64]:
 def find_quoted(codes: NDArray[np.uint32], blank: Mask) -> Mask:
     """Inside straight or curly marks. A blank line ends it, so that one mark too many does no harm after it."""
     straight = count_within(codes == ord('"'), blank) % 2 == 1
-    return straight | (sum_depths(codes, ["\u201c\u201d"], blank) > 0)
+    quoted: Mask = straight | (sum_depths(codes, ["\u201c\u201d"], blank) > 0)
+    return quoted
 
 
 def find_single_quoted(codes: NDArray[np.uint32], letter: Mask, space: Mask, blank: Mask) -> Mask:
