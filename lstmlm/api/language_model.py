@@ -8,10 +8,11 @@ import torch
 
 from lstmlm.api import arguments
 from lstmlm.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from lstmlm.evaluation.held_out import read_typed_text
+from lstmlm.evaluation.given_text import read_typed_text
 from lstmlm.evaluation.scoring import Score, evaluate
 from lstmlm.evaluation.units import compute_perplexity
-from lstmlm.generation.writer import start_writer, write_sample
+from lstmlm.generation.from_model import start_writer
+from lstmlm.generation.writer import write_sample
 from lstmlm.inspection.gate_trace import Trace, trace_gates
 from lstmlm.runs.find import find_weights
 from lstmlm.runs.prepare import pick_device
@@ -66,7 +67,7 @@ class LanguageModel:
         """
         arguments.check_names(settings, NAMES)
         length, seed = arguments.check_length(length), arguments.check_seed(seed)
-        ends = tuple(read_typed_text(self._loaded, end) for end in arguments.check_stop(stop))
+        ends = tuple(read_typed_text(self.record, end) for end in arguments.check_stop(stop))
         for end in ends:
             check_text(self.vocab, end, "stop", "no text can end there")
         draw = SamplingSettings(**settings).check()
@@ -92,7 +93,7 @@ class LanguageModel:
 
         Characters that the vocabulary lacks are scored as <unk>.
         """
-        ids = self.vocab.encode(read_typed_text(self._loaded, arguments.check_string("text", text)))
+        ids = self.vocab.encode(read_typed_text(self.record, arguments.check_string("text", text)))
         if len(ids) < 2:
             raise BadInput(f"text: has {len(ids)} characters: scoring needs at least 2")
         return evaluate(self.model, torch.from_numpy(ids).to(self.model.W_hq.device))
@@ -102,7 +103,7 @@ class LanguageModel:
 
         `print` it for a table, `plot` it for heat maps; `columns` has the numbers, each a tensor (characters, units).
         """
-        readable = check_text(self.vocab, read_typed_text(self._loaded, arguments.check_string("text", text)), "text")
+        readable = check_text(self.vocab, read_typed_text(self.record, arguments.check_string("text", text)), "text")
         layer = arguments.check_layer(layer)
         if not readable:
             raise BadInput("text: is empty: give a text of one character or more")
@@ -112,7 +113,7 @@ class LanguageModel:
 
     def _read(self, prompt: str, oov: str) -> str:
         """The prompt as the model reads it."""
-        typed = read_typed_text(self._loaded, arguments.check_string("prompt", prompt))
+        typed = read_typed_text(self.record, arguments.check_string("prompt", prompt))
         return make_readable(self.vocab, typed, oov, "prompt")
 
     def __repr__(self) -> str:

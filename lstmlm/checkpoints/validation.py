@@ -26,7 +26,7 @@ from lstmlm.text.vocab import UNK, ByteVocab
 FORMAT = 2  # which is written; 1 is read too
 KEY = "lstmlm"  # of the one metadata entry
 MAX_FILE, MAX_HEADER = 2 << 30, 4 << 20  # bytes
-BYTES = {"F32": 4, "F64": 8, "I64": 8, "U8": 1}  # per element, of the types that may be there
+BYTES = {"F32": 4, "F64": 8, "I64": 8, "U8": 1, "BF16": 2}  # per element, of the types that may be there
 LARGEST_COUNT, LARGEST_FLOAT, LONGEST_TEXT = 1 << 63, 1e300, 4096
 PICKLED = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 
@@ -44,7 +44,8 @@ RECORD = {
     "loop": dict,
     "versions": dict,
 }
-RECORD_LATER = {"prompt": str}  # which a file may lack: the beginning of the run's samples
+RECORD_LATER = {"prompt": str, "started_from": dict}  # which a file may lack: the start of samples, that of the run
+STARTED_FROM = {"path": str, "sha256": str, "step": int, "text": str}
 DATA = {"name": str, "path": str, "sha256": str, "split": str, "pieces": dict, "hashes": dict}
 DATA_1 = {"name": str, "path": str, "sha256": str, "preprocess": str, "split": str, "ranges": dict, "hashes": dict}
 LOOP = {"batch": int, "chars": int, "meter_chars": int, "meter_steps": int, "seconds": float, "training_seconds": float}
@@ -194,6 +195,11 @@ def check_record(record: Record) -> None:
         if not isinstance(record["data"]["hashes"].get(which), str):
             raise Refused("is damaged: the hashes of the split")
     check_texts(record["data"])
+    if "started_from" in record:
+        check_fields(record["started_from"], STARTED_FROM, "started_from")
+        check_texts(record["started_from"])
+        if not 0 <= record["started_from"]["step"] < LARGEST_COUNT:
+            raise Refused("is damaged: the step that it started from")
     if len(record.get("prompt", "")) > LONGEST_TEXT:
         raise Refused(f"is damaged: its prompt has {len(record['prompt']):,} characters")
     try:
@@ -230,7 +236,7 @@ def check_texts(data: dict[str, Any]) -> None:
     """Names and paths are of a length that a file system could have."""
     for key, value in data.items():
         if isinstance(value, str) and len(value) > LONGEST_TEXT:
-            raise Refused(f"is damaged: data {key} has {len(value):,} characters")
+            raise Refused(f"is damaged: {key} has {len(value):,} characters")
 
 
 def take_present(types: Mapping[str, type], record: Any) -> dict[str, type]:
@@ -256,7 +262,8 @@ def check_names(tensors: dict[str, Description], record: Record) -> None:
     averaged = flatten(record["config"]).get("train.ema") is not None
     expected = weights | ({f"ema.{name}": shape for name, shape in weights.items()} if averaged else {})
     for name, shape in expected.items():
-        if name not in tensors or tensors[name]["shape"] != shape or tensors[name]["dtype"] != "F32":
+        dtypes = ("F32", "BF16") if name in weights else ("F32",)
+        if name not in tensors or tensors[name]["shape"] != shape or tensors[name]["dtype"] not in dtypes:
             raise Refused(f"is damaged: weight {name} is not there in the shape that its model implies")
     for name, tensor in tensors.items():
         kind, _, rest = name.partition(".")

@@ -46,7 +46,7 @@ def trace_model(args: argparse.Namespace) -> None:
     """Print, and draw if asked to, the gates of a trained model while it reads a text."""
     import torch
 
-    from lstmlm.evaluation.held_out import read_typed_text
+    from lstmlm.evaluation.given_text import read_typed_text
     from lstmlm.generation.writer import choose_first_character
     from lstmlm.inspection import gate_trace
     from lstmlm.text.oov import check_text, remove_unknown
@@ -56,7 +56,7 @@ def trace_model(args: argparse.Namespace) -> None:
     if args.text is None:
         text = remove_unknown(vocab, TEXT) or choose_first_character(vocab)
     else:
-        text = check_text(vocab, read_typed_text(loaded, args.text), "--text")
+        text = check_text(vocab, read_typed_text(loaded.record, args.text), "--text")
     if not text:
         raise BadInput("--text: is empty: give a text of one character or more")
     ids = vocab.encode(text)

@@ -10,15 +10,12 @@ import torch
 from torch import Tensor
 
 from lstmlm.checkpoints.checkpoint import CONVERTED, Checkpoint
-from lstmlm.settings.check import config_from_flat
+from lstmlm.evaluation.given_text import get_data_settings, read_given_bytes
 from lstmlm.settings.config import Data
-from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.hashing import hash_text
 from lstmlm.text.corpus import Corpus, join_texts, open_texts, read_corpus, read_texts
-from lstmlm.text.decoding import Decoder, unify_text
 from lstmlm.text.identity import explain_other_bytes, explain_other_parts
-from lstmlm.text.kinds import HEAD, name_kind
 from lstmlm.text.leak import doubt_unknown
 from lstmlm.text.origin import find_origin
 from lstmlm.text.preprocess import clean_text
@@ -54,27 +51,22 @@ def load_held_out(loaded: Checkpoint, split: str | None, file: str | None) -> Pa
         try:
             return make_part(read_own_corpus(loaded), split)
         except BadInput as error:
-            own = loaded.record["data"]["name"] != CONVERTED and get_data_settings(loaded).val_path is not None
+            own = loaded.record["data"]["name"] != CONVERTED and get_data_settings(loaded.record).val_path is not None
             give = "its file with --file FILE" if own and split != "train" else f"it with --file FILE --split {split}"
             raise BadInput(f"{error}: give {give}, or any text with --file FILE") from None
     return read_whole_file(loaded, file) if split is None else make_part(read_other_corpus(loaded, file), split)
 
 
-def get_data_settings(loaded: Checkpoint) -> Data:
-    """The settings by which the run read its own text."""
-    return config_from_flat(flatten(loaded.record["config"])).data
-
-
 def make_data_settings(loaded: Checkpoint, file: str) -> Data:
     """The settings by which the run read its own text, for another file."""
-    return replace(get_data_settings(loaded), name="file", path=file, val_path=None, test_path=None)
+    return replace(get_data_settings(loaded.record), name="file", path=file, val_path=None, test_path=None)
 
 
 def read_own_corpus(loaded: Checkpoint) -> Corpus:
     """The text that the run was trained on; BadInput where it is missing or has changed."""
     if loaded.record["data"]["name"] == CONVERTED:
         raise BadInput("the checkpoint was converted, and has no text of its own")
-    data = get_data_settings(loaded)
+    data = get_data_settings(loaded.record)
     try:
         origin = find_origin(data)
     except BadInput as error:
@@ -143,25 +135,9 @@ def read_given_files(loaded: Checkpoint, file: str, what: str) -> Text:
     return clean_text(join_texts(texts["train"], data), data.preprocess)
 
 
-def read_given_bytes(loaded: Checkpoint, data: bytes, name: str, what: str) -> Text:
-    """The bytes of a text, decoded as the run's own text; `name` and `what` are for messages (Decoder)."""
-    settings = get_data_settings(loaded)
-    if settings.vocab == "byte":
-        return data
-    if known := name_kind(data[:HEAD]):
-        raise BadInput(f"{what}: {name} is {known[0]}: {known[1]}")
-    return "".join(Decoder(settings.encoding, settings.normalize).decode([data], name, what))
-
-
 def read_like_own_text(loaded: Checkpoint, data: bytes, name: str, what: str) -> Text:
-    """As `read_given_bytes`, and cleaned as the run's own text."""
-    return clean_text(read_given_bytes(loaded, data, name, what), get_data_settings(loaded).preprocess)
-
-
-def read_typed_text(loaded: Checkpoint, text: str) -> str:
-    """A text from a command line or a program, with the line ends and the NFC of the run's own text."""
-    settings = get_data_settings(loaded)
-    return text if settings.vocab == "byte" else unify_text(text, settings.normalize)
+    """The bytes of a text, decoded and cleaned as the run's own text; `name` and `what` are for messages (Decoder)."""
+    return clean_text(read_given_bytes(loaded.record, data, name, what), get_data_settings(loaded.record).preprocess)
 
 
 def list_doubts_of_part(loaded: Checkpoint, part: Part) -> list[str]:

@@ -7,7 +7,7 @@ from torch import Tensor
 from lstmlm.evaluation.baselines import Baseline
 from lstmlm.evaluation.scoring import Score, evaluate
 from lstmlm.evaluation.scoring_bar import score_with_bar
-from lstmlm.generation.writer import generate
+from lstmlm.generation.from_model import generate
 from lstmlm.model.gates import collect_gate_openings
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.text.vocab import Vocab

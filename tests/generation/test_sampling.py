@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from lstmlm.generation.from_model import generate, start_writer
 from lstmlm.generation.sampling import (
     compute_distribution,
     draw,
@@ -23,7 +24,7 @@ from lstmlm.generation.sampling import (
     top_k,
     top_p,
 )
-from lstmlm.generation.writer import choose_first_character, generate, start_writer, write_pieces
+from lstmlm.generation.writer import choose_first_character, write_pieces
 from lstmlm.layers.registry import BACKENDS
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.errors import BadInput

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lstmlm.generation.from_model import ModelStepper
 from lstmlm.generation.writer import Writer
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.settings.sampling import SamplingSettings
@@ -42,7 +43,7 @@ def draw_texts(
 ) -> list[dict[str, Any]]:
     """What `generate` draws, as the task `texts`: a text for each seed."""
     ids = vocab.encode(prompt)
-    writer = Writer(model, settings, seeds, vocab.unk)
+    writer = Writer(ModelStepper(model), settings, seeds, vocab.unk)
     writer.read(ids)
     drawn = np.array([one.ids for one in writer.write(length)])  # (length, seeds)
     return [

@@ -13,7 +13,8 @@ from helpers.forms import make_model
 from helpers.pages import CLOSE, launch_chromium, wait_until
 
 from lstmlm.evaluation.scoring import iterate_char_nats
-from lstmlm.generation.writer import start_writer, write_pieces
+from lstmlm.generation.from_model import start_writer
+from lstmlm.generation.writer import write_pieces
 from lstmlm.inspection.page import make_page
 from lstmlm.layers.weight_names import WEIGHT_NAMES
 from lstmlm.model.rnn_model import RNNModel
