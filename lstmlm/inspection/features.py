@@ -139,7 +139,7 @@ def hold(event: Mask, value: Mask) -> NDArray[np.int64]:
 
 def find_quoted(codes: NDArray[np.uint32], blank: Mask) -> Mask:
     """Inside straight or curly marks. A blank line ends it, so that one mark too many does no harm after it."""
-    straight = count_within(codes == ord('"'), blank) % 2 == 1
+    straight: Mask = count_within(codes == ord('"'), blank) % 2 == 1
     return straight | (sum_depths(codes, ["\u201c\u201d"], blank) > 0)
 
 
