@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from lstmlm.api.keywords import check_overrides, name_as_typed, write_overrides
+from lstmlm.runs.inherit import inherit_settings
 from lstmlm.runs.launch import resume_run, start_run
 from lstmlm.runs.run_directory import has_checkpoint
 from lstmlm.settings.run_settings import compose_run
@@ -36,7 +37,8 @@ def execute_run(overrides: Sequence[object], keywords: Mapping[str, object]) -> 
 def start_or_resume(words: list[str]) -> Path:
     composed = compose_run(words)
     if composed.config.resume is None:
-        return start_run(composed.config, composed.overrides, composed.directory, composed.named)
+        config = inherit_settings(composed.config, composed.typed)
+        return start_run(config, composed.overrides, composed.directory, composed.named)
     return resume_run(composed.config, composed.typed, composed.directory, composed.named)
 
 

@@ -44,7 +44,8 @@ RECORD = {
     "loop": dict,
     "versions": dict,
 }
-RECORD_LATER = {"prompt": str}  # which a file may lack: the beginning of the run's samples
+RECORD_LATER = {"prompt": str, "started_from": dict}  # which a file may lack: the start of samples, that of the run
+STARTED_FROM = {"path": str, "sha256": str, "step": int, "text": str}
 DATA = {"name": str, "path": str, "sha256": str, "split": str, "pieces": dict, "hashes": dict}
 DATA_1 = {"name": str, "path": str, "sha256": str, "preprocess": str, "split": str, "ranges": dict, "hashes": dict}
 LOOP = {"batch": int, "chars": int, "meter_chars": int, "meter_steps": int, "seconds": float, "training_seconds": float}
@@ -194,6 +195,11 @@ def check_record(record: Record) -> None:
         if not isinstance(record["data"]["hashes"].get(which), str):
             raise Refused("is damaged: the hashes of the split")
     check_texts(record["data"])
+    if "started_from" in record:
+        check_fields(record["started_from"], STARTED_FROM, "started_from")
+        check_texts(record["started_from"])
+        if not 0 <= record["started_from"]["step"] < LARGEST_COUNT:
+            raise Refused("is damaged: the step that it started from")
     if len(record.get("prompt", "")) > LONGEST_TEXT:
         raise Refused(f"is damaged: its prompt has {len(record['prompt']):,} characters")
     try:
@@ -230,7 +236,7 @@ def check_texts(data: dict[str, Any]) -> None:
     """Names and paths are of a length that a file system could have."""
     for key, value in data.items():
         if isinstance(value, str) and len(value) > LONGEST_TEXT:
-            raise Refused(f"is damaged: data {key} has {len(value):,} characters")
+            raise Refused(f"is damaged: {key} has {len(value):,} characters")
 
 
 def take_present(types: Mapping[str, type], record: Any) -> dict[str, type]:

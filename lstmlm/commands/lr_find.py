@@ -21,22 +21,25 @@ def add_options(command: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     if args.steps < 100:
         raise BadInput(f"--steps: must be 100 or more, got {args.steps}: the rate would rise too fast")
+    from lstmlm.runs.inherit import inherit_settings
     from lstmlm.settings.overrides import compose_settings
+    from lstmlm.settings.run_settings import compose_run
 
     config = compose_settings(args.overrides)
+    config = inherit_settings(config, compose_run(args.overrides).typed)
 
     from lstmlm.runs.assemble import build_model, choose_threads, make_generator, make_recipe, make_streams
-    from lstmlm.runs.prepare import prepare
+    from lstmlm.runs.prepare import add_start, prepare
     from lstmlm.system.plotting import import_pyplot
     from lstmlm.training.lr_range_test import draw_range_test, run_range_test
     from lstmlm.training.optim import build_optimizer
 
     if args.png:
         import_pyplot()  # fails before the test, not after it
-    prepared, train = prepare(config), config.train
+    prepared, train = add_start(prepare(config)), config.train
     streams = make_streams(prepared)
     prepared, _ = choose_threads(prepared, streams)
-    model = build_model(config, len(prepared.corpus.vocab), prepared.device)
+    model = build_model(config, len(prepared.corpus.vocab), prepared.device, prepared.start)
     test = run_range_test(
         model,
         build_optimizer(model, train.optimizer, train.lr, train.weight_decay),

@@ -97,7 +97,8 @@ def regularize(config: Config, limit: str | None) -> Change | None:
 
 
 def enlarge(config: Config, limit: str | None) -> Change | None:
-    return Change("model.num_hiddens", 2 * config.model.num_hiddens)
+    """None where init_from has the model's size."""
+    return None if config.init_from is not None else Change("model.num_hiddens", 2 * config.model.num_hiddens)
 
 
 CHANGES: dict[str, Callable[[Config, str | None], Change | None]] = {

@@ -6,8 +6,11 @@ from pathlib import Path
 from lstmlm.evaluation.baselines import LIMIT, Baseline
 from lstmlm.model.shapes import count_params, estimate_training_memory
 from lstmlm.runs.prepare import Prepared, make_model_config
+from lstmlm.runs.start import Start
 from lstmlm.text.leak import list_doubts
 from lstmlm.text.vocab import Vocab
+
+SHOWN = 16  # characters that are new or lost
 
 log = logging.getLogger("lstmlm")
 
@@ -18,6 +21,8 @@ def announce_run(prepared: Prepared, directory: Path) -> None:
     log_text(prepared)
     log_warnings(prepared)
     log_model(prepared)
+    if prepared.start is not None:
+        log_start(prepared.start)
 
 
 def log_text(prepared: Prepared) -> None:
@@ -60,6 +65,23 @@ def log_model(prepared: Prepared) -> None:
         *(config.backend, config.model.cell.upper(), config.model.num_layers, config.model.num_hiddens),
         *(f"{params:,}", corpus.split.size("train") / params, f"{memory / 1e6:,.0f}"),
     )
+
+
+def log_start(start: Start) -> None:
+    """Log where the weights come from, and which characters they know."""
+    origin, match = start.origin, start.match
+    log.info(
+        "weights: %s, step %s on %s, SHA-256 %s",
+        *(origin["path"], f"{origin['step']:,}", origin["text"], origin["sha256"][:12]),
+    )
+    counted = {"taken over": match.taken_over, "new": match.new, "lost": match.lost}
+    log.info("characters: %s", ", ".join(f"{len(chars):,} {what}" for what, chars in counted.items()))
+    for what in ("new", "lost"):
+        if chars := counted[what]:
+            more = f" and {len(chars) - SHOWN:,} more" if len(chars) > SHOWN else ""
+            log.info("%s: %s%s", what, " ".join(map(repr, chars[:SHOWN])), more)
+    if len(match.new) > len(match.taken_over):
+        log.warning("warning: the weights know fewer than half of the characters: a new model may learn as fast")
 
 
 def announce_training(prepared: Prepared, steps: int | None) -> None:

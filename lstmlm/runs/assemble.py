@@ -19,8 +19,10 @@ from lstmlm.evaluation.baselines import Baseline
 from lstmlm.inspection.gate_trace import draw_layers
 from lstmlm.model.initialization import initialize
 from lstmlm.model.rnn_model import RNNModel
+from lstmlm.model.transfer import transfer_weights
 from lstmlm.runs.announcement import announce_threads
 from lstmlm.runs.prepare import Prepared, make_model_config
+from lstmlm.runs.start import Start
 from lstmlm.runs.time_estimate import Speed, measure_seconds_per_char
 from lstmlm.settings.config import Config
 from lstmlm.settings.hydra_yaml import to_yaml
@@ -78,17 +80,21 @@ def describe_validation(corpus: Corpus) -> dict[str, Any]:
 # The model, and what trains it
 
 
-def build_model(config: Config, vocab_size: int, device: torch.device) -> RNNModel:
-    """The model with its first weights, which depend on the seed and not on the backend."""
+def build_model(config: Config, vocab_size: int, device: torch.device, start: Start | None = None) -> RNNModel:
+    """The model with its first weights, which depend on the seed and not on the backend; with those of `start`, if it
+    is given, but for characters that are new.
+    """
     model = RNNModel(make_model_config(config, vocab_size), config.backend)
     initialize(model, config.model.init, make_generator(config.seed, "weights"))
+    if start is not None:
+        model.load_book_weights(transfer_weights(start.weights, model.book_weights(), start.match))
     model.dropout_generator = make_generator(config.seed, "dropout", device)
     return model.to(device)
 
 
-def build_learner(config: Config, vocab_size: int, device: torch.device) -> Learner:
+def build_learner(config: Config, vocab_size: int, device: torch.device, start: Start | None) -> Learner:
     """The model with its optimizer and, if train.ema is set, the average of its weights."""
-    train, model = config.train, build_model(config, vocab_size, device)
+    train, model = config.train, build_model(config, vocab_size, device, start)
     optimizer = build_optimizer(model, train.optimizer, train.lr, train.weight_decay)
     return Learner(model, optimizer, None if train.ema is None else WeightAverage(model, train.ema))
 
@@ -178,7 +184,7 @@ def assemble_trainer(
     """The trainer of a new run; `restore_trainer` takes it to where a checkpoint was written."""
     config = prepared.config
     return Trainer(
-        build_learner(config, len(prepared.corpus.vocab), prepared.device),
+        build_learner(config, len(prepared.corpus.vocab), prepared.device, prepared.start),
         streams,
         make_generator(config.seed, "data order"),
         make_plan(config),
@@ -199,8 +205,8 @@ def restore_trainer(trainer: Trainer, loaded: Checkpoint) -> None:
 
 def describe_run(prepared: Prepared) -> dict[str, Any]:
     """What the record of every checkpoint says of the run: enough to build the model and to find the text again."""
-    corpus = prepared.corpus
-    return {
+    corpus, origin = prepared.corpus, prepared.started_from
+    return ({} if origin is None else {"started_from": origin}) | {
         "vocab": corpus.vocab.idx_to_token,
         "model": make_model_config(prepared.config, len(corpus.vocab)).to_record(),
         "config": asdict(prepared.config),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lstmlm.runs.inherit import inherit_settings
 from lstmlm.runs.sweep import STOPPED, Sweep
 from lstmlm.settings.config import Config
 from lstmlm.settings.help import format_help
@@ -103,10 +104,12 @@ def run_job(composed: "DictConfig", typed: list[str]) -> None:
         # With resume=auto, the jobs of a sweep that is started again find their directories by their numbers
         key = "hydra.sweep.dir" if swept and config.resume == "auto" else "hydra.run.dir"
         named = key in {override.partition("=")[0] for override in settings.overrides.hydra}
+        is_plain = config.resume is None and config.init_from is None
+        given = {} if is_plain else find_typed_settings(config, settings.overrides.task)
         if config.resume is None:
-            start_run(config, typed, chosen, named)
+            start_run(inherit_settings(config, given), typed, chosen, named)
         else:
-            resume_run(config, find_typed_settings(config, settings.overrides.task), chosen, named)
+            resume_run(config, given, chosen, named)
     finally:
         with contextlib.suppress(OSError):
             chosen.rmdir()  # only if it is empty
@@ -133,10 +136,10 @@ def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool
     """
     with exit_on_interrupt(chosen):
         from lstmlm.runs.execute import execute
-        from lstmlm.runs.prepare import prepare
+        from lstmlm.runs.prepare import add_start, prepare
         from lstmlm.runs.run_directory import claim_directory
 
-    prepared = prepare(config)
+    prepared = add_start(prepare(config))
     with claim_directory(chosen, named) as directory:
         execute(prepared, directory, typed=typed)
     return directory
@@ -158,13 +161,13 @@ def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bo
         if not named:
             raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
         if not has_checkpoint(chosen):
-            return start_run(replace(config, resume=None), None, chosen, named)
+            return start_run(inherit_settings(replace(config, resume=None), typed), None, chosen, named)
     source = chosen if config.resume == "auto" else Path(expand_path(str(config.resume), "resume"))
     if source.is_dir():
         with claim_directory(source, named, resuming=True) as directory:
-            resume(load_newest_good(directory), typed, directory, in_place=True)
+            resume(load_newest_good(directory), typed, directory, source, in_place=True)
     else:
         loaded = checkpoint.load_checkpoint(source)
         with claim_directory(chosen, named) as directory:
-            resume(loaded, typed, directory, in_place=False)
+            resume(loaded, typed, directory, source, in_place=False)
     return directory

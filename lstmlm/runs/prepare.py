@@ -10,6 +10,7 @@ from lstmlm.checkpoints.validation import MAX_FILE
 from lstmlm.layers.registry import layer_class
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.shapes import count_params
+from lstmlm.runs.start import Start, load_start
 from lstmlm.settings.config import Config, Data
 from lstmlm.system.errors import BadInput
 from lstmlm.system.machine import get_total_memory
@@ -33,6 +34,8 @@ class Prepared:
     corpus: Corpus
     batch_size: int
     prompt: str  # of the text shown at evaluations
+    start: Start | None = None  # of a new run with init_from
+    started_from: dict[str, Any] | None = None  # the origin of that start, of a resumed run too
 
 
 def prepare(config: Config) -> Prepared:
@@ -55,6 +58,12 @@ def prepare(config: Config) -> Prepared:
     typed = {key: path for key in PATHS if (path := getattr(data, key)) is not None}
     paths: dict[str, Any] = {key: os.path.abspath(expand_path(path, f"data.{key}")) for key, path in typed.items()}
     return Prepared(replace(config, data=replace(data, **paths)), device, corpus, batch_size, prompt)
+
+
+def add_start(prepared: Prepared) -> Prepared:
+    """The same for a new run, with the weights that init_from names. BadInput if they cannot be used."""
+    start = load_start(prepared.config, prepared.corpus.vocab)
+    return prepared if start is None else replace(prepared, start=start, started_from=start.origin)
 
 
 def choose_prompt(corpus: Corpus) -> str:

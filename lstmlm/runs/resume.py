@@ -2,6 +2,7 @@
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from lstmlm.checkpoints import checkpoint
@@ -55,8 +56,11 @@ def settings_to_resume(loaded: Checkpoint, typed: dict[str, object]) -> Config:
     return config_from_flat(stored | {key: value for key, value in typed.items() if SETTINGS[key].may_change})
 
 
-def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_place: bool) -> None:
-    """Resume from a checkpoint in `directory`, in place or as a new run. A run that has finished is left as it is."""
+def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, source: Path, in_place: bool) -> None:
+    """Resume from a checkpoint in `directory`, in place or as a new run. A run that has finished is left as it is.
+
+    `source` is the run or the file as the user named it.
+    """
     if loaded.record["data"]["name"] == CONVERTED:
         raise BadInput("resume: the checkpoint was converted: it has no text and no optimizer to resume with")
     config = settings_to_resume(loaded, typed)
@@ -67,7 +71,8 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, in_pla
             place = f"resume: the text of the run is not at {moved[1]}: say where it is with {moved[0]}=FILE"
             raise BadInput(place) from None
         raise
-    check_same_text(loaded, prepared)
+    check_same_text(loaded, prepared, source)
+    prepared = replace(prepared, started_from=loaded.record.get("started_from"))
     step, limits = loaded.record["step"], make_limits(config)
     before = make_limits(config_from_flat(flatten(loaded.record["config"])))
     per_epoch = make_streams(prepared).steps_per_epoch
@@ -97,12 +102,14 @@ def find_moved_text(config: Config) -> tuple[str, str] | None:
     return None
 
 
-def check_same_text(loaded: Checkpoint, prepared: Prepared) -> None:
+def check_same_text(loaded: Checkpoint, prepared: Prepared, source: Path) -> None:
     """BadInput if the SHA-256 of the text or of one of its parts, or the vocabulary, is not that of the run."""
-    if prepared.corpus.origin.sha256 != loaded.record["data"]["sha256"]:
+    origin = prepared.corpus.origin
+    if origin.sha256 != loaded.record["data"]["sha256"]:
         raise BadInput(
-            f"resume: {prepared.corpus.origin.path} is not the text of the run, its SHA-256 differs: "
-            f"say where the old one is with {PLACES.get(prepared.corpus.origin.name, 'data.path=FILE')}"
+            f"resume: {origin.path} is not the text of the run, its SHA-256 differs: say where the old one is with "
+            f"{PLACES.get(origin.name, 'data.path=FILE')}, or, for a text that was changed or has grown, start a new "
+            f"run from the trained weights: init_from={source} in place of resume={source}"
         )
     if why := explain_other_parts(loaded.record["data"], loaded.record["vocab"], prepared.corpus):
         raise BadInput(f"resume: {why}")

@@ -79,7 +79,7 @@ def find_verdict(evidence: Evidence) -> Finding:
     for rule in RULES:
         if sentence := rule.find(evidence):
             return Finding(rule.kind, sentence)
-    return Finding("unclear", "the run is too short, or its curves too even, to say what would improve it")
+    return Finding("unclear", "the curves of this run do not say what would improve it")
 
 
 # The rules

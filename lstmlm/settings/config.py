@@ -183,6 +183,11 @@ class Config:
         is_path=True,
         **ONLY_TOLD,
     )
+    init_from: str | None = setting(
+        "RUN, FILE.safetensors or NAME of a model: start from its weights, on another text (docs/starting.md)",
+        is_path=True,
+        before=None,
+    )
     backend: str = setting(
         "what computes the recurrent layers: scratch, nn, cell, fused; same function, other speed",
         choices=("scratch", "nn", "cell", "fused"),

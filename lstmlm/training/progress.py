@@ -114,8 +114,8 @@ class Progress:
         log.info("ppl: perplexity of val; *: best so far; ~: of the first %s characters of val", f"{PREVIEW_CHARS:,}")
 
     def show_start(self, sample: str) -> None:
-        """What the model writes before it has learnt anything."""
-        log.info("step 0  not trained yet")
+        """What the model writes before the first step."""
+        log.info("step 0  before training")
         self.show_sample(sample)
         self.begin_gap()
 

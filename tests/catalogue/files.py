@@ -172,6 +172,7 @@ FILES = [
                 "batch of 10^30",
             ),
             *("seconds of 10^400", "step of 10^4000", "step of -3", "reading of 10^400", "a path of 80 000 characters"),
+            *("a start from nowhere", "a start at step -1"),
         ),
     ),
     row(

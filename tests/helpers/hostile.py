@@ -138,6 +138,10 @@ def hostile(good: bytes, folder: Path) -> dict[str, bytes]:
         "step of -3": with_record(good, put("step", -3)),
         "reading of 10^400": with_record(good, put("loop", "since_evaluation", [10**400, 0, 0, 0, 0])),
         "a path of 80 000 characters": with_record(good, put("data", "path", "a" * 80_000)),
+        "a start from nowhere": with_record(good, put("started_from", {"path": 5})),
+        "a start at step -1": with_record(
+            good, put("started_from", {"path": "a", "sha256": "0", "step": -1, "text": "b"})
+        ),
         "hidden 2^40": with_record(good, put("model", "num_hiddens", 2**40)),
         "100 000 layers": with_record(good, put("model", "num_layers", 100_000)),
         "layers as text": with_record(good, put("model", "num_layers", "1")),

@@ -52,7 +52,7 @@ def test_the_screen_tells_the_story_and_the_next_commands(run_directory):
     final = rows(run_directory)[-1]
     backend = run_directory.name
     assert f"model: {backend} LSTM" in screen
-    assert re.search(r"^step 0  not trained yet\n  \S", screen, re.M)
+    assert re.search(r"^step 0  before training\n  \S", screen, re.M)
     assert re.search(r"^step 40  epoch 0\.3  train \d\.\d{3}  val \d\.\d{3}  ppl \d+\.\d\d \*\n  \S", screen, re.M)
     assert re.search(rf"^│ val +{final['ppl/val_best']:.3f} +{final['loss/val_best']:.4f} ", screen, re.M)
     assert f", {final['chars_per_s']:,.0f} characters per second of training on cpu" in screen
