@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "score a checkpoint on held-out text",
     "score": "how probable a model finds a text",
     "baselines": "what held-out text costs without a network: n-grams, xz, bzip2",
+    "models": "list the models that ship with the program",
     "runs": "list the runs here, the latest first",
     "report": "write report.html, one page on a run: curves, samples, verdict, what to type next",
     "compare": "put runs beside each other: the lowest validation loss first",

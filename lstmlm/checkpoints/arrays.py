@@ -22,7 +22,7 @@ from lstmlm.text.vocab import Vocab, restore_vocab
 
 LARGEST_WEIGHT = 1e15  # a sum of 2^20 products of two such is finite in float32
 APART = ("optimizer.", "ema.", "run.")  # prefixes of the tensors that are not the model's weights
-DTYPES = {"F32": np.float32, "F64": np.float64, "I64": np.int64, "U8": np.uint8}
+DTYPES = {"F32": np.float32, "F64": np.float64, "I64": np.int64, "U8": np.uint8, "BF16": np.uint16}
 
 Array = NDArray[Any]
 T = TypeVar("T")
@@ -59,8 +59,14 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], Record]:
 
 
 def make_array(tensor: Mapping[str, Any]) -> Array:
-    """A tensor as safetensors describes it (dtype, shape, data) as an array; validation has checked its type."""
-    return np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+    """A tensor as safetensors describes it (dtype, shape, data) as an array; bfloat16 becomes float32, exactly.
+
+    Validation has checked its type.
+    """
+    array: Array = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+    if tensor["dtype"] == "BF16":  # the upper half of a float32
+        array = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return array
 
 
 def find_unsound(tensors: Mapping[str, Any]) -> str | None:

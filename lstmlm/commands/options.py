@@ -40,7 +40,7 @@ def add_checkpoint(
     command: argparse.ArgumentParser, nargs: str = "?", more: str = "; left out: latest, the latest run"
 ) -> None:
     """Add the positional RUN_OR_CHECKPOINT; `more` is appended to its help."""
-    what = f"a run directory (its best weights) or a .safetensors file{more}"
+    what = f"a run directory (its best weights), a .safetensors file, or a model of lstmlm models{more}"
     command.add_argument("checkpoint", action=PathAction, nargs=nargs, metavar="RUN_OR_CHECKPOINT", help=what)
 
 

@@ -104,7 +104,8 @@ def run_job(composed: "DictConfig", typed: list[str]) -> None:
         # With resume=auto, the jobs of a sweep that is started again find their directories by their numbers
         key = "hydra.sweep.dir" if swept and config.resume == "auto" else "hydra.run.dir"
         named = key in {override.partition("=")[0] for override in settings.overrides.hydra}
-        given = find_typed_settings(config, settings.overrides.task)
+        is_plain = config.resume is None and config.init_from is None
+        given = {} if is_plain else find_typed_settings(config, settings.overrides.task)
         if config.resume is None:
             start_run(inherit_settings(config, given), typed, chosen, named)
         else:
