@@ -27,6 +27,7 @@ import torch
 from machine import machine
 from torch import nn
 
+from lstmlm.generation.from_model import ModelStepper
 from lstmlm.generation.writer import Writer
 from lstmlm.model.initialization import initialize
 from lstmlm.model.model_config import ModelConfig
@@ -69,7 +70,7 @@ def without_onednn(write: Callable[[int], None]) -> Callable[[int], None]:
 
 
 def ours(model: RNNModel, in_c: bool) -> Callable[[int], None]:
-    writer = Writer(model, SamplingSettings(), [0], unk=0)
+    writer = Writer(ModelStepper(model), SamplingSettings(), [0], unk=0)
     if not in_c:
         writer.stepper.native = None
     elif writer.stepper.native is None:

@@ -1,5 +1,6 @@
 """A trained model in Python: `from lstmlm import load`."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,11 +9,15 @@ import torch
 
 from lstmlm.api import arguments
 from lstmlm.checkpoints.checkpoint import Checkpoint, load_checkpoint
-from lstmlm.evaluation.held_out import read_typed_text
+from lstmlm.evaluation.given_text import read_typed_text
 from lstmlm.evaluation.scoring import Score, evaluate
 from lstmlm.evaluation.units import compute_perplexity
-from lstmlm.generation.writer import list_ends, start_writer, write_sample
+from lstmlm.generation.documents import list_ends
+from lstmlm.generation.from_model import start_writer
+from lstmlm.generation.writer import write_sample
+from lstmlm.inspection.ablation import hold_unit
 from lstmlm.inspection.gate_trace import Trace, trace_gates
+from lstmlm.inspection.units import Unit, find_units
 from lstmlm.runs.find import find_weights
 from lstmlm.runs.prepare import pick_device
 from lstmlm.settings.config import SETTINGS
@@ -68,7 +73,7 @@ class LanguageModel:
         """
         arguments.check_names(settings, NAMES)
         length, seed = arguments.check_length(length), arguments.check_seed(seed)
-        ends = tuple(read_typed_text(self._loaded, end) for end in arguments.check_stop(stop))
+        ends = tuple(read_typed_text(self.record, end) for end in arguments.check_stop(stop))
         for end in ends:
             check_text(self.vocab, end, "stop", "no text can end there")
         draw = SamplingSettings(**settings).check()
@@ -96,7 +101,7 @@ class LanguageModel:
         For a model of documents the text is one document: its first character and its end are scored too.
         Characters that the vocabulary lacks are scored as <unk>.
         """
-        typed = read_typed_text(self._loaded, arguments.check_string("text", text))
+        typed = read_typed_text(self.record, arguments.check_string("text", text))
         ids = self.vocab.encode(typed if self.vocab.boundary is None else frame_documents([typed]))
         if len(ids) < 2:
             raise BadInput(f"text: has {len(ids)} characters: scoring needs at least 2")
@@ -107,7 +112,7 @@ class LanguageModel:
 
         `print` it for a table, `plot` it for heat maps; `columns` has the numbers, each a tensor (characters, units).
         """
-        readable = check_text(self.vocab, read_typed_text(self._loaded, arguments.check_string("text", text)), "text")
+        readable = check_text(self.vocab, read_typed_text(self.record, arguments.check_string("text", text)), "text")
         layer = arguments.check_layer(layer)
         if not readable:
             raise BadInput("text: is empty: give a text of one character or more")
@@ -115,9 +120,28 @@ class LanguageModel:
         on_device = torch.from_numpy(ids).to(self.model.W_hq.device)
         return trace_gates(self.model, on_device, [self.vocab.decode([idx]) for idx in ids], layer, "layer")
 
+    def units(self, text: str) -> list[Unit]:
+        """What every cell and hidden state tracks in a text, those that follow a feature of it most closely first.
+
+        Features are such as "inside quotation marks" or "position in the line". A unit's feature is chosen on the first
+        half of the text; its `r` is the correlation on the second half. BadInput for a text of under 500 characters.
+        """
+        ids = self.vocab.encode(read_typed_text(self.record, arguments.check_string("text", text)))
+        return find_units(self.model, self.vocab, torch.from_numpy(ids))
+
+    def ablate(self, layer: int, unit: int, value: float = 0.0) -> "LanguageModel":
+        """The same model with one hidden unit held at a value, for everything that reads it.
+
+        `score` then tells what a text costs without the unit. Its mean is a better value than 0: `units` has it (the
+        `mean` of part H). BadInput if the model has no such unit.
+        """
+        twin = copy.copy(self)
+        twin.model = hold_unit(self.model, arguments.check_layer(layer), unit, value)
+        return twin
+
     def _read(self, prompt: str, oov: str) -> str:
         """The prompt as the model reads it."""
-        typed = read_typed_text(self._loaded, arguments.check_string("prompt", prompt))
+        typed = read_typed_text(self.record, arguments.check_string("prompt", prompt))
         return make_readable(self.vocab, typed, oov, "prompt")
 
     def __repr__(self) -> str:

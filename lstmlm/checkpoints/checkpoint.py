@@ -6,29 +6,25 @@ the vocabulary, the model's arguments, the settings, the step, metrics, hashes o
 and the format. One file is the whole run: enough to generate, and to resume. Nothing here unpickles.
 """
 
-import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors
 import safetensors.torch
 import torch
 
+from lstmlm.checkpoints.arrays import get_prompt, read_arrays, select_weights, take_average
 from lstmlm.checkpoints.files import LAST, PREVIOUS
-from lstmlm.checkpoints.validation import FORMAT, KEY, Record, compute_digest, open_header, read_checked
+from lstmlm.checkpoints.validation import FORMAT, KEY, Record, compute_digest, open_header
 from lstmlm.layers.contract import Tensors
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
-from lstmlm.system.dotted import flatten, under
+from lstmlm.system.dotted import under
 from lstmlm.system.durable import write_durably
-from lstmlm.system.errors import BadInput
 from lstmlm.system.json_text import encode_json
 from lstmlm.system.version import __version__
 from lstmlm.text.vocab import Vocab, restore_vocab
 
-LARGEST_WEIGHT = 1e15  # a sum of 2^20 products of two such is finite in float32
-APART = ("optimizer.", "ema.", "run.")  # prefixes of the tensors that are not the model's weights
 CONVERTED = "converted"  # in place of a text's name: the checkpoint comes from a torch file (from_torch.py)
 
 
@@ -42,7 +38,7 @@ class Checkpoint:
     @property
     def weights(self) -> Tensors:
         """The model's weights, by d2l's names."""
-        return {name: t for name, t in self.tensors.items() if not name.startswith(APART)}
+        return select_weights(self.tensors)
 
     @property
     def optimizer(self) -> Tensors:
@@ -52,15 +48,11 @@ class Checkpoint:
     @property
     def prompt(self) -> str:
         """What the samples of the run begin with; empty in a file that does not have it."""
-        stored = self.record.get("prompt") or flatten(self.record["config"]).get("sample.prompt")
-        return stored if isinstance(stored, str) else ""
+        return get_prompt(self.record)
 
     def averaged(self) -> "Checkpoint":
         """The same checkpoint with the moving average (train.ema) as the weights; BadInput if it has none."""
-        average = under("ema.", self.tensors)
-        if not average:
-            raise BadInput("--ema: the checkpoint has no averaged weights: its run had train.ema=null: leave --ema out")
-        return Checkpoint(self.tensors | average, self.record)
+        return Checkpoint(take_average(self.tensors), self.record)
 
     def build(self, backend: str | None = None, device: str = "cpu") -> tuple[RNNModel, Vocab]:
         """The model, in evaluation mode, and its vocabulary. `backend` None: the one that trained the model."""
@@ -94,23 +86,8 @@ def save_last_checkpoint(directory: Path, tensors: Tensors, record: Record) -> N
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read and validate a checkpoint. Raises BadInput, with the reason in one line, if the file is refused."""
-    data, record = read_checked(path)
-    try:
-        tensors = safetensors.torch.load(data)
-    except (safetensors.SafetensorError, ValueError) as error:
-        raise BadInput(f"checkpoint: {path} is not a whole safetensors file ({str(error)!a})") from None
-    if name := find_unsound_tensor(tensors):
-        raise BadInput(f"checkpoint: {path}: {name} has numbers that are not finite, or too large to compute with")
-    return Checkpoint(tensors, record)
-
-
-def find_unsound_tensor(tensors: Tensors) -> str | None:
-    """The name of the first tensor with a number that is not finite, or with a weight too large to compute with."""
-    for name, tensor in tensors.items():
-        bound = math.inf if name.startswith(("optimizer.", "run.")) else LARGEST_WEIGHT
-        if not (tensor.abs() < bound).all():  # false for NaN too
-            return name
-    return None
+    arrays, record = read_arrays(path)
+    return Checkpoint({name: torch.from_numpy(array) for name, array in arrays.items()}, record)
 
 
 def collect_versions() -> dict[str, str]:

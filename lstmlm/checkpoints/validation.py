@@ -26,7 +26,7 @@ from lstmlm.text.vocab import UNK, ByteVocab
 FORMAT = 2  # which is written; 1 is read too
 KEY = "lstmlm"  # of the one metadata entry
 MAX_FILE, MAX_HEADER = 2 << 30, 4 << 20  # bytes
-BYTES = {"F32": 4, "F64": 8, "I64": 8, "U8": 1}  # per element, of the types that may be there
+BYTES = {"F32": 4, "F64": 8, "I64": 8, "U8": 1, "BF16": 2}  # per element, of the types that may be there
 LARGEST_COUNT, LARGEST_FLOAT, LONGEST_TEXT = 1 << 63, 1e300, 4096
 PICKLED = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 
@@ -262,7 +262,8 @@ def check_names(tensors: dict[str, Description], record: Record) -> None:
     averaged = flatten(record["config"]).get("train.ema") is not None
     expected = weights | ({f"ema.{name}": shape for name, shape in weights.items()} if averaged else {})
     for name, shape in expected.items():
-        if name not in tensors or tensors[name]["shape"] != shape or tensors[name]["dtype"] != "F32":
+        dtypes = ("F32", "BF16") if name in weights else ("F32",)
+        if name not in tensors or tensors[name]["shape"] != shape or tensors[name]["dtype"] not in dtypes:
             raise Refused(f"is damaged: weight {name} is not there in the shape that its model implies")
     for name, tensor in tensors.items():
         kind, _, rest = name.partition(".")

@@ -1,13 +1,14 @@
 """`generate --documents`: documents, separated as the source's were, and how many of them are copies."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstmlm.commands.display import Say, print_note
 from lstmlm.system.errors import BadInput
 
 if TYPE_CHECKING:
-    from lstmlm.checkpoints.checkpoint import Checkpoint
+    from lstmlm.checkpoints.validation import Record
     from lstmlm.text.vocab import Vocab
 
 
@@ -19,17 +20,20 @@ def check_documents(vocab: "Vocab", documents: int | None, interactive: bool) ->
         raise BadInput("--interactive: the model writes documents, which end: use --documents")
 
 
-def write_documents(loaded: "Checkpoint", documents: Sequence[str], ended: int, say: Say) -> None:
-    """Write the documents, and note how many were cut off and how many stand word for word in the training text."""
-    from lstmlm.evaluation.held_out import get_data_settings
+def write_documents(path: Path, record: "Record", documents: Sequence[str], ended: int, say: Say) -> None:
+    """Write the documents, and note how many were cut off and how many stand word for word in the training text.
+
+    `path` and `record` are those of the checkpoint, `ended` is the number of documents that the model ended.
+    """
+    from lstmlm.evaluation.given_text import get_data_settings
     from lstmlm.generation.documents import SEPARATORS
 
-    separator = SEPARATORS[get_data_settings(loaded).documents or "line"]
+    separator = SEPARATORS[get_data_settings(record).documents or "line"]
     say(separator.join(documents) + "\n")
     if cut := len(documents) - ended:
         print_note(f"{cut} of {len(documents)} were cut off at --length")
     try:
-        known = read_training_documents(loaded)
+        known = read_training_documents(path)
     except BadInput as error:
         print_note(f"not compared with the training text: {error}")
         return
@@ -37,9 +41,11 @@ def write_documents(loaded: "Checkpoint", documents: Sequence[str], ended: int, 
     print_note(f"{copies} of {len(documents)} stand word for word in the training text")
 
 
-def read_training_documents(loaded: "Checkpoint") -> set[str]:
+def read_training_documents(path: Path) -> set[str]:
+    """The documents that the model of a checkpoint was trained on; BadInput where they are missing or have changed."""
+    from lstmlm.checkpoints.checkpoint import load_checkpoint
     from lstmlm.evaluation.held_out import read_own_corpus
     from lstmlm.text.vocab import BOUNDARY
 
-    corpus = read_own_corpus(loaded)
+    corpus = read_own_corpus(load_checkpoint(path))
     return set(corpus.vocab.decode(corpus.ids["train"]).split(BOUNDARY))

@@ -7,19 +7,22 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lstmlm.commands import options
 from lstmlm.commands.display import Say, converse, make_printer, open_output, print_note, read_typed_lines
 from lstmlm.commands.documents import check_documents, write_documents
 from lstmlm.commands.options import spell_option
+from lstmlm.commands.prompts import choose_prompt, make_prompt_check, suggest_quoting
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.errors import BadInput, advise_on_memory
 from lstmlm.system.json_text import encode_json
 
 if TYPE_CHECKING:
-    from lstmlm.checkpoints.checkpoint import Checkpoint
+    from lstmlm.checkpoints.arrays import TrainedModel
     from lstmlm.evaluation.novelty import Index
+    from lstmlm.generation.stepper import Stepper
     from lstmlm.generation.writer import Writer
     from lstmlm.text.vocab import Vocab
 
@@ -119,18 +122,16 @@ def run(args: argparse.Namespace) -> None:
         in_file, source = options.read_bytes(args.prompt_file, "--prompt-file"), "--prompt-file"
     # A step is a few products with a vector: threads would only wait for each other
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    import torch
-
-    from lstmlm.evaluation.held_out import read_given_bytes, read_typed_text
-    from lstmlm.evaluation.novelty import build_index, read_training_text
+    from lstmlm.checkpoints.arrays import load_trained_model
+    from lstmlm.evaluation.given_text import read_given_bytes, read_typed_text
     from lstmlm.generation.writer import Writer
     from lstmlm.text.oov import check_text
     from lstmlm.text.vocab import ByteVocab
 
-    torch.set_num_threads(1)
-    loaded = options.load_chosen_weights(args.checkpoint, args.ema)
-    model, vocab = loaded.build(args.backend)
-    args.stop = [read_typed_text(loaded, stop) for stop in args.stop]
+    path = options.find_chosen_weights(args.checkpoint, args.ema)
+    trained = load_trained_model(path, args.ema)
+    record, vocab = trained.record, trained.vocab
+    args.stop = [read_typed_text(record, stop) for stop in args.stop]
     for stop in args.stop:
         check_text(vocab, stop, "--stop", suggest_quoting(stop) or "no text can end there")
         if hint := suggest_quoting(stop):
@@ -139,21 +140,22 @@ def run(args: argparse.Namespace) -> None:
         print_note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
     check_documents(vocab, args.documents, args.interactive)
     count = args.samples or args.documents or 1
-    writer = Writer(model, settings, [args.seed + k for k in range(count)], vocab.unk)
-    check_prompt, as_bytes = make_prompt_check(loaded, vocab, args.oov), isinstance(vocab, ByteVocab)
+    stepper = make_stepper(trained, args.backend)
+    writer = Writer(stepper, settings, [args.seed + k for k in range(count)], vocab.unk)
+    check_prompt, as_bytes = make_prompt_check(record, vocab, args.oov), isinstance(vocab, ByteVocab)
     if args.prompt_file is not None:
-        given = read_given_bytes(loaded, in_file, args.prompt_file, source)
+        given = read_given_bytes(record, in_file, args.prompt_file, source)
         prompt = vocab.decode(vocab.encode(given)) if isinstance(given, bytes) else given
     if args.interactive:
         with open_output(None, as_bytes):
             run_conversation(args, writer, vocab, check_prompt, prompt)
         return
-    prompt = choose_prompt(loaded, vocab) if prompt is None else check_prompt(prompt, source)
-    index = build_index(read_training_text(loaded)) if args.novelty else None
+    prompt = choose_prompt(record, vocab) if prompt is None else check_prompt(prompt, source)
+    index = index_training_text(path) if args.novelty else None
     samples = draw_samples(writer, vocab, prompt, args.length, tuple(args.stop))
     with open_output(args.out, as_bytes) as out:
         if args.json or args.jsonl:
-            told = asdict(settings) | {"length": args.length, "stop": tuple(args.stop), "backend": model.backend}
+            told = asdict(settings) | {"length": args.length, "stop": tuple(args.stop), "backend": args.backend}
             rows = [describe_sample(prompt, seed, list(pieces), index) | told for seed, pieces in samples]
             if args.json:
                 rows = [rows[0] | ({"samples": rows} if len(rows) > 1 else {})]
@@ -162,42 +164,34 @@ def run(args: argparse.Namespace) -> None:
             drawn = [list(pieces) for _, pieces in samples]
             texts = [prompt + "".join(piece for piece, _ in pieces) for pieces in drawn]
             ended = sum(len(pieces) < args.length or not pieces[-1][0] for pieces in drawn)
-            write_documents(loaded, texts, ended, make_printer(out, False))
+            write_documents(path, record, texts, ended, make_printer(out, False))
         else:
             write_samples(prompt, samples, out, make_printer(out, args.color), index)
 
 
-def choose_prompt(loaded: "Checkpoint", vocab: "Vocab") -> str:
-    """The prompt where none is given: that of the run's own samples, which a note tells."""
-    from lstmlm.text.oov import remove_unknown
+def make_stepper(trained: "TrainedModel", backend: str | None) -> "Stepper":
+    """The steps on the weights alone, without torch; with a backend named, prompts go through the model on it."""
+    from lstmlm.generation.stepper import Stepper
 
-    if prompt := remove_unknown(vocab, loaded.prompt):
-        print_note(f'no prompt: reading on from "{prompt}", the beginning of the run\'s samples')
-    return prompt
+    if backend is None:
+        return Stepper(trained.config.cell, trained.weights, trained.config.num_layers)
+    import torch
+
+    from lstmlm.generation.from_model import ModelStepper
+    from lstmlm.model.rnn_model import RNNModel
+
+    torch.set_num_threads(1)
+    model = RNNModel(trained.config, backend).eval()
+    model.load_book_weights({name: torch.from_numpy(array) for name, array in trained.weights.items()})
+    return ModelStepper(model)
 
 
-def suggest_quoting(text: str) -> str:
-    """How to type a line end or a tab, for a text with a backslash and a letter in its place; empty for others."""
-    meant = [code for code in ("\\n", "\\t", "\\r") if code in text]
-    if not meant:
-        return ""
-    return f"{meant[0]} is a backslash and a letter: for the control character type $'{text}' in bash or zsh"
+def index_training_text(path: Path) -> "Index":
+    """The index of the text that the model of a checkpoint was trained on, for --novelty."""
+    from lstmlm.checkpoints.checkpoint import load_checkpoint
+    from lstmlm.evaluation.novelty import build_index, read_training_text
 
-
-def make_prompt_check(loaded: "Checkpoint", vocab: "Vocab", oov: str) -> Callable[..., str]:
-    """A function from a prompt, and the name of its source, to the text that the model reads; --oov says how."""
-    from lstmlm.evaluation.held_out import read_typed_text
-    from lstmlm.text.oov import make_readable, name_characters
-
-    def check_prompt(text: str, source: str = "prompt") -> str:
-        text = read_typed_text(loaded, text)
-        if (hint := suggest_quoting(text)) and source != "--prompt-file" and vocab.find_unknown("\\"):
-            raise BadInput(f"{source}: {hint}")
-        if oov != "error" and (unknown := vocab.find_unknown(text)):
-            print_note(f"{'left out' if oov == 'skip' else 'read as <unk>'}: {name_characters(vocab, unknown)}")
-        return make_readable(vocab, text, oov, source)
-
-    return check_prompt
+    return build_index(read_training_text(load_checkpoint(path)))
 
 
 def run_conversation(
@@ -214,8 +208,8 @@ def run_conversation(
 
 def draw_samples(writer: "Writer", vocab: "Vocab", prompt: str, length: float, stop: tuple[str, ...]) -> list[Sample]:
     """The samples of a writer that has read nothing yet, after the prompt. A single sample comes as it is drawn."""
-    from lstmlm.generation.documents import hide_boundary
-    from lstmlm.generation.writer import encode_prompt, group_by_sample, list_ends, write_pieces
+    from lstmlm.generation.documents import encode_prompt, hide_boundary, list_ends
+    from lstmlm.generation.writer import group_by_sample, write_pieces
 
     writer.read(encode_prompt(vocab, prompt))
     samples = group_by_sample(write_pieces(writer, vocab, length, list_ends(vocab, stop)), len(writer.seeds))

@@ -40,7 +40,7 @@ def add_checkpoint(
     command: argparse.ArgumentParser, nargs: str = "?", more: str = "; left out: latest, the latest run"
 ) -> None:
     """Add the positional RUN_OR_CHECKPOINT; `more` is appended to its help."""
-    what = f"a run directory (its best weights) or a .safetensors file{more}"
+    what = f"a run directory (its best weights), a .safetensors file, or a model of lstmlm models{more}"
     command.add_argument("checkpoint", action=PathAction, nargs=nargs, metavar="RUN_OR_CHECKPOINT", help=what)
 
 
@@ -53,11 +53,17 @@ def add_weights(command: argparse.ArgumentParser) -> None:
 def load_chosen_weights(given: str | None, ema: bool) -> "Checkpoint":
     """The checkpoint that RUN_OR_CHECKPOINT names, with its averaged weights if `ema`."""
     from lstmlm.checkpoints.checkpoint import load_checkpoint
+
+    loaded = load_checkpoint(find_chosen_weights(given, ema))
+    return loaded.averaged() if ema else loaded
+
+
+def find_chosen_weights(given: str | None, ema: bool) -> Path:
+    """The checkpoint file that RUN_OR_CHECKPOINT names: of a run directory the best weights, or the last if `ema`."""
     from lstmlm.checkpoints.files import BEST, LAST, find_checkpoint
 
     which = LAST if ema else BEST
-    loaded = load_checkpoint(find_checkpoint(find_named_run(given, which), which))
-    return loaded.averaged() if ema else loaded
+    return find_checkpoint(find_named_run(given, which), which)
 
 
 def find_named_run(given: str | None, which: str) -> Path:

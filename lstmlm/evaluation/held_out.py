@@ -10,16 +10,13 @@ import torch
 from torch import Tensor
 
 from lstmlm.checkpoints.checkpoint import CONVERTED, Checkpoint
-from lstmlm.settings.check import config_from_flat
+from lstmlm.evaluation.given_text import get_data_settings, read_given_bytes
 from lstmlm.settings.config import Data
-from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.hashing import hash_text
 from lstmlm.text.corpus import Corpus, cut_pieces, join_texts, open_texts, read_corpus, read_texts
-from lstmlm.text.decoding import Decoder, unify_text
 from lstmlm.text.documents import cut_text, frame_documents, read_documents
 from lstmlm.text.identity import explain_other_bytes, explain_other_parts
-from lstmlm.text.kinds import HEAD, name_kind
 from lstmlm.text.leak import doubt_unknown
 from lstmlm.text.origin import find_origin
 from lstmlm.text.preprocess import clean_text
@@ -55,27 +52,31 @@ def load_held_out(loaded: Checkpoint, split: str | None, file: str | None) -> Pa
         try:
             return make_part(read_own_corpus(loaded), split)
         except BadInput as error:
-            own = loaded.record["data"]["name"] != CONVERTED and get_data_settings(loaded).val_path is not None
+            own = loaded.record["data"]["name"] != CONVERTED and get_data_settings(loaded.record).val_path is not None
             give = "its file with --file FILE" if own and split != "train" else f"it with --file FILE --split {split}"
             raise BadInput(f"{error}: give {give}, or any text with --file FILE") from None
     return read_whole_file(loaded, file) if split is None else make_part(read_other_corpus(loaded, file), split)
 
 
-def get_data_settings(loaded: Checkpoint) -> Data:
-    """The settings by which the run read its own text."""
-    return config_from_flat(flatten(loaded.record["config"])).data
+def load_unseen(loaded: Checkpoint) -> Tensor:
+    """The ids (n,) of the text that the weights were not trained on: the parts val and test of the run's own text."""
+    try:
+        corpus = read_own_corpus(loaded)
+    except BadInput as error:
+        raise BadInput(f"{error}: give a text: FILE") from None
+    return torch.cat([piece for part in ("val", "test") for piece in corpus.pieces(part)])
 
 
 def make_data_settings(loaded: Checkpoint, file: str) -> Data:
     """The settings by which the run read its own text, for another file."""
-    return replace(get_data_settings(loaded), name="file", path=file, val_path=None, test_path=None)
+    return replace(get_data_settings(loaded.record), name="file", path=file, val_path=None, test_path=None)
 
 
 def read_own_corpus(loaded: Checkpoint) -> Corpus:
     """The text that the run was trained on; BadInput where it is missing or has changed."""
     if loaded.record["data"]["name"] == CONVERTED:
         raise BadInput("the checkpoint was converted, and has no text of its own")
-    data = get_data_settings(loaded)
+    data = get_data_settings(loaded.record)
     try:
         origin = find_origin(data)
     except BadInput as error:
@@ -149,31 +150,17 @@ def read_given_files(loaded: Checkpoint, file: str, what: str) -> Text:
     return clean_text(join_texts(texts["train"], data), data.preprocess)
 
 
-def read_given_bytes(loaded: Checkpoint, data: bytes, name: str, what: str) -> Text:
-    """The bytes of a text, decoded as the run's own text; `name` and `what` are for messages (Decoder)."""
-    settings = get_data_settings(loaded)
-    if settings.vocab == "byte":
-        return data
-    if known := name_kind(data[:HEAD]):
-        raise BadInput(f"{what}: {name} is {known[0]}: {known[1]}")
-    return "".join(Decoder(settings.encoding, settings.normalize).decode([data], name, what))
-
-
 def read_like_own_text(loaded: Checkpoint, data: bytes, name: str, what: str) -> Text:
-    """As `read_given_bytes`, and cleaned as the run's own text; of documents, framed."""
-    settings = get_data_settings(loaded)
-    if settings.documents is not None:
-        text = str(read_given_bytes(loaded, data, name, what))
-        cut = cut_text(text, replace(settings, column=None), Path(name))
-        cleaned = [str(clean_text(document, settings.preprocess)) for document in cut]
-        return frame_documents([document for document in cleaned if document.strip()])
-    return clean_text(read_given_bytes(loaded, data, name, what), get_data_settings(loaded).preprocess)
+    """The bytes of a text, decoded and cleaned as the run's own text; of documents, framed.
 
-
-def read_typed_text(loaded: Checkpoint, text: str) -> str:
-    """A text from a command line or a program, with the line ends and the NFC of the run's own text."""
-    settings = get_data_settings(loaded)
-    return text if settings.vocab == "byte" else unify_text(text, settings.normalize)
+    `name` and `what` are for messages (Decoder).
+    """
+    settings, text = get_data_settings(loaded.record), read_given_bytes(loaded.record, data, name, what)
+    if settings.documents is None:
+        return clean_text(text, settings.preprocess)
+    cut = cut_text(str(text), replace(settings, column=None), Path(name))
+    cleaned = [str(clean_text(document, settings.preprocess)) for document in cut]
+    return frame_documents([document for document in cleaned if document.strip()])
 
 
 def list_doubts_of_part(loaded: Checkpoint, part: Part) -> list[str]:

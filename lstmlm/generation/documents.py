@@ -1,29 +1,23 @@
-"""Samples that are documents: each begins at the boundary, and ends where the model draws it again."""
+"""Samples that are documents: each begins at the boundary, and ends where the model draws it again. No torch."""
 
 from collections.abc import Iterable, Iterator
 
-from lstmlm.generation.writer import list_ends, start_writer, write_sample
-from lstmlm.model.rnn_model import RNNModel
-from lstmlm.settings.sampling import SamplingSettings
+from lstmlm.generation.writer import choose_first_character
+from lstmlm.system.arrays import Ids
 from lstmlm.text.vocab import BOUNDARY, Vocab
 
 SEPARATORS = {"line": "\n", "blank": "\n\n", "file": "\n\n"}  # between two documents, by data.documents
 
 
-def generate_documents(
-    model: RNNModel, vocab: Vocab, prompt: str, length: int, settings: SamplingSettings, seed: int, separator: str
-) -> str:
-    """Documents that all begin with the prompt, of the seeds from `seed` on, until they have `length` characters."""
-    begun = start_writer(model, vocab, prompt, settings, [seed])
-    text = ""
-    while len(text) < length:
-        writer = begun.copy()
-        writer.seeds = [seed]
-        text += separator * bool(text) + prompt
-        room = max(1, length - len(text))
-        text += "".join(piece for piece, _ in write_sample(writer, vocab, room, list_ends(vocab)) if piece != BOUNDARY)
-        seed += 1
-    return text
+def encode_prompt(vocab: Vocab, prompt: str) -> Ids:
+    """The ids (n,) that the model reads for a prompt: of documents, the beginning of one."""
+    begin = BOUNDARY if vocab.boundary is not None else ""
+    return vocab.encode(begin + prompt or choose_first_character(vocab))
+
+
+def list_ends(vocab: Vocab, stop: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The strings that end a sample: those given and, of documents, the end of one."""
+    return stop if vocab.boundary is None else (*stop, BOUNDARY)
 
 
 def hide_boundary(pieces: Iterable[tuple[str, float]]) -> Iterator[tuple[str, float]]:

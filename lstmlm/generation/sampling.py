@@ -10,7 +10,6 @@ prompt, the settings and the seed, not on the backend or on the samples drawn be
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.arrays import Floats, Ids
@@ -107,9 +106,20 @@ def draw_uniforms(seeds: Sequence[int], start: int = 0) -> Iterator[Floats]:
 
     They are the numbers that the generator would give one at a time.
     """
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    generators = [np.random.RandomState(seed & 0xFFFFFFFF) for seed in seeds]
     for generator in generators:
-        torch.rand(start, dtype=torch.float64, generator=generator)
+        take_uniforms(generator, start)
     while True:
-        columns = [torch.rand(64, dtype=torch.float64, generator=generator) for generator in generators]
-        yield torch.stack(columns, 1).numpy()
+        yield np.stack([take_uniforms(generator, 64) for generator in generators], axis=1)
+
+
+def take_uniforms(generator: np.random.RandomState, n: int) -> Floats:
+    """The next n numbers, (n,): those of torch.rand in float64 from a torch.Generator of the same seed.
+
+    Both are a Mersenne twister, of which torch takes the lower 32 bits of the seed. A number is the lower 53 of the 64
+    bits of two words.
+    """
+    words = generator.randint(1 << 32, size=(n, 2), dtype=np.uint32).astype(np.uint64)
+    bits = (words[:, 0] << np.uint64(32) | words[:, 1]) & np.uint64((1 << 53) - 1)
+    uniforms: Floats = bits.astype(np.float64) * 2.0**-53
+    return uniforms

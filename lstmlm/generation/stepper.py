@@ -15,8 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from lstmlm.generation.native_stepper import LayerState, State, make_native_stepper
-from lstmlm.system.arrays import Floats, Integers
+from lstmlm.system.arrays import Floats, Ids, Integers
 from lstmlm.system.dotted import under
+
+CHUNK = 1000  # characters of a prompt read in one call: bounds the memory
 
 
 def activate_gates(S: Floats, sigmoids: int) -> Floats:
@@ -103,6 +105,7 @@ class Stepper:
     """
 
     def __init__(self, cell: str, weights: Mapping[str, Floats], num_layers: int) -> None:
+        self.cell = cell
         self.native = make_native_stepper(cell, weights, num_layers)  # None: the steps are those of this page
         self.layers = [Layer(CELLS[cell], under(f"layers.{k}.", weights)) for k in range(num_layers)]
         first = self.layers[0]
@@ -122,3 +125,26 @@ class Stepper:
                 A = after[-1][0] @ layer.W_x + layer.b
             after.append(layer.step(A, layer_state))
         return after[-1][0] @ self.W_hq + self.b_q, after
+
+    def read(self, ids: Ids, state: State | None) -> tuple[Floats, State]:
+        """Read ids (n,), n >= 1, into every sample -> the logits of the next character, (N, V), and the state after it.
+
+        A state of None is the zero state of one sample.
+        """
+        assert len(ids), "the prompt is empty"
+        state = self.begin_state() if state is None else state
+        N = len(state[0][0])
+        if self.native:
+            for start in range(0, len(ids), CHUNK):
+                columns = np.repeat(ids[start : start + CHUNK, None], N, axis=1)
+                every, states = self.native.read(state, columns)
+                logits, state = every[-1], states[-1]
+            return logits, state
+        for id in ids:
+            logits, state = self.step(np.full(N, id), state)
+        return logits, state
+
+    def begin_state(self) -> State:
+        """The zero state of one sample."""
+        parts, H = 2 if self.cell == "lstm" else 1, len(self.W_hq)
+        return [(np.zeros((1, H), self.W_hq.dtype),) * parts for _ in self.layers]

@@ -1,4 +1,4 @@
-"""Samples of text: characters are read and drawn in turns, and the state is kept.
+"""Samples of text: characters are read and drawn in turns, and the state is kept. No torch.
 
 N = samples drawn together, V = vocab_size, n = characters drawn in one call.
 """
@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lstmlm.generation.native_stepper import State
-from lstmlm.generation.prompt import make_stepper, read_prompt
 from lstmlm.generation.sampling import compute_distribution, draw, draw_uniforms
-from lstmlm.model.rnn_model import RNNModel
+from lstmlm.generation.stepper import Stepper
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.arrays import Floats, Ids
 from lstmlm.text.vocab import BOUNDARY, TextDecoder, Vocab
@@ -61,8 +60,8 @@ class Writer:
     `seeds` are those of the samples, `unk` is the id that is never drawn. A copy is independent of the original.
     """
 
-    def __init__(self, model: RNNModel, settings: SamplingSettings, seeds: list[int], unk: int | None) -> None:
-        self.model, self.stepper = model, make_stepper(model)
+    def __init__(self, stepper: Stepper, settings: SamplingSettings, seeds: list[int], unk: int | None) -> None:
+        self.stepper = stepper
         self.settings, self.seeds, self.unk = settings, seeds, unk
         self.state: State | None = None
         self.logits: Floats | None = None  # of the next character, (N, V); None: nothing was read yet
@@ -71,7 +70,7 @@ class Writer:
 
     def read(self, ids: Ids) -> None:
         """Append ids (n,), n >= 1, to every sample; the first call starts at the zero state: the book's warm-up."""
-        logits, state = read_prompt(self.model, ids, self.state)
+        logits, state = self.stepper.read(ids, self.state)
         N = len(self.seeds)
         if self.state is None:  # read once, for all samples
             logits = logits.repeat(N, axis=0)
@@ -198,27 +197,3 @@ def choose_first_character(vocab: Vocab) -> str:
     if vocab.boundary is not None:
         return BOUNDARY
     return "\n" if "\n" in vocab.token_to_idx else vocab.idx_to_token[1]
-
-
-def start_writer(model: RNNModel, vocab: Vocab, prompt: str, settings: SamplingSettings, seeds: list[int]) -> Writer:
-    """A Writer that has read the prompt."""
-    writer = Writer(model, settings, seeds, vocab.unk)
-    writer.read(encode_prompt(vocab, prompt))
-    return writer
-
-
-def encode_prompt(vocab: Vocab, prompt: str) -> Ids:
-    """The ids (n,) that the model reads for a prompt: of documents, the beginning of one."""
-    begin = BOUNDARY if vocab.boundary is not None else ""
-    return vocab.encode(begin + prompt or choose_first_character(vocab))
-
-
-def list_ends(vocab: Vocab, stop: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The strings that end a sample: those given and, of documents, the end of one."""
-    return stop if vocab.boundary is None else (*stop, BOUNDARY)
-
-
-def generate(model: RNNModel, vocab: Vocab, prompt: str, length: int, temperature: float, seed: int) -> str:
-    """The prompt and `length` characters that follow it."""
-    writer = start_writer(model, vocab, prompt, SamplingSettings(temperature=temperature), [seed])
-    return prompt + "".join(piece for piece, _ in write_sample(writer, vocab, length))

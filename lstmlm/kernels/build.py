@@ -21,7 +21,7 @@ from pathlib import Path
 
 log = logging.getLogger("lstmlm")
 
-FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC"]  # never -ffast-math
+FLAGS = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC"]  # never -ffast-math
 NATIVE = "-march=native"
 
 
@@ -56,16 +56,17 @@ def run_command(*words: str) -> str:
     return done.stdout
 
 
-def build_library(source: Path, folder: Path, native: bool = True) -> Path:
+def build_library(source: Path, folder: Path, target: str | None = NATIVE) -> Path:
     """The path of the library built from a C file, in `folder`. Raises NoCompiler if it cannot be built.
 
-    `native` lets the compiler use all instructions of this processor, if the compiler knows how. Two processes may
-    build at the same time: each writes a file of its own and renames it when it is whole, and one compiler gives both
-    the same bytes and so the same name.
+    `target` is the compiler's option for the instructions that it may use: by default all of this processor, if the
+    compiler knows how; None for those that every processor of this architecture has. Two processes may build at the
+    same time: each writes a file of its own and renames it when it is whole, and one compiler gives both the same bytes
+    and so the same name.
     """
     try:
         compiler = find_compiler()
-        flags = [*FLAGS, NATIVE] if native else FLAGS
+        flags = [*FLAGS, target] if target else FLAGS
         written = [file.read_text() for file in (source, *sorted(source.parent.glob("*.h")))]
         parts = (*written, run_command(compiler, "--version"), " ".join(flags), describe_processor())
         name = f"{source.stem}-{hash_briefly(chr(0).join(parts).encode())}"

@@ -37,7 +37,8 @@
 
    gates are stored as the tiles produce them, (panel, T, B, PANEL), padded with zeros after the last unit: the numbers that
    a tile or a strip reads are contiguous. Backward writes dG over them.
-   Every sum has a fixed order, whatever the blocks: a result depends neither on the threads nor on the rest of the batch. */
+   Every sum has a fixed order, whatever the blocks: a result depends neither on the threads nor on the rest of the batch,
+   and on x86 it is the same, bit for bit, on every processor that has FMA. */
 
 #include <sched.h>
 #include <stdint.h>
@@ -104,7 +105,7 @@ INLINE void multiply_rows(int rows, const Rows *x, const float *panel, const Ahe
             __builtin_prefetch(own, 1);
             UNROLL for (int r = 0; r < rows; r++) {
                 vec number = splat(at[r * row]);
-                UNROLL for (int j = 0; j < VECS; j++) acc[r][j] += number * w[j];
+                UNROLL for (int j = 0; j < VECS; j++) acc[r][j] = add_product(acc[r][j], number, w[j]);
             }
         }
     }

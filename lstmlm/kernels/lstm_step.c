@@ -26,7 +26,9 @@
                    it immediately, with the panels in reverse order: the part of W_h that is still in the cache is used
                    again. The step after that takes the panels of W_x in reverse order too.
 
-   Every sum has a fixed order: a text depends neither on the samples drawn beside it nor on how it is cut into calls.
+   Every sum has a fixed order, and products and sums are rounded one by one: a text depends neither on the samples drawn
+   beside it, nor on how it is cut into calls, nor on the processor's vectors. FMA would not make it faster, because its
+   time is that of reading the weights.
 
    The packed weights are one array: the table (V, columns); for each layer W_h, and for all but the first layer b and W_x;
    b_q and W_hq. columns is 4H in panels of gates, padded with zeros; V is padded in the same way in b_q and W_hq. */

@@ -2,6 +2,8 @@
 
 #if defined(__AVX__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 #include <stdint.h>
 
@@ -40,6 +42,20 @@ INLINE int min(int a, int b) { return a < b ? a : b; }
 INLINE int max(int a, int b) { return a > b ? a : b; }
 INLINE int blocks(int of, int size) { return (of + size - 1) / size; }
 INLINE vec splat(float x) { return x - (vec){0}; }
+
+/* sum + a * b, rounded once where the processor can: the compiler is told to round each operation as it is written
+   (-ffp-contract=off), so that a kernel gives the same bits whatever the width */
+INLINE vec add_product(vec sum, vec a, vec b) {
+#if defined(__AVX512F__)
+    return _mm512_fmadd_ps(a, b, sum);
+#elif defined(__FMA__)
+    return _mm256_fmadd_ps(a, b, sum);
+#elif defined(__ARM_FEATURE_FMA) && defined(__aarch64__)
+    return vfmaq_f32(sum, a, b);
+#else
+    return sum + a * b;
+#endif
+}
 
 static NOINLINE vec load_short(const float *from, int n) {
     vec v = {0};
@@ -94,21 +110,12 @@ INLINE void exp_minus_1(int count, vec *x) {
 #undef EACH
 }
 
-INLINE vec reciprocal(vec x) {
-#if defined(__AVX512F__) /* 14 bits, doubled by a Newton step: 1/4 of a division's time, wrong by 2 bits at most */
-    vec r = _mm512_rcp14_ps(x);
-    return r + r * (1 - x * r);
-#else
-    return 1 / x;
-#endif
-}
-
 /* sigmoid x = 1 / (e^-x + 1) for the first vectors, tanh x = (e^2x - 1) / (e^2x + 1) for the others, accurate to the last
    bits near 0 too */
 INLINE void activate(int sigmoids, int count, vec *x) {
     vec share[MOST];
     UNROLL for (int j = 0; j < count; j++) x[j] = j < sigmoids ? -x[j] : x[j] + x[j];
     exp_minus_1(count, x);
-    UNROLL for (int j = 0; j < count; j++) share[j] = reciprocal(x[j] + 2);
+    UNROLL for (int j = 0; j < count; j++) share[j] = 1 / (x[j] + 2);
     UNROLL for (int j = 0; j < count; j++) x[j] = j < sigmoids ? share[j] : x[j] * share[j];
 }

@@ -3,7 +3,7 @@
 import logging
 
 from lstmlm.evaluation.scoring import evaluate_pieces
-from lstmlm.generation.writer import generate
+from lstmlm.generation.from_model import generate
 from lstmlm.text.corpus import Corpus
 from lstmlm.training.trainer import Trainer
 

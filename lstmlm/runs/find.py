@@ -1,4 +1,6 @@
-"""Which run RUN_OR_CHECKPOINT names: a path, or `latest`, which is what RUN_OR_CHECKPOINT left out means too. No torch.
+"""Which run or model RUN_OR_CHECKPOINT names: a path, `latest`, or a model that ships. No torch.
+
+RUN_OR_CHECKPOINT left out means `latest`.
 
 The latest run is the one that was written to last: a run that is resumed becomes the latest again.
 """
@@ -7,6 +9,7 @@ import difflib
 from pathlib import Path
 
 from lstmlm.checkpoints.files import BEST, LAST, find_checkpoint
+from lstmlm.checkpoints.shipped import list_shipped
 from lstmlm.system.errors import BadInput
 
 LATEST = "latest"
@@ -25,7 +28,8 @@ def find_weights(given: str | Path | None, which: str = BEST) -> Path:
 def find_run(given: str | Path | None, which: str = BEST) -> Path:
     """The run directory or file of that name; for `latest` or None the latest run that has a file `which`.
 
-    A path that exists comes first, even if it is called latest; then a run in runs/. BadInput for another name.
+    A path that exists comes first, even if it is called latest; then a run in runs/; `latest`; and a model that ships
+    (lstmlm models), whose file it is. BadInput for another name.
     """
     path = Path(LATEST if given is None else given)
     if given is not None and path.exists():
@@ -34,6 +38,8 @@ def find_run(given: str | Path | None, which: str = BEST) -> Path:
         return ROOT / path
     if str(path) == LATEST:
         return find_latest(which)
+    if str(path) in (shipped := list_shipped()):
+        return shipped[str(path)]
     raise BadInput(f"checkpoint: no such file: {path}: {suggest_runs(path.name)}")
 
 
@@ -57,10 +63,11 @@ def find_time_written(directory: Path) -> float:
 
 
 def suggest_runs(name: str, at_most: int = 3) -> str:
-    """What to type in place of the name of a run that does not exist."""
+    """What to type in place of the name of a run, or of a model that ships, that does not exist."""
     runs = {directory.name: str(directory) for directory in list_run_directories()}
-    inside = [known for known in runs if name and name in known]
-    near = inside[:at_most] or difflib.get_close_matches(name, runs, n=at_most, cutoff=0.5)
+    known = {model: model for model in list_shipped()} | ({LATEST: LATEST} if runs else {}) | runs
+    inside = [one for one in known if name and name in one]
+    near = inside[:at_most] or difflib.get_close_matches(name, known, n=at_most, cutoff=0.5)
     if near:
-        return f"did you mean {' or '.join(runs[one] for one in near)}?"
+        return f"did you mean {' or '.join(known[one] for one in near)}?"
     return f"{LATEST} is the latest run, and lstmlm runs lists all" if runs else "give a run directory or a checkpoint"

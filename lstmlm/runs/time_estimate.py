@@ -14,7 +14,8 @@ from torch import Tensor
 from lstmlm.evaluation.baselines import LIMIT
 from lstmlm.evaluation.scoring import evaluate
 from lstmlm.model.rnn_model import RNNModel
-from lstmlm.runs.prepare import Prepared
+from lstmlm.model.shapes import count_params
+from lstmlm.runs.prepare import Prepared, make_model_config
 from lstmlm.system.duration import format_duration
 from lstmlm.text.corpus import Corpus
 from lstmlm.training.plan import Limits
@@ -24,6 +25,7 @@ log = logging.getLogger("lstmlm")
 PROBES = (100, 1000)  # characters that are scored to measure the speed; the second number only where that is quick
 QUICK = 0.02  # seconds
 NGRAM_SECONDS = 3e-6  # for each character that n-grams are counted on or score, on a core of 2021
+SAVES, SAVED_PER_SECOND = 3, 150e6  # checkpoints at each evaluation, and bytes of them that are written in a second
 WORTH_SAYING = 10.0  # seconds: what takes less is not warned of
 REASONABLE = 0.1  # of training: so long the evaluations, or the final scores, take by the advice of a warning
 
@@ -38,19 +40,20 @@ class Speed:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of each part of a run. `training` is without its evaluations."""
+    """Seconds of each part of a run. `training` is without its evaluations, which `scoring` and `saving` make up."""
 
     ngrams: float
     training: float
     evaluations: int
-    evaluating: float
+    scoring: float
+    saving: float
     final: float
     max_seconds: float | None  # the limit, if it ends training
 
     @property
     def fitting(self) -> float:
         """Of training with its evaluations."""
-        return self.training + self.evaluating
+        return self.training + self.scoring + self.saving
 
     @property
     def total(self) -> float:
@@ -91,7 +94,8 @@ def estimate_time(
     """The time of a new run. `val_pieces`, each (n,), are what its evaluations score."""
     train, corpus = prepared.config.train, prepared.corpus
     steps, eval_chars = limits.count_steps(steps_per_epoch), count_scored(val_pieces)
-    each = eval_chars * speed.per_char
+    scoring, saving = eval_chars * speed.per_char, SAVES * count_saved_bytes(prepared) / SAVED_PER_SECOND
+    each = scoring + saving
     eval_every = train.eval_every or steps_per_epoch
     evaluations = estimate_evaluations(steps, limits.max_seconds, eval_every, speed.per_step, each)
     training = math.inf if steps is None else steps * speed.per_step
@@ -100,7 +104,14 @@ def estimate_time(
         training = max(0.0, limits.max_seconds - evaluations * each)
     ngrams = NGRAM_SECONDS * (min(corpus.split.size("train"), LIMIT) + eval_chars) if train.baselines else 0.0
     final = count_final_chars(corpus, eval_chars, train.ema is not None) * speed.per_char
-    return Estimate(ngrams, training, evaluations, evaluations * each, final, limits.max_seconds if limited else None)
+    reached = limits.max_seconds if limited else None
+    return Estimate(ngrams, training, evaluations, evaluations * scoring, evaluations * saving, final, reached)
+
+
+def count_saved_bytes(prepared: Prepared) -> int:
+    """The size of a checkpoint: weights, the two moments of the optimizer, and the average if one is kept."""
+    params = count_params(make_model_config(prepared.config, len(prepared.corpus.vocab)))
+    return (3 + (prepared.config.train.ema is not None)) * 4 * params
 
 
 def count_final_chars(corpus: Corpus, eval_chars: int, averages: bool) -> int:
@@ -134,13 +145,17 @@ def list_warnings(estimate: Estimate, prepared: Prepared, eval_chars: int) -> li
             f"the n-grams take about {format_duration(estimate.ngrams)}, training {training}: "
             f"train.baselines=false leaves them out"
         )
-    if estimate.evaluating > bound:
-        each = estimate.evaluating / estimate.evaluations
-        fewer = max(100, round_down(eval_chars * REASONABLE * bound / estimate.evaluations / each))
+    if estimate.scoring > bound:
+        fewer = max(100, round_down(eval_chars * REASONABLE * bound / estimate.scoring))
         found.append(
             f"{estimate.evaluations} evaluations of {eval_chars:,} characters take about "
-            f"{format_duration(estimate.evaluating)}, training {training}: "
+            f"{format_duration(estimate.scoring)}, training {training}: "
             f"train.eval_chars={fewer} or a larger train.eval_every shortens them"
+        )
+    if estimate.saving > bound:
+        found.append(
+            f"the checkpoints of {estimate.evaluations} evaluations take about {format_duration(estimate.saving)} to "
+            f"write, training {training}: a larger train.eval_every writes fewer"
         )
     if estimate.final > bound:
         share = REASONABLE * bound / estimate.final

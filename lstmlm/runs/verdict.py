@@ -15,6 +15,7 @@ from lstmlm.training.metrics import Row
 GAP = 0.1  # nats: so far may the validation loss be above the loss on the training text
 LEARNT = 0.05  # nats: a text that costs less is learnt, perplexity 1.05
 SEEN_OFTEN = 3.0  # epochs: before, a model cannot have learnt its text by heart, nor be too small for it
+LITTLE = 0.03  # nats: what the last third of a run brings to a model that is too small
 DIVERGED = 0.3  # nats: a training loss that rises more has diverged
 
 
@@ -78,7 +79,7 @@ def find_verdict(evidence: Evidence) -> Finding:
     for rule in RULES:
         if sentence := rule.find(evidence):
             return Finding(rule.kind, sentence)
-    return Finding("unclear", "the run is too short, or its curves too even, to say what would improve it")
+    return Finding("unclear", "the curves of this run do not say what would improve it")
 
 
 # The rules
@@ -163,9 +164,10 @@ def see_level(evidence: Evidence) -> str | None:
     curves = evidence.curves
     # Under a limit of time a larger model makes fewer steps, so the level must have been reached early
     since = curves.find_before(1 / 3 if evidence.limit == "train.max_seconds" else 2 / 3)
-    level = since.val - curves.last.val <= curves.noise and since is not curves.last
+    level = since.val - curves.last.val <= max(LITTLE, curves.noise) and since is not curves.last
     if level and evidence.held_out - evidence.own_text <= GAP and evidence.epoch >= SEEN_OFTEN:
-        return f"levelled off at {curves.last.val:.2f} nats since step {since.step:,}, no higher than on its own text"
+        own = f"no higher than on its own text ({evidence.own_text:.2f})"
+        return f"levelled off: {curves.last.val:.2f} nats, {since.val:.2f} at step {since.step:,}, {own}"
     return None
 
 
@@ -178,6 +180,6 @@ RULES = (
     Rule("unigram", ("unigram",), 3, see_unigram),
     Rule("gap", ("own_text", "held_out", "epoch"), 2, see_gap),
     Rule("unread", ("limit", "epoch"), 0, see_unread_text),
-    Rule("falling", ("limit",), 2, see_falling),
     Rule("level", ("own_text", "held_out", "epoch", "limit"), 3, see_level),
+    Rule("falling", ("limit",), 2, see_falling),
 )

@@ -12,7 +12,6 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lstmlm.system.bar import Bar
 from lstmlm.system.errors import BadInput
 from lstmlm.text.folder import Listing, list_folder, list_matches
 from lstmlm.text.kinds import HEAD
@@ -72,6 +71,8 @@ def hash_files(files: Mapping[str, Sequence[Path]]) -> tuple[str, dict[str, list
 
     `files` and the lengths are by the setting that names them.
     """
+    from lstmlm.system.bar import Bar  # tqdm, which takes a while to import, and which nothing else here needs
+
     on_disk = sum(path.stat().st_size for path in itertools.chain(*files.values()))
     whole, lengths = hashlib.sha256(), {what: [0] * len(paths) for what, paths in files.items()}
     hidden = None if on_disk > WORTH_A_BAR else True  # None: hidden only where there is no terminal

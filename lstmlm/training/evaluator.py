@@ -8,8 +8,7 @@ from torch import Tensor
 from lstmlm.evaluation.baselines import Baseline
 from lstmlm.evaluation.scoring import Score, evaluate_pieces, take_first
 from lstmlm.evaluation.scoring_bar import score_with_bar
-from lstmlm.generation.documents import generate_documents
-from lstmlm.generation.writer import generate
+from lstmlm.generation.from_model import generate, generate_documents
 from lstmlm.model.gates import collect_gate_openings
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.settings.sampling import SamplingSettings

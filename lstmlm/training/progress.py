@@ -143,8 +143,8 @@ class Progress:
         log.info("%s", "  ".join(parts))
 
     def show_sample(self, sample: str) -> None:
-        for line in format_sample(sample, measure_reading_width())[:SAMPLE_LINES]:
-            log.info("%s", line)
+        if lines := format_sample(sample, measure_reading_width())[:SAMPLE_LINES]:
+            log.info("%s", "\n".join(lines))
 
     def begin_gap(self) -> None:
         self.since_line, self.line_at = Score(0.0, 0), time.perf_counter()

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lstmlm.checkpoints import checkpoint
+from lstmlm.checkpoints import arrays, checkpoint
 from lstmlm.checkpoints.checkpoint import Checkpoint
 from lstmlm.checkpoints.files import BEST, LAST, PREVIOUS
 from lstmlm.layers.contract import Tensors
@@ -74,7 +74,7 @@ class Saver:
 
 def check_finite(tensors: Tensors, step: int) -> None:
     """Diverged if a number is not finite, or a weight too large to compute with. Waits for the device."""
-    if name := checkpoint.find_unsound_tensor(tensors):
+    if name := arrays.find_unsound(tensors):
         raise Diverged(f"training diverged at step {step}: {name} is not finite, or too large: lower train.lr")
 
 

@@ -90,6 +90,16 @@ def test_loading_gives_back_what_was_saved(run_directory, tmp_path):
     assert all(torch.equal(again.tensors[name], loaded.tensors[name]) for name in loaded.tensors)
 
 
+def test_weights_in_bfloat16_are_read_as_the_same_numbers_in_float32(run_directory, tmp_path, command):
+    loaded = checkpoint.load_checkpoint(run_directory / "best.safetensors")
+    rounded = {name: tensor.bfloat16() for name, tensor in loaded.weights.items()}
+    checkpoint.save_checkpoint(tmp_path / "small.safetensors", rounded, loaded.record)
+    again = checkpoint.load_checkpoint(tmp_path / "small.safetensors").tensors
+    assert again.keys() == rounded.keys()
+    assert all(torch.equal(again[name], rounded[name].float()) for name in rounded)
+    assert command("generate", str(tmp_path / "small.safetensors"), "--length", "20")[0] == 0
+
+
 def damaged(data: bytes) -> dict[str, bytes]:
     flipped = bytearray(data)
     flipped[len(data) // 2] ^= 1

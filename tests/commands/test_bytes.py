@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lstmlm import cli
 from lstmlm.checkpoints import checkpoint
 from lstmlm.generation.conversation import Conversation
+from lstmlm.generation.from_model import ModelStepper
 from lstmlm.generation.writer import Writer, write_pieces
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.escape import escape_controls
@@ -40,7 +41,7 @@ def run(train, tmp_path):
 def expected_bytes(run, prompt: bytes) -> bytes:
     """The text of HOT, from the ids themselves."""
     model, vocab = checkpoint.load_checkpoint(run / "best.safetensors").build()
-    writer = Writer(model, SamplingSettings(temperature=9.0), [3], vocab.unk)
+    writer = Writer(ModelStepper(model), SamplingSettings(temperature=9.0), [3], vocab.unk)
     writer.read(vocab.encode(prompt))
     return prompt + bytes(int(drawn.ids[0]) for drawn in writer.write(200))
 
@@ -87,7 +88,7 @@ def test_no_byte_is_lost_wherever_a_text_is_cut(data, cuts):
 
 
 def samples_of(seeds: list[int], length: int) -> list[str]:
-    writer = Writer(make_model("scratch", vocab_size=256), SamplingSettings(temperature=3.0), seeds, None)
+    writer = Writer(ModelStepper(make_model("scratch", vocab_size=256)), SamplingSettings(temperature=3.0), seeds, None)
     writer.read(VOCAB.encode("\u00e9"))
     texts = [""] * len(seeds)
     for pieces, _ in write_pieces(writer, VOCAB, length):
@@ -115,7 +116,7 @@ class Dictated(Writer):
 
 @given(st.binary(min_size=1, max_size=30), st.integers(1, 7))
 def test_a_character_may_be_cut_between_two_turns(data, length):
-    writer = Dictated(make_model("scratch", vocab_size=256), SamplingSettings(), [0], None)
+    writer = Dictated(ModelStepper(make_model("scratch", vocab_size=256)), SamplingSettings(), [0], None)
     writer.given = data
     conversation = Conversation(writer, VOCAB, length, (), str)
     shown = "".join(piece for _ in range(0, len(data), length) for piece, _ in conversation.continue_text(""))
@@ -124,7 +125,7 @@ def test_a_character_may_be_cut_between_two_turns(data, length):
 
 
 def test_what_was_held_back_comes_before_the_next_prompt_and_into_a_saved_file(tmp_path):
-    writer = Dictated(make_model("scratch", vocab_size=256), SamplingSettings(), [0], None)
+    writer = Dictated(ModelStepper(make_model("scratch", vocab_size=256)), SamplingSettings(), [0], None)
     writer.given = b"ab\xe2\x82\xac"
     conversation = Conversation(writer, VOCAB, 4, (), str)
     assert "".join(piece for piece, _ in conversation.continue_text("")) == "ab"

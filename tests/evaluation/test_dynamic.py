@@ -81,6 +81,16 @@ def test_a_step_is_the_papers():
     assert [segment.mean().item() for segment in nats] == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_statistics_are_means_over_the_segments(count):
+    model, ids = make_model("scratch"), torch.randint(7, (count * T + 1,))
+    gradients = [gradients for _, gradients in dynamic.iterate_segments(model, [ids], T)]
+    assert len(gradients) == count
+    rms = collect_gradient_statistics(model, [ids], T).rms.values()
+    for own, *gs in zip(rms, *gradients, strict=True):
+        torch.testing.assert_close(own, torch.stack(gs).square().mean(0).sqrt())
+
+
 def test_later_characters_do_not_change_earlier_scores():
     model, ids = make_model("fused", torch.float32), torch.randint(7, (40,))
     other = ids.clone()

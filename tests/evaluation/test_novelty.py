@@ -66,6 +66,10 @@ def test_the_lines_for_a_text_all_copied_and_for_a_text_all_new():
         "longest copied run: 0 of 50 characters",
         "new runs: 100.0% of 10, 100.0% of 20, 100.0% of 40 characters",
     ]
+    run = "in and the tide goes out, and in again, and out"
+    (shown, _) = indexed(run).measure(run[:41]).format_lines()
+    assert shown.endswith(": 'in and the tide goes out, and in agai...'")
+    assert indexed(run).measure(run[:40]).format_lines()[0].endswith(f": {run[:40]!r}")
     assert indexed(text).measure("").format_lines()[1] == "new runs: none of 10 characters or more"
 
 

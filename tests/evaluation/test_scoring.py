@@ -126,3 +126,4 @@ def test_the_first_characters_of_pieces_are_those_that_are_scored():
     assert take_first(pieces, None) == pieces
     assert [piece.tolist() for piece in take_first(pieces, 6)] == [[0, 1, 2, 3, 4], [0, 1, 2]]
     assert [piece.tolist() for piece in take_first(pieces, 4)] == [[0, 1, 2, 3, 4]]
+    assert [piece.tolist() for piece in take_first(pieces, 5)] == [[0, 1, 2, 3, 4], [0, 1]]

@@ -13,7 +13,8 @@ from helpers.command_line import ROOT
 from helpers.forms import make_model
 
 from lstmlm.generation.conversation import Conversation
-from lstmlm.generation.writer import Writer, generate
+from lstmlm.generation.from_model import ModelStepper, generate
+from lstmlm.generation.writer import Writer
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.text.vocab import Vocab
 
@@ -126,7 +127,7 @@ def test_a_prompt_given_is_the_first_turn(talk):
 def held(*lines: str, seed: int = 0) -> tuple[list[str], Conversation]:
     """What each turn brought, and the conversation."""
     settings = SamplingSettings(temperature=1)
-    writer = Writer(make_model("nn", num_layers=2), settings, [seed], VOCAB.unk)
+    writer = Writer(ModelStepper(make_model("nn", num_layers=2)), settings, [seed], VOCAB.unk)
     conversation = Conversation(writer, VOCAB, 60, (), str)
     return ["".join(piece for piece, _ in conversation.take_turn(line)) for line in lines], conversation
 

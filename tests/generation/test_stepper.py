@@ -5,7 +5,7 @@ import pytest
 import torch
 from helpers.forms import every_form, make_model
 
-from lstmlm.generation.prompt import make_stepper, read_prompt
+from lstmlm.generation.from_model import ModelStepper, read_prompt
 from lstmlm.generation.stepper import CELLS
 from lstmlm.inspection.equality import measure_difference
 from lstmlm.layers.registry import BACKENDS
@@ -29,7 +29,7 @@ def test_steps_are_the_full_forward(cell, backend, num_layers, embedding_dim, dt
     logits, end = model(ids)
     zero = model.begin_state(N, "cpu")
     state = [tuple(part[k].numpy() for part in zero) for k in range(num_layers)]
-    stepper, rows = make_stepper(model), []
+    stepper, rows = ModelStepper(model), []
     for column in ids.T.numpy():
         row, state = stepper.step(column, state)
         rows.append(row)
@@ -41,7 +41,7 @@ def test_steps_are_the_full_forward(cell, backend, num_layers, embedding_dim, dt
 
 def test_a_kept_state_is_not_changed_by_later_steps():
     model = make_model("nn")
-    stepper = make_stepper(model)
+    stepper = ModelStepper(model)
     _, kept = read_prompt(model, np.array([1, 2]), None)
     before = np.array(kept)
     _, state = stepper.step(np.array([3]), kept)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 from helpers.forms import make_model
-from helpers.pages import CLOSE, launch_chromium, wait_until
+from helpers.pages import CLOSE, launch_chromium, list_unnamed, open_watched, wait_until
 
 from lstmlm.evaluation.scoring import iterate_char_nats
-from lstmlm.generation.writer import start_writer, write_pieces
+from lstmlm.generation.from_model import start_writer
+from lstmlm.generation.writer import write_pieces
 from lstmlm.inspection.page import make_page
 from lstmlm.layers.weight_names import WEIGHT_NAMES
 from lstmlm.model.rnn_model import RNNModel
@@ -43,20 +44,8 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Any]:
         seen: list[str] = []
 
         def open_html(page: str, length: int = 300, **options: Any) -> Any:
-            file = tmp_path / "page.html"
-            file.write_text(page, encoding="utf-8")
-            context = browser.new_context(
-                **({"reduced_motion": "reduce", "viewport": {"width": 1000, "height": 700}} | options)
-            )
-            opened.callback(context.close)
-            context.set_default_timeout(120_000)
-            tab = context.new_page()
-            tab.on("request", lambda request: seen.append(request.url))
-            tab.on("console", lambda message: seen.append(message.text))
-            tab.on("pageerror", lambda error: seen.append(str(error)))
-            tab.on("dialog", lambda dialog: seen.append(dialog.message))
-            tab.goto(file.as_uri())
-            assert seen.pop() == file.as_uri()
+            tab = open_watched(browser, page, tmp_path / "page.html", seen, **options)
+            opened.callback(tab.context.close)
             tab.evaluate(SET, length)
             return tab
 
@@ -184,12 +173,7 @@ def test_the_keyboard_alone_moves_the_mark_and_continues(open_page):
 def test_every_control_has_a_name_for_a_screen_reader(open_page):
     tab = open_page(make_page(make_small(num_layers=2), VOCAB, "a title", prompt="abc"))
     wait_until(tab, "document.querySelector('#next button').getAttribute('aria-label')")
-    unnamed = tab.evaluate(
-        """[...document.querySelectorAll('button, input, select, textarea, [tabindex], canvas')].filter((element) =>
-            ![element.getAttribute('aria-label'), element.labels?.[0]?.textContent, element.textContent].some(
-                (name) => name?.trim())).map((element) => element.outerHTML)"""
-    )
-    assert unnamed == []
+    assert list_unnamed(tab) == []
 
 
 @pytest.mark.parametrize(

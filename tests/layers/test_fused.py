@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import torch
+from helpers.targets import list_targets
 from torch.autograd import gradcheck
 
 from lstmlm.inspection.equality import measure_difference
@@ -50,9 +51,22 @@ def test_the_gradient_is_that_of_finite_differences(ids):
 def portable_kernel(tmp_path_factory):
     """The kernel without this processor's own instructions."""
     try:
-        return fused_native.open_kernel(build_library(SOURCE, tmp_path_factory.mktemp("kernels"), native=False))
+        return fused_native.open_kernel(build_library(SOURCE, tmp_path_factory.mktemp("kernels"), target=None))
     except NoCompiler as error:
         pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("target", list_targets(fma=True))
+def test_the_bits_of_the_states_do_not_depend_on_the_width_of_vectors_with_fma(tmp_path, monkeypatch, target):
+    if fused_native.find_kernel() is None:
+        pytest.skip("there is no C compiler")
+    _, layer = layers(24, 50, torch.float32)
+    X, state = torch.randint(24, (40, 7)), (torch.randn(7, 50), torch.randn(7, 50))
+    Y, (H, C) = layer(X, state)
+    other = fused_native.open_kernel(build_library(SOURCE, tmp_path, target=target))
+    monkeypatch.setattr(fused_native, "find_kernel", lambda: other)
+    other_Y, (other_H, other_C) = layer(X, state)
+    assert torch.equal(Y, other_Y) and torch.equal(H, other_H) and torch.equal(C, other_C)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -140,6 +154,6 @@ def test_a_library_is_built_once_and_one_without_native_instructions_is_another(
     made = build_library(SOURCE, tmp_path)
     written = made.stat().st_mtime_ns
     assert build_library(SOURCE, tmp_path) == made and made.stat().st_mtime_ns == written
-    portable = build_library(SOURCE, tmp_path, native=False)
+    portable = build_library(SOURCE, tmp_path, target=None)
     assert portable != made and {path.name for path in tmp_path.iterdir()} == {made.name, portable.name}
     assert fused_native.open_kernel(portable)

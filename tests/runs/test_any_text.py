@@ -16,6 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lstmlm import load
 from lstmlm.evaluation import baselines
 from lstmlm.evaluation.baselines import compute_compressor_baselines
+from lstmlm.runs import execute
+from lstmlm.runs.verdict import Finding
 from lstmlm.system.escape import escape_controls
 from lstmlm.system.shell_words import quote_word
 
@@ -35,7 +37,8 @@ def odd(tmp_path):
     return os.fsdecode(name)
 
 
-def test_a_text_may_have_a_name_of_any_bytes(train, command, tmp_path, odd):
+def test_a_text_may_have_a_name_of_any_bytes(train, command, tmp_path, odd, monkeypatch):
+    monkeypatch.setattr(execute, "find_verdict", lambda evidence: Finding("overfits", "so that a command is advised"))
     run, missing = os.fsdecode(b"r\xffn"), os.fsdecode(b"no\xe9")
     code, out, err = train(*TINY, f"data.path={odd}", f"hydra.run.dir={run}")
     assert (code, err) == (0, "") and "caf" in out

@@ -18,6 +18,7 @@ from lstmlm.training import trainer
 NAMES = [f"{a}{b}{c}{d}" for a in ("ann", "be", "carola") for b in "aeio" for c in ("n", "rr", "l") for d in ("a", "o")]
 OWN = [word for word in TINY if not word.startswith("data.split=")] + ["data.split=[0.8,0.1,0.1]"]
 TEXT = [*OWN, "data=file", "data.path=names.txt", "data.documents=line", "train.eval_every=5"]
+TEXT = [word for word in TEXT if word != "sample.length=10"] + ["sample.length=40"]
 
 
 def write_names(folder):
@@ -52,7 +53,7 @@ def trained(kept, monkeypatch):
 
 def test_the_log_counts_documents_and_shows_some(trained):
     screen = (trained / "train.log").read_text()
-    assert re.search(r" names\.txt: 78 documents: train 62, val 7, test 9$", screen, re.M)
+    assert re.search(r" names\.txt: 78 documents: train 62, val 8, test 8$", screen, re.M)
     assert "\ufdd0" not in screen and "ufdd0" not in screen
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert any("\n" in row["sample"] for row in rows if "sample" in row)

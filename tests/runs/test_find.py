@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from lstmlm.checkpoints.shipped import list_shipped
 from lstmlm.runs.find import find_run, find_weights
 from lstmlm.system.errors import BadInput
 
@@ -37,11 +38,23 @@ def test_a_path_comes_first_and_then_a_name_in_runs(runs, tmp_path):
     assert str(find_run("latest")) == "latest"
 
 
+def test_a_model_that_ships_comes_last(runs, tmp_path):
+    assert find_weights("tide_clock") == list_shipped()["tide_clock"]
+    (runs / NAMES[0]).rename(runs / "tide_clock")
+    assert str(find_weights("tide_clock")) == "runs/tide_clock/best.safetensors"
+    (tmp_path / "tide_clock").write_text("")
+    assert str(find_weights("tide_clock")) == "tide_clock"
+
+
 def test_a_wrong_name_lists_the_nearest(runs):
+    with pytest.raises(BadInput, match=r"no such file: tide_clok: did you mean tide_clock\?$"):
+        find_run("tide_clok")
     with pytest.raises(BadInput, match=r"no such file: 2026-01-01_scrach_s0: did you mean runs/2026-01-01_scratch_s0"):
         find_run("2026-01-01_scrach_s0")
     with pytest.raises(BadInput, match=r"no such file: nn_s0: did you mean runs/2026-01-02_nn_s0\?$"):
         find_run("nn_s0")
+    with pytest.raises(BadInput, match=r"no such file: latset: did you mean latest\?$"):
+        find_run("latset")
     with pytest.raises(BadInput, match=r"no such file: qqqq: latest is the latest run, and lstmlm runs lists all$"):
         find_run("qqqq")
 

@@ -2,16 +2,26 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import torch
-from helpers.command_line import SMALL_RUN
+from helpers.command_line import SMALL_RUN, composed_config
 from helpers.forms import make_model
 
-from lstmlm.evaluation import scoring_bar
 from lstmlm.evaluation.scoring import evaluate_pieces
-from lstmlm.runs import assemble, final_scores
-from lstmlm.runs.time_estimate import count_scored, estimate_evaluations, measure_seconds_per_char
+from lstmlm.runs import final_scores
+from lstmlm.runs.prepare import prepare
+from lstmlm.runs.time_estimate import (
+    Estimate,
+    Speed,
+    count_scored,
+    estimate_evaluations,
+    estimate_time,
+    list_warnings,
+    measure_seconds_per_char,
+)
+from lstmlm.training.plan import Limits
 
 RUN = (*SMALL_RUN, "backend=nn", "train.baselines=false", "hydra.run.dir=run")
 
@@ -31,20 +41,14 @@ def final(tmp_path) -> dict:
 
 @pytest.mark.parametrize("eval_chars", [None, 300])
 def test_weights_that_an_evaluation_has_scored_whole_are_not_scored_again(train, tmp_path, monkeypatch, eval_chars):
-    scored = []
-
-    def count(model, pieces):
-        scored.append(count_scored(pieces))
-        return iterate(model, pieces)
-
-    iterate = scoring_bar.iterate_nats
-    monkeypatch.setattr(scoring_bar, "iterate_nats", count)
+    scored: list[str] = []
+    score = final_scores.score_weights
+    monkeypatch.setattr(final_scores, "score_weights", lambda *words: scored.extend(words[1]) or score(*words))
     limit = f"train.eval_chars={'null' if eval_chars is None else eval_chars}"
     assert train(*RUN, limit)[0] == 0
-    test_chars = scored[-1]
-    assert scored[:-1] == [] if eval_chars is None else all(chars > eval_chars for chars in scored)
+    assert set(scored) == {"test_best", "train_best"} | ({"val_best"} if eval_chars else set())
     figures = final(tmp_path)
-    assert test_chars > 300 and figures["loss/val_best"] > 0
+    assert figures["loss/val_best"] > 0
     if eval_chars is None:
         rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
         assert figures["loss/val_last"] == rows[-2]["loss/val"]
@@ -62,26 +66,59 @@ def test_a_known_score_is_that_of_scoring_again(train, tmp_path, monkeypatch):
     assert train(*RUN)[0] == 0
 
 
-def test_each_part_that_takes_longer_than_training_is_warned_of_with_the_setting_that_shortens_it(train, monkeypatch):
-    monkeypatch.setattr(assemble, "measure_seconds_per_char", lambda model, ids: 0.01)
-    code, out, _ = train(*RUN, "data.split=[0.9,0.05,0.05]", "train.eval_chars=4000")
-    evaluations, final = (line for line in out.splitlines() if line.startswith("warning: "))
-    assert code == 0 and "train.eval_chars=100 " in evaluations and "train.eval_every" in evaluations
-    assert "data.split=[0.9964,0.0018,0.0018]" in final or "data.split=[0.996,0.002,0.002]" in final
-    monkeypatch.setattr(assemble, "measure_seconds_per_char", lambda model, ids: 1e-9)
-    out = train(*RUN[:-1], "hydra.run.dir=again")[1]
-    assert "warning: " not in out and "time: about " in out
+@pytest.fixture(scope="module")
+def prepared():
+    return prepare(composed_config(*SMALL_RUN, "data.split=[0.9,0.05,0.05]"))
 
 
-def test_the_split_that_a_warning_proposes_can_be_typed(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(assemble, "measure_seconds_per_char", lambda model, ids: 0.01)
-    out = train(*RUN, "data.split=[0.9,0.05,0.05]")[1]
-    (proposed,) = set(re.findall(r"data\.split=\S+", out)) - {"data.split=[0.9,0.05,0.05]"}
-    assert train(*RUN[:-1], proposed, "hydra.run.dir=again")[0] == 0
+# Seconds of n-grams, training, 10 evaluations (scoring, saving) and final scores
+QUICK = Estimate(0.5, 20.0, 10, 1.0, 1.0, 1.0, None)
+DOMINANT = [
+    ("ngrams", "the n-grams take about 3 min 20 s, training 20 s: train.baselines=false leaves them out"),
+    ("scoring", "10 evaluations of 8,200 characters take about 3 min 20 s, training 20 s: train.eval_chars=100 "),
+    (
+        "saving",
+        "the checkpoints of 10 evaluations take about 3 min 20 s to write, training 20 s: a larger train.eval_eve",
+    ),
+    ("final", "the final scores of whole val and test take about 3 min 20 s, training 20 s: data.split=[0.99"),
+]
 
 
-def test_a_limit_of_time_leaves_out_what_comes_before_and_after_training(train, monkeypatch):
-    monkeypatch.setattr(assemble, "measure_seconds_per_char", lambda model, ids: 0.001)
-    limits = ("train.max_steps=null", "train.max_seconds=1", "train.eval_chars=300")
-    out = train(*RUN, *limits)[1]
-    assert re.search(r"time: about \d+ s: training with \d+ evaluations? \(train\.max_seconds\) 1 s, final scores", out)
+def test_a_run_that_trains_for_most_of_its_time_is_not_warned_of(prepared):
+    assert list_warnings(QUICK, prepared, 8200) == [] and QUICK.total == 23.5
+
+
+@pytest.mark.parametrize(("part", "says"), DOMINANT, ids=[part for part, _ in DOMINANT])
+def test_a_part_that_takes_longer_than_training_is_warned_of_with_the_setting_that_shortens_it(prepared, part, says):
+    (warning,) = list_warnings(replace(QUICK, **{part: 200.0}), prepared, 8200)
+    assert warning.startswith(says)
+
+
+def test_the_settings_that_warnings_propose_can_be_typed_and_cure_what_they_warn_of(prepared):
+    slow = replace(QUICK, scoring=2000.0, final=2000.0)
+    words = re.findall(r"[a-z_.]+=\S+", " ".join(list_warnings(slow, prepared, 8200)))
+    config = composed_config(*SMALL_RUN, *words)
+    train, val, test = config.data.split
+    assert train + val + test == pytest.approx(1) and val == test == pytest.approx(0.05 * 0.1 * 20 / 2000)
+    assert config.train.eval_chars == 100
+
+
+def test_a_part_of_a_named_split_is_warned_of_without_fractions(prepared):
+    named = replace(prepared, config=composed_config("data.split=nanogpt"))
+    (warning,) = list_warnings(replace(QUICK, final=200.0), named, 8200)
+    assert warning.endswith("another data.split makes these parts smaller")
+
+
+def test_an_estimate_counts_n_grams_training_evaluations_saves_and_final_scores(prepared):
+    val = prepared.corpus.pieces("val")
+    whole = estimate_time(prepared, Limits(max_steps=40), 100, val, Speed(0.1, 0.001))
+    assert whole.training == 4.0 and whole.evaluations == 2 and whole.scoring == pytest.approx(2 * 8.2)
+    assert whole.final == pytest.approx(8.2) and whole.ngrams > 0 and whole.saving > 0 and whole.max_seconds is None
+    assert whole.total == pytest.approx(whole.ngrams + 4 + 2 * 8.2 + whole.saving + 8.2)
+    timed = estimate_time(prepared, Limits(max_seconds=30.0), 100, val, Speed(0.1, 0.001))
+    assert timed.max_seconds == 30 and timed.fitting == pytest.approx(30) and timed.final == whole.final
+
+
+def test_a_run_tells_its_time_before_it_trains(train):
+    out = train(*RUN)[1]
+    assert 0 <= out.index("\ntime: about ") < out.index("\nstep 0 ")

@@ -134,12 +134,14 @@ def test_a_sampling_setting_that_cannot_be_is_one_line(run_directory, command, w
     assert re.fullmatch(rf"error: {says}.*\n", err), err
 
 
-def test_a_run_without_a_checkpoint_and_a_missing_file_are_named(command, tmp_path):
+def test_a_run_without_a_checkpoint_and_a_missing_file_are_named(command, tmp_path, monkeypatch):
     assert command("generate", str(tmp_path))[::2] == (
         2,
         f"error: checkpoint: {tmp_path} has no best.safetensors: give a run directory or a .safetensors file\n",
     )
-    assert command("evaluate", "nothere")[::2] == (2, "error: checkpoint: no such file: nothere\n")
+    monkeypatch.chdir(tmp_path)
+    missing = "error: checkpoint: no such file: nothere: give a run directory or a checkpoint\n"
+    assert command("evaluate", "nothere")[::2] == (2, missing)
 
 
 def test_a_text_that_changed_since_the_run_is_not_scored_in_silence(train, command, tmp_path):
@@ -165,7 +167,7 @@ def test_a_bug_is_one_line_and_the_traceback_is_in_the_log(train, tmp_path, monk
 
 
 def test_exit_0_and_a_reader_that_leaves_early_is_no_error(run_directory):
-    words = ["-m", "lstmlm", "generate", str(run_directory), "--length", "3000"]
+    words = ["-m", "lstmlm", "generate", str(run_directory), "--prompt", "", "--length", "3000"]
     done = shell(
         "-c",
         "import subprocess, sys; p = subprocess.Popen([sys.executable, *sys.argv[1:]], "

@@ -189,6 +189,9 @@ CASES = {
     "a name": ("the tide comes in and goes out. " * 300, ["data.split=charrnn"]),
     "bytes": ("the tide comes \u00ef\r\n" * 20, ["data.vocab=byte"]),
     "rare ones": ("abcabcabc" * 20 + "d" + "abc" * 9, ["data.min_freq=2", "data.split=[[100,190],[0,100],[190,200]]"]),
+    "code points to U+00FF": ("the tide \u00ff " * 30, []),
+    "code points to U+0100": ("the tide \u0100 " * 30, []),
+    "code points to U+01FF": ("the tide \u01ff " * 30, []),
     "many symbols": ("".join(map(chr, range(0x4E00, 0x4E00 + 300))) * 2, []),
 }
 

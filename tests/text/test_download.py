@@ -330,7 +330,14 @@ def test_another_text_of_the_same_size_is_refused(server, tale, cache):
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "tries"), [(404, BadInput, 1), (403, BadInput, 1), (503, EnvironmentFault, 3)]
+    ("code", "kind", "tries"),
+    [
+        (400, BadInput, 1),
+        (404, BadInput, 1),
+        (403, BadInput, 1),
+        (500, EnvironmentFault, 3),
+        (503, EnvironmentFault, 3),
+    ],
 )
 def test_the_status_that_the_server_answers_is_named(server, tale, cache, code, kind, tries):
     server.answers = [status(code)]

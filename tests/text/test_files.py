@@ -111,8 +111,9 @@ def test_a_pattern_that_searches_too_much_is_refused_before_it_is_matched(folder
             list_files(f"{folder}/**/nothing", "data.path")
     monkeypatch.setattr(folder_module, "MAX_FILES", 6)  # what is deeper than the pattern is not counted
     assert names(list_files(f"{folder}/*", "x"), folder)
-    with pytest.raises(BadInput, match="more than 6 files"):
-        list_files(f"{folder}/**/*", "x")
+    for deeper in ("**/*", "*/*"):
+        with pytest.raises(BadInput, match="more than 6 files"):
+            list_files(f"{folder}/{deeper}", "x")
 
 
 # Folders of texts, as people keep them
@@ -175,6 +176,8 @@ def test_a_run_made_in_the_folder_of_its_text_leaves_the_text_as_it_was(tmp_path
 
 
 def test_the_names_of_many_files_are_the_first_and_the_last(tmp_path):
+    assert shorten_names([tmp_path / f"{k}.txt" for k in range(6)]) == "0.txt, 1.txt, 2.txt, 3.txt, 4.txt, 5.txt"
+    assert shorten_names([tmp_path / name for name in "abcdefg"]) == "a, b, c, ... (1 more), e, f, g"
     assert shorten_names([tmp_path / f"{k}.txt" for k in range(3000)]) == (
         "0.txt, 1.txt, 2.txt, ... (2,994 more), 2997.txt, 2998.txt, 2999.txt"
     )

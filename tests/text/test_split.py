@@ -28,6 +28,8 @@ def test_the_parts_share_no_character(length, spec, max_tokens):
 
 def test_fractions_that_sum_to_one_leave_nothing_out():
     assert make_split(1000, [0.8, 0.1, 0.1]).pieces == {"train": [(0, 800)], "val": [(800, 900)], "test": [(900, 1000)]}
+    assert 0.7 + 0.2 + 0.1 < 1  # as floats add
+    assert make_split(1000, [0.7, 0.2, 0.1]).pieces["test"][-1][1] == 1000
 
 
 def test_max_tokens_cuts_the_training_part_only():

@@ -76,3 +76,12 @@ def test_where_nothing_is_carried_nothing_is_saved():
     restored = make_used()
     restored.restore(save(used), ZEROS)
     assert restored.carried is None and not [name for name in save(used).tensors if "carried" in name]
+
+
+def test_what_an_older_file_lacks_is_as_in_a_run_that_has_not_evaluated():
+    saved = save(make_used())
+    for key in ("evaluations_since_best", "evaluation_due"):
+        del saved.record["loop"][key]
+    state = make_fresh()
+    state.restore(saved, ZEROS)
+    assert (state.evaluations_since_best, state.evaluation_due) == (0, False)

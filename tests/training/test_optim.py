@@ -13,7 +13,7 @@ from lstmlm.training.plan import Limits
 def test_warm_up_rises_and_cosine_falls_to_zero():
     at = lambda progress: compute_lr_factor(progress, "cosine", 0.1)  # noqa: E731
     assert at(0) == 0 and at(0.05) == pytest.approx(0.5) and at(0.1) == 1
-    assert at(0.55) == pytest.approx(0.5) and at(1) == pytest.approx(0)
+    assert at(0.55) == pytest.approx(0.5) and at(1) == at(1.1) == pytest.approx(0)
     assert all(at(k / 100) >= at((k + 1) / 100) for k in range(10, 100))
 
 

@@ -76,7 +76,7 @@ def test_the_lines_fit_80_columns(monkeypatch, clock, logged):
         shown.show_preview(99.9, 1.5, "a" * 300, 0.1)
         bar = shown.describe_position(80 - progress.BAR_ROOM)
         assert len(bar) <= 62 and bar.startswith(f"step {steps // 100:,} of {steps:,}, ") and " left" in bar
-    assert max(map(len, logged)) <= 80
+    assert max(len(line) for text in logged for line in text.splitlines()) <= 80
     assert any(
         re.fullmatch(r"step 123  epoch 0\.1  train 1\.234  val 1\.500  ppl 4\.48 \*  \d.* left", x) for x in logged
     )

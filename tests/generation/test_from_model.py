@@ -3,14 +3,14 @@
 import numpy as np
 from helpers.forms import every_form, make_model
 
-from lstmlm.generation.prompt import make_stepper, read_prompt
+from lstmlm.generation.from_model import ModelStepper, read_prompt
 
 
 @every_form
 def test_a_prompt_read_at_once_or_in_two_parts_gives_what_steps_give(cell, backend, monkeypatch):
-    monkeypatch.setattr("lstmlm.generation.prompt.CHUNK", 7)
+    monkeypatch.setattr("lstmlm.generation.from_model.CHUNK", 7)
     model, ids = make_model(backend, cell=cell, num_layers=2), np.arange(20) % 7
-    stepper = make_stepper(model)
+    stepper = ModelStepper(model)
     logits, state = read_prompt(model, ids[:1], None)
     for id in ids[1:]:
         logits, state = stepper.step(np.array([id]), state)
