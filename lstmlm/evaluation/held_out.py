@@ -35,10 +35,11 @@ class Part:
     num_unknown: int  # of the characters that are scored
     split_name: str
     split_hash: str
+    num_shared: int = 0  # ids that two pieces share: the boundary between two documents
 
     @property
     def num_chars(self) -> int:
-        return sum(len(piece) for piece in self.pieces)
+        return sum(len(piece) for piece in self.pieces) - self.num_shared
 
     @property
     def bytes_per_char(self) -> float:
@@ -123,7 +124,15 @@ def make_part(corpus: Corpus, which: str) -> Part:
     """A part of a corpus."""
     pieces = corpus.pieces(which)
     num_unknown = count_unknown(pieces, corpus.vocab)
-    return Part(which, pieces, corpus.num_bytes[which], num_unknown, corpus.split.name, corpus.hashes[which])
+    return Part(
+        which,
+        pieces,
+        corpus.num_bytes[which],
+        num_unknown,
+        corpus.split.name,
+        corpus.hashes[which],
+        count_shared(pieces, corpus.vocab),
+    )
 
 
 def read_whole_file(loaded: Checkpoint, file: str) -> Part:
@@ -135,7 +144,8 @@ def read_whole_file(loaded: Checkpoint, file: str) -> Part:
     else:
         text = read_texts(find_origin(data, FILE_OPTION), data)[0]["train"]
     pieces = cut_pieces(torch.from_numpy(vocab.encode(text)), vocab)
-    return Part("file", pieces, vocab.count_bytes(text), count_unknown(pieces, vocab), Path(file).name, hash_text(text))
+    counts = vocab.count_bytes(text), count_unknown(pieces, vocab)
+    return Part("file", pieces, *counts, Path(file).name, hash_text(text), count_shared(pieces, vocab))
 
 
 # Other texts, read as the run read its own
@@ -175,3 +185,8 @@ def list_doubts_of_part(loaded: Checkpoint, part: Part) -> list[str]:
 def count_unknown(pieces: list[Tensor], vocab: Vocab) -> int:
     """The number of scored characters that the vocabulary lacks."""
     return 0 if vocab.unk is None else sum(int((piece[1:] == vocab.unk).sum()) for piece in pieces)
+
+
+def count_shared(pieces: list[Tensor], vocab: Vocab) -> int:
+    """The number of ids that belong to two pieces."""
+    return 0 if vocab.boundary is None else max(0, len(pieces) - 1)

@@ -124,7 +124,7 @@ def read_document_corpus(origin: Origin, data: Data, vocab: Vocab | None) -> Cor
         sum(map(len, texts.values())),
         make_document_split(texts, name),
         {which: hash_text(text) for which, text in texts.items()},
-        {which: vocab.count_bytes(text.replace(BOUNDARY, "\n")) for which, text in texts.items()},
+        {which: vocab.count_bytes(text) for which, text in texts.items()},
         vocab,
         {which: torch.from_numpy(vocab.encode(text)) for which, text in texts.items()},
         (*notes, *list_document_notes(parts)),

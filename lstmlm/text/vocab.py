@@ -102,9 +102,9 @@ class Vocab:
         return text.encode("utf-8", "backslashreplace")
 
     def count_bytes(self, text: Text) -> int:
-        """The length of a text in UTF-8."""
+        """The length of a text in UTF-8; the boundary of documents counts as the line end that it stands for."""
         assert isinstance(text, str), "bytes are for a ByteVocab"
-        return len(text.encode("utf-8", "surrogatepass"))
+        return len(text.replace(BOUNDARY, "\n").encode("utf-8", "surrogatepass"))
 
     def find_unknown(self, text: str) -> list[tuple[int, str]]:
         """(position, character) of each character of the text that the vocabulary lacks."""

@@ -7,12 +7,13 @@ import sys
 
 import pytest
 import torch
-from helpers.command_line import TINY
+from helpers.command_line import TINY, composed_config
 
 import lstmlm
 from lstmlm.checkpoints import checkpoint
 from lstmlm.evaluation.scoring import evaluate, evaluate_pieces
 from lstmlm.runs.launch import train as call_train
+from lstmlm.text.corpus import read_corpus
 from lstmlm.training import trainer
 
 NAMES = [f"{a}{b}{c}{d}" for a in ("ann", "be", "carola") for b in "aeio" for c in ("n", "rr", "l") for d in ("a", "o")]
@@ -133,3 +134,15 @@ def test_documents_start_from_a_model_of_one_stream(train, names):
     assert train(*OWN, "data=file", "data.path=names.txt", "hydra.run.dir=stream")[0] == 0
     code, out, err = train(*TEXT, "init_from=stream", "hydra.run.dir=run")
     assert (code, err) == (0, "") and re.search(r"^characters: \d+ taken over, 0 new", out, re.M)
+
+
+def test_baselines_are_counted_and_scored_over_documents(names, command, monkeypatch):
+    monkeypatch.chdir(names)
+    words = ["data=file", "data.path=names.txt", "data.documents=line", "data.split=[0.8,0.1,0.1]"]
+    code, out, _ = command("baselines", *words, "--json")
+    assert code == 0
+    found = json.loads(out)
+    part = read_corpus(composed_config(*words).data).pieces("val")
+    assert found["num_chars"] == sum(len(piece) - 1 for piece in part)
+    unigram = next(row["nats_per_char"] for row in found["rows"] if row["name"] == "unigram")
+    assert 1.5 < unigram < 2.5 and min(row["nats_per_char"] for row in found["rows"]) < unigram
