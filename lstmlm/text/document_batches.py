@@ -3,9 +3,10 @@
 N = ids of a part, B = batch_size, T = num_steps. In the ids the boundary stands before each document and after it, so a
 document of n characters has n + 1 inputs, the boundary first, and n + 1 targets, the boundary last.
 
-A short document, of up to T targets, is a row of a batch. A batch has as many as make about B*T targets, the longest
-first. The windows of long documents are in lanes, one document after the other, with the state carried to the next
-window of the same document. What is left of a row is filled up with targets that cost nothing.
+A short document, of up to T targets, is a row of a batch. A batch has as many as make about B*T targets, whatever their
+lengths: batches of like lengths are faster and learn less (benchmarks/LOG.md). The windows of long documents are in lanes,
+one document after the other, with the state carried to the next window of the same document. What is left of a row is
+filled up with targets that cost nothing.
 """
 
 import heapq
@@ -50,7 +51,7 @@ class DocumentBatches(Streams):
         for k in range(max(map(len, lanes), default=0)):
             windows = [lane[k] if k < len(lane) else (0, 0) for lane in lanes]
             begins, lengths = torch.tensor(windows).unbind(1)
-            yield self.cut((begins, lengths), keep_order=True)
+            yield self.cut((begins, lengths))
         for documents in batches[place:]:
             yield self.cut((self.starts[documents], self.lengths[documents]))
 
@@ -79,14 +80,9 @@ class DocumentBatches(Streams):
         start, end = int(self.starts[document]), int(self.starts[document] + self.lengths[document])
         return [(begin, min(self.num_steps, end - begin)) for begin in range(start, end, self.num_steps)]
 
-    def cut(self, windows: Windows, keep_order: bool = False) -> tuple[Tensor, Tensor]:
-        """X and Y (rows, longest) of windows, filled up with boundaries and IGNORED; the longest first, unless
-        `keep_order`.
-        """
+    def cut(self, windows: Windows) -> tuple[Tensor, Tensor]:
+        """X and Y (rows, longest) of windows, filled up with boundaries and IGNORED."""
         begins, lengths = windows
-        if not keep_order:
-            lengths, order = torch.sort(lengths, descending=True, stable=True)
-            begins = begins[order]
         columns = torch.arange(int(lengths.max()))
         places = (begins[:, None] + columns).clamp(max=len(self.ids) - 2)
         inside = columns < lengths[:, None]

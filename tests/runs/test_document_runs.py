@@ -19,7 +19,7 @@ from lstmlm.training import trainer
 NAMES = [f"{a}{b}{c}{d}" for a in ("ann", "be", "carola") for b in "aeio" for c in ("n", "rr", "l") for d in ("a", "o")]
 OWN = [word for word in TINY if not word.startswith("data.split=")] + ["data.split=[0.8,0.1,0.1]"]
 TEXT = [*OWN, "data=file", "data.path=names.txt", "data.documents=line", "train.eval_every=5"]
-TEXT = [word for word in TEXT if word != "sample.length=10"] + ["sample.length=40"]
+TEXT = [word for word in TEXT if word != "sample.length=10"] + ["sample.length=120"]
 
 
 def write_names(folder):
