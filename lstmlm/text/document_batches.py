@@ -4,9 +4,9 @@ N = ids of a part, B = batch_size, T = num_steps. In the ids the boundary stands
 document of n characters has n + 1 inputs, the boundary first, and n + 1 targets, the boundary last.
 
 A short document, of up to T targets, is a row of a batch. A batch has as many as make about B*T targets, whatever their
-lengths: batches of like lengths are faster and learn less (benchmarks/LOG.md). The windows of long documents are in lanes,
-one document after the other, with the state carried to the next window of the same document. What is left of a row is
-filled up with targets that cost nothing.
+lengths: batches of like lengths are faster and learn less (benchmarks/LOG.md). The windows of long documents are in
+lanes, one document after the other, with the state carried to the next window of the same document. What is left of a
+row is filled up with targets that cost nothing.
 """
 
 import heapq
