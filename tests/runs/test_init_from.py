@@ -11,7 +11,6 @@ from helpers.command_line import TINY
 
 import lstmlm
 from lstmlm.checkpoints import checkpoint
-from lstmlm.runs.inherit import LR, MAX_EPOCHS
 from lstmlm.runs.launch import train as call_train
 from lstmlm.settings.hydra_yaml import from_yaml
 
@@ -93,16 +92,14 @@ def test_the_log_says_what_becomes_of_the_characters_and_the_checkpoint_where_th
     }
 
 
-def test_the_model_is_that_of_the_file_and_rate_and_length_are_for_fine_tuning(train, trained, tmp_path):
-    limits = [word for word in OWN if not word.startswith("train.max_steps")]
-    assert train(*limits, *TEXT, "init_from=first", "hydra.run.dir=second")[0] == 0
+def test_the_model_is_that_of_the_file_and_all_else_is_new(train, trained, tmp_path):
+    assert train(*OWN, *TEXT, "init_from=first", "train.lr=0.02", "hydra.run.dir=second")[0] == 0
     now = settings(tmp_path / "second")
     assert (now["model.num_hiddens"], now["model.num_layers"], now["model.dropout"]) == (8, 2, 0.1)
-    assert (now["train.lr"], now["train.max_epochs"]) == (LR, MAX_EPOCHS)
-    typed = ["train.lr=0.02", "train.max_steps=3", "model.dropout=0.4", "model.num_layers=2"]
-    assert train(*limits, *TEXT, "init_from=first", *typed, "hydra.run.dir=third")[0] == 0
-    now = settings(tmp_path / "third")
-    assert (now["train.lr"], now["train.max_steps"], now["model.dropout"]) == (0.02, 3, 0.4)
+    assert (now["train.lr"], now["data.path"]) == (0.02, str(tmp_path / "my.txt"))
+    typed = ["model.dropout=0.4", "model.num_layers=2"]
+    assert train(*OWN, *TEXT, "init_from=first", *typed, "hydra.run.dir=third")[0] == 0
+    assert settings(tmp_path / "third")["model.dropout"] == 0.4
 
 
 @pytest.mark.parametrize("word", ["model.num_hiddens=9", "model.cell=gru", "model.embedding_dim=4"])
