@@ -30,7 +30,7 @@ Line = list[tuple[int, str]]  # (place in the text, character)
 def draw_units(explored: Exploration, path: Path, count: int = UNITS) -> None:
     """Draw text in the colours of the first `count` findings to a PNG.
 
-    Each panel has the lines of the unseen half in which its feature changes most. Needs matplotlib (the extra [plots]);
+    The lines are those of the unseen half in which the feature changes most. Needs matplotlib (the extra [plots]);
     BadInput without it.
     """
     plt = import_pyplot()
