@@ -17,7 +17,7 @@ from lstmlm.system.paths import find_cache, find_shipped
 
 COMMON = {"backend": "fused", "threads": 1, "baselines": False, "portrait_share": 0, "length": 0}
 SMALL_TEXT = COMMON | {"split": [0.9, 0.1, 0], "eval_every": 10, "batch_size": 16, "num_steps": 64}
-FROM_SCRATCH, FINE_TUNED = 20, 10  # epochs
+FROM_SCRATCH, FINE_TUNED = 10, 5  # epochs
 
 
 def read_sources() -> dict[str, str]:

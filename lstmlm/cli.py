@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "lr_find": "propose a learning rate, for settings of train.py",
     "check": "is every backend of every cell the same function on this machine?",
     "trace": "follow the gates: of a worked example, or of a trained model",
+    "explore": "show what the units of a trained model do, in one HTML file",
     "page": "write one HTML file that runs a trained model in a browser",
     "completion": "print what makes bash or zsh complete these commands with TAB",
 }

@@ -1,5 +1,6 @@
 """A trained model in Python: `from lstmlm import load`."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from lstmlm.evaluation.scoring import Score, evaluate
 from lstmlm.evaluation.units import compute_perplexity
 from lstmlm.generation.from_model import start_writer
 from lstmlm.generation.writer import write_sample
+from lstmlm.inspection.ablation import hold_unit
 from lstmlm.inspection.gate_trace import Trace, trace_gates
+from lstmlm.inspection.units import Unit, find_units
 from lstmlm.runs.find import find_weights
 from lstmlm.runs.prepare import pick_device
 from lstmlm.settings.config import SETTINGS
@@ -110,6 +113,25 @@ class LanguageModel:
         ids = self.vocab.encode(readable)
         on_device = torch.from_numpy(ids).to(self.model.W_hq.device)
         return trace_gates(self.model, on_device, [self.vocab.decode([idx]) for idx in ids], layer, "layer")
+
+    def units(self, text: str) -> list[Unit]:
+        """What every cell and hidden state tracks in a text, those that follow a feature of it most closely first.
+
+        Features are such as "inside quotation marks" or "position in the line". A unit's feature is chosen on the first
+        half of the text; its `r` is the correlation on the second half. BadInput for a text of under 500 characters.
+        """
+        ids = self.vocab.encode(read_typed_text(self.record, arguments.check_string("text", text)))
+        return find_units(self.model, self.vocab, torch.from_numpy(ids))
+
+    def ablate(self, layer: int, unit: int, value: float = 0.0) -> "LanguageModel":
+        """The same model with one hidden unit held at a value, for everything that reads it.
+
+        `score` then tells what a text costs without the unit. Its mean is a better value than 0: `units` has it (the
+        `mean` of part H). BadInput if the model has no such unit.
+        """
+        twin = copy.copy(self)
+        twin.model = hold_unit(self.model, arguments.check_layer(layer), unit, value)
+        return twin
 
     def _read(self, prompt: str, oov: str) -> str:
         """The prompt as the model reads it."""

@@ -7,6 +7,7 @@ runs/ when TAB is pressed.
 import argparse
 from collections.abc import Iterable
 
+from lstmlm.checkpoints.shipped import list_shipped
 from lstmlm.settings.config import SETTINGS
 from lstmlm.settings.overrides import GROUPS
 from lstmlm.system.command_parser import CommandParser
@@ -27,7 +28,7 @@ _lstmlm() {{
         esac ;;
     esac
     case "$command" in {with_runs})
-        words="$words latest $(ls -d runs/*/ 2>/dev/null | sed 's|/$||')" ;;
+        words="$words latest {models} $(ls -d runs/*/ 2>/dev/null | sed 's|/$||')" ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$word"))
     [ ${{#COMPREPLY[@]}} -eq 0 ] && COMPREPLY=($(compgen -f -- "$word"))
@@ -69,6 +70,7 @@ def format_script(parsers: dict[str, CommandParser]) -> str:
         ),
         commands="\n".join(f"        {name}) words={join(each)} ;;" for name, each in words.items()),
         with_runs="|".join(with_runs),
+        models=" ".join(list_shipped()),
     )
 
 

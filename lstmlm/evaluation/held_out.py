@@ -57,6 +57,15 @@ def load_held_out(loaded: Checkpoint, split: str | None, file: str | None) -> Pa
     return read_whole_file(loaded, file) if split is None else make_part(read_other_corpus(loaded, file), split)
 
 
+def load_unseen(loaded: Checkpoint) -> Tensor:
+    """The ids (n,) of the text that the weights were not trained on: the parts val and test of the run's own text."""
+    try:
+        corpus = read_own_corpus(loaded)
+    except BadInput as error:
+        raise BadInput(f"{error}: give a text: FILE") from None
+    return torch.cat([piece for part in ("val", "test") for piece in corpus.pieces(part)])
+
+
 def make_data_settings(loaded: Checkpoint, file: str) -> Data:
     """The settings by which the run read its own text, for another file."""
     return replace(get_data_settings(loaded.record), name="file", path=file, val_path=None, test_path=None)

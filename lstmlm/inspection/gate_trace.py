@@ -9,7 +9,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -22,7 +21,7 @@ from lstmlm.model.gates import compute_gates
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.dotted import under
 from lstmlm.system.errors import BadInput
-from lstmlm.system.plotting import find_fonts, import_pyplot, open_figure, save_figure
+from lstmlm.system.plotting import find_fonts, import_pyplot, open_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -197,15 +196,6 @@ def draw_layers(model: RNNModel, ids: Tensor, symbols: Sequence[str]) -> dict[st
             plt.close(figure)
             pictures[f"gates/layer{k}"] = png.getvalue()
     return pictures
-
-
-def draw_trace(trace: Trace, path: Path, count: int = UNITS) -> None:
-    """Draw `plot_trace` to a PNG. Needs matplotlib (the extra [plots]); BadInput without it."""
-    plt = import_pyplot()
-    figure = plt.figure(figsize=measure_figure(trace), layout="constrained")
-    plot_trace(trace, figure, count)
-    save_figure(figure, path)
-    plt.close(figure)
 
 
 def measure_figure(trace: Trace) -> tuple[float, float]:

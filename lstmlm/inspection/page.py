@@ -2,16 +2,11 @@
 
 V = vocab_size, H = num_hiddens, L = num_layers, G = number of gates, D = width of a layer's input, E = embedding_dim.
 
-The page has the model as JSON: its configuration, its vocabulary, and its weights in base64. Every string may come from
-a stranger: `<` is escaped, so that no string ends the element, and the scripts show strings as text, never as markup.
-The Content-Security-Policy of the page allows its own scripts and styles, known by their SHA-256, and no request.
+The page has the model as JSON: its configuration, its vocabulary, and its weights in base64 (html_file.py). Its policy
+also allows WebAssembly, which the engine assembles itself.
 """
 
 import base64
-import hashlib
-import html
-import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,15 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lstmlm.generation.writer import choose_first_character
+from lstmlm.inspection.html_file import fill_page
 from lstmlm.layers.contract import Tensors
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.model.shapes import count_params
 from lstmlm.system.dotted import under
 from lstmlm.system.errors import BadInput
-from lstmlm.system.paths import PACKAGE
 from lstmlm.text.vocab import ByteVocab, Vocab
 
-ASSETS = PACKAGE / "inspection" / "assets"
 # The first script computes and knows nothing of the page, so that it runs without a browser too
 ENGINE = ("draw.js", "product.js", "weights.js", "stepper.js", "alphabet.js", "tape.js")
 INTERFACE = (
@@ -39,6 +33,7 @@ INTERFACE = (
     "text_view.js",
     "next_view.js",
     "layer_view.js",
+    "keys.js",
     "listen.js",
     "page.js",
 )
@@ -57,48 +52,14 @@ def make_page(model: RNNModel, vocab: Vocab, title: str, weights: str = "float32
     """
     if weights not in WEIGHTS:
         raise BadInput(f"weights: no such form {weights!a}: choose one of {', '.join(WEIGHTS)}")
-    style = read_asset("page.css")
-    scripts = {"ENGINE": join_assets(ENGINE), "INTERFACE": join_assets(INTERFACE)}
-    policy = write_policy(style, list(scripts.values()))
-    parts = {"TITLE": html.escape(title), "POLICY": html.escape(policy), "STYLE": style, **scripts}
-    parts["MODEL"] = escape_json(describe_model(model, vocab, weights) | {"title": title, "prompt": prompt})
-    return re.sub(r"<!--(\w+)-->", lambda match: parts[match[1]], read_asset("page.html"))
+    data = describe_model(model, vocab, weights) | {"title": title, "prompt": prompt}
+    scripts = {"ENGINE": ENGINE, "INTERFACE": INTERFACE}
+    return fill_page("page.html", title, ("base.css", "page.css"), scripts, {"MODEL": data}, "'wasm-unsafe-eval'")
 
 
 def choose_weights(model: RNNModel) -> str:
     """The form of the weights where none is asked for: float32, or bf16 for a large model."""
     return "float32" if count_params(model.config) <= LARGEST_FLOAT32 else "bf16"
-
-
-def read_asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
-
-
-def join_assets(names: tuple[str, ...]) -> str:
-    """One script of several files; only the first 'use strict' counts."""
-    return "\n".join(read_asset(name) for name in names)
-
-
-def write_policy(style: str, scripts: list[str]) -> str:
-    """The Content-Security-Policy that allows this style and these scripts, and no request.
-
-    WebAssembly, which the engine assembles itself, has a permission of its own; the icon is a data URL.
-    """
-    allowed = " ".join(map(quote_hash, scripts))
-    return (
-        f"default-src 'none'; script-src {allowed} 'wasm-unsafe-eval'; style-src {quote_hash(style)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def quote_hash(content: str) -> str:
-    """A style or script as a Content-Security-Policy names it."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
-
-
-def escape_json(value: Any) -> str:
-    """JSON that can stand in a script element: ASCII, without `<`."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def describe_model(model: RNNModel, vocab: Vocab, form: str) -> dict[str, Any]:

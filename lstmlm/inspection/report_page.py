@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lstmlm.inspection.chart import Line, draw_chart, escape
-from lstmlm.inspection.page import quote_hash, read_asset
+from lstmlm.inspection.html_file import quote_hash, read_asset
 
 STYLES = "abcde"  # classes of lines
 

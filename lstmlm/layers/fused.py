@@ -38,12 +38,9 @@ class FusedLayer(torch.autograd.Function):
     def forward(
         ctx: Any, X: Tensor, W_x: Tensor, W_h: Tensor, b: Tensor, H: Tensor, C: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        T, B, num_hiddens = *X.shape[:2], len(W_h)
-        Hs, Cs = W_h.new_empty(2, T + 1, B, num_hiddens)  # [0] is the state before the first step
-        Hs[0], Cs[0] = H, C
-        ctx.loops = fused_native if fused_native.can_run(W_h) else Loops
+        ctx.loops = choose_loops(W_h)
         X = X.contiguous()
-        gates = ctx.loops.forward(X, W_x, W_h, b, Hs, Cs)
+        gates, Hs, Cs = run_forward(ctx.loops, X, W_x, W_h, b, (H, C))
         ctx.save_for_backward(X, W_x, W_h, gates, Hs, Cs)
         return Hs[1:], Hs[-1].clone(), Cs[-1].clone()
 
@@ -57,6 +54,20 @@ class FusedLayer(torch.autograd.Function):
         dG, dH_0, dC_0, dX = ctx.loops.backward(W_x, W_h, gates, Cs, (dY, dH, dC), wants_dX, wants_dH)
         dW_x, dW_h, db = ctx.loops.compute_weight_gradients(X, Hs[:-1], dG, W_x)
         return dX, dW_x, dW_h, db, dH_0, dC_0
+
+
+def choose_loops(W_h: Tensor) -> Any:
+    """The loops that compute with tensors like this one: in C where the kernel can, or in PyTorch."""
+    return fused_native if fused_native.can_run(W_h) else Loops
+
+
+def run_forward(
+    loops: Any, X: Tensor, W_x: Tensor, W_h: Tensor, b: Tensor, state: LayerState
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gates in the layout of the loops, and Hs and Cs (T+1, B, H), whose [0] is the state before the first step."""
+    Hs, Cs = W_h.new_empty(2, len(X) + 1, X.shape[1], len(W_h))
+    Hs[0], Cs[0] = state
+    return loops.forward(X, W_x, W_h, b, Hs, Cs), Hs, Cs
 
 
 # Whether this backward() has retain_graph=True; True where PyTorch does not tell
@@ -136,6 +147,13 @@ class FusedLSTM(RecurrentLayer):
         X = X if X.is_floating_point() else as_int64(X)
         Y, H, C = FusedLayer.apply(X, self.W_x, self.W_h, self.b, *state)  # type: ignore[no-untyped-call]
         return Y, (H, C)
+
+    @torch.no_grad()
+    def follow(self, X: Tensor, state: LayerState) -> tuple[Tensor, Tensor]:
+        """As `forward`, but H and C after every step, each (T, B, H); without a gradient."""
+        X = X.contiguous() if X.is_floating_point() else as_int64(X).contiguous()
+        _, Hs, Cs = run_forward(choose_loops(self.W_h), X, self.W_x, self.W_h, self.b, state)
+        return Hs[1:], Cs[1:]
 
     @classmethod
     def from_book(cls, book: Tensors) -> Tensors:

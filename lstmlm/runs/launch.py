@@ -66,9 +66,9 @@ def train(argv: list[str]) -> int:
         given = [word for word in argv if word not in flags]
         check_words(given)
         words.extend(quote_free_text(given, sweeps))
-        if sweep is not None:
-            sweep.total = count_jobs(words)
         try:
+            if sweep is not None:
+                sweep.total = count_jobs([word for word in words if "=" in word])  # not `--cfg job`
             call_hydra_main(flags + words, job)
         except SystemExit as end:  # the one above, or argparse's after --help
             codes.append(end.code if isinstance(end.code, int) else 0)
@@ -104,7 +104,8 @@ def run_job(composed: "DictConfig", typed: list[str]) -> None:
         # With resume=auto, the jobs of a sweep that is started again find their directories by their numbers
         key = "hydra.sweep.dir" if swept and config.resume == "auto" else "hydra.run.dir"
         named = key in {override.partition("=")[0] for override in settings.overrides.hydra}
-        given = find_typed_settings(config, settings.overrides.task)
+        is_plain = config.resume is None and config.init_from is None
+        given = {} if is_plain else find_typed_settings(config, settings.overrides.task)
         if config.resume is None:
             start_run(inherit_settings(config, given), typed, chosen, named)
         else:

@@ -23,13 +23,12 @@ def generate_without_torch(*words: str) -> str:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-def test_the_text_of_every_cell_is_that_of_the_model_on_a_backend(train, command, cell):
+def test_the_text_of_every_cell_is_that_of_the_model_on_a_backend(train, command, tmp_path, cell):
     assert train(*TINY, f"model.cell={cell}", "model.num_layers=2", "hydra.run.dir=run")[0] == 0
     code, with_torch, _ = command("generate", "run", *WORDS, "--backend", "nn")
     assert code == 0
-    ours, theirs = (
-        [json.loads(line) for line in text.splitlines()] for text in (generate_without_torch("run", *WORDS), with_torch)
-    )
+    texts = (generate_without_torch(str(tmp_path / "run"), *WORDS), with_torch)
+    ours, theirs = ([json.loads(line) for line in text.splitlines()] for text in texts)
     assert [row["text"] for row in ours] == [row["text"] for row in theirs] and len(ours) == 2
     assert [row["log_probability"] for row in ours] == pytest.approx([row["log_probability"] for row in theirs])
     assert {row["backend"] for row in ours} == {None} and {row["backend"] for row in theirs} == {"nn"}

@@ -47,6 +47,7 @@ TRAINED = [
     "python train.py data=file data.path=my.txt data.val_path=other.txt",
     "python train.py data=file data.path=my.txt data.vocab=byte",
     "python train.py data=file 'data.path=texts/*.txt' data.encoding=latin-1",
+    "python train.py init_from=runs/RUN data=file data.path=other.txt backend=fused",
     "python train.py resume=runs/RUN",
     "python train.py resume=runs/RUN train.max_epochs=20",
     "python train.py resume=auto hydra.run.dir=runs/mine",

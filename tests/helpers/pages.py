@@ -1,5 +1,8 @@
 """Pages of `lstmlm page` as tests use them: their engine under Node, the whole page in Chromium."""
 
+import base64
+import hashlib
+import html.parser
 import json
 import re
 import shutil
@@ -67,6 +70,12 @@ def assert_texts_equal(partings: Iterable[list[dict[str, Any]]]) -> None:
         print(f"{len(places)} places where the uniform number lies within {CLOSE} of a boundary: {places}")
 
 
+def find_hashes(page: str, element: str) -> set[str]:
+    """The hashes, as a policy spells them, of all scripts or styles that a browser would run."""
+    contents = re.findall(rf"<{element}(?: id=\"\w+\")?>(.*?)</{element}>", page, re.DOTALL)
+    return {f"'sha256-{base64.b64encode(hashlib.sha256(c.encode()).digest()).decode()}'" for c in contents}
+
+
 def read_element(page: str, element: str) -> str:
     """What stands in the script or style element with this id, or of this kind."""
     found = re.search(rf'<(script|style)(?: id="{element}"[^>]*)?>(.*?)</\1>', page, re.DOTALL)
@@ -80,6 +89,51 @@ def wait_until(tab: Any, expression: str, seconds: float = 60) -> None:
     while not tab.evaluate(expression):
         assert time.monotonic() < end, f"{expression}: not within {seconds} s"
         time.sleep(0.02)
+
+
+def open_watched(browser: Any, page: str, file: Path, seen: list[str], **options: Any) -> Any:
+    """Open HTML as a file in a context of its own; `seen` gets each further request, message, error and dialog."""
+    file.write_text(page, encoding="utf-8")
+    context = browser.new_context(
+        **({"reduced_motion": "reduce", "viewport": {"width": 1000, "height": 700}} | options)
+    )
+    context.set_default_timeout(120_000)
+    tab = context.new_page()
+    tab.on("request", lambda request: seen.append(request.url))
+    tab.on("console", lambda message: seen.append(message.text))
+    tab.on("pageerror", lambda error: seen.append(str(error)))
+    tab.on("dialog", lambda dialog: seen.append(dialog.message))
+    tab.goto(file.as_uri())
+    assert seen.pop() == file.as_uri()
+    return tab
+
+
+def list_unnamed(tab: Any) -> list[str]:
+    """The controls of a page that have no name for a screen reader."""
+    unnamed: list[str] = tab.evaluate(
+        """[...document.querySelectorAll('button, input, select, textarea, [tabindex], canvas')].filter((element) =>
+            ![element.getAttribute('aria-label'), element.labels?.[0]?.textContent, element.textContent].some(
+                (name) => name?.trim())).map((element) => element.outerHTML)"""
+    )
+    return unnamed
+
+
+class Elements(html.parser.HTMLParser):
+    """The tags of a page in their order, and what stands in its title."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.title = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][0] == "title":
+            self.title += data
 
 
 def launch_chromium(playwright: Any) -> Any:

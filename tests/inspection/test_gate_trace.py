@@ -7,9 +7,14 @@ import pytest
 import torch
 from helpers.command_line import SMALL_RUN
 from helpers.forms import make_model
+from helpers.pages import Elements
 
+from lstmlm.evaluation.scoring import iterate_char_nats
 from lstmlm.inspection import gate_trace
+from lstmlm.inspection.trace_page import make_trace_page
+from lstmlm.inspection.trace_story import tell_story
 from lstmlm.layers.registry import BACKENDS
+from lstmlm.text.vocab import Vocab
 
 TRUE_TABLE = """\
 | word | F | I | C~ | O | C | H |
@@ -59,13 +64,42 @@ def test_the_columns_of_a_model_account_for_its_states(backend, layer):
     torch.testing.assert_close(columns["H"], columns["O"] * torch.tanh(columns["C"]))
 
 
-def test_a_trained_model_is_traced_in_table_json_and_picture(run_directory, command, tmp_path):
-    picture = tmp_path / "gates.png"
-    code, out, _ = command("trace", str(run_directory), "--text", "The tide\n", "--png", str(picture))
+def test_a_trained_model_is_traced_in_table_json_picture_and_page(run_directory, command, tmp_path):
+    picture, page = tmp_path / "gates.png", tmp_path / "gates.html"
+    words = ["--text", "The tide\n", "--png", str(picture), "--html", str(page)]
+    code, out, _ = command("trace", str(run_directory), *words)
     assert code == 0 and len(out.splitlines()) == 2 + 9 and "'\\n'" in out
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 10_000
+    told = json.loads(re.search(r'id="data" type="application/json">(.*?)</script>', page.read_text(), re.DOTALL)[1])
+    assert told["symbols"] == ["T", "h", "e", "\u2423", "t", "i", "d", "e", "\u21b5"]
+    assert [unit["why"].split()[0] for unit in told["units"]] == ["follows"] * 4
     row = json.loads(command("trace", str(run_directory), "--text", "The", "--json")[1])
     assert row["text"] == "The" and len(row["C"]) == 3 and len(row["C"][0]) == 24
+
+
+def test_a_story_has_the_costs_and_the_likeliest_characters_of_the_model():
+    vocab, model = Vocab.from_tokens(["<unk>", *"abcd\n "]), make_model("nn", torch.float32, num_layers=2)
+    ids = torch.tensor([1, 2, 6, 3, 5])
+    trace = gate_trace.trace_gates(model, ids, [vocab.decode([idx]) for idx in ids.tolist()], 1)
+    story = tell_story(model, vocab, ids, trace, None)
+    torch.testing.assert_close(torch.tensor(story.nats[1:]).double(), torch.cat(list(iterate_char_nats(model, ids))))
+    assert story.nats[0] is None
+    probs = model(ids[None])[0].softmax(1)
+    for row, expected in zip(story.likeliest, probs, strict=True):
+        assert [symbol for symbol, _ in row] == [
+            vocab.decode([int(idx)]) for idx in expected.argsort(descending=True)[:3]
+        ]
+        assert [p for _, p in row] == pytest.approx(expected.sort(descending=True)[0][:3].tolist())
+    assert [unit.why for unit in story.units] == ["among the most active"] * 4
+
+
+def test_hostile_strings_stay_in_their_place_in_a_page_of_a_trace():
+    vocab, model = Vocab.from_tokens(["</script><script>x</script>", *"<a/>&\u2028"]), make_model("nn", torch.float32)
+    ids = torch.arange(7)
+    trace = gate_trace.trace_gates(model, ids, [vocab.decode([idx]) for idx in ids.tolist()], 0)
+    page = make_trace_page(tell_story(model, vocab, ids, trace, None), "</title><script>x</script>")
+    harmless = make_trace_page(tell_story(model, Vocab.from_tokens(list("abcdefg")), ids, trace, None), "a")
+    assert [tag for tag, _ in Elements(page).tags] == [tag for tag, _ in Elements(harmless).tags]
 
 
 @pytest.mark.parametrize(("alphabet", "read"), [("time ", "e time eee"), ("0123456789", "0")])
@@ -94,7 +128,7 @@ def test_a_mistake_of_trace_is_one_line(run_directory, command, words, says):
 def test_options_without_a_model_are_refused(command):
     assert command("trace", "--text", "a")[::2] == (
         2,
-        "error: trace: --text and --png follow a trained model: give RUN_OR_CHECKPOINT\n",
+        "error: trace: --text, --png and --html follow a trained model: give RUN_OR_CHECKPOINT\n",
     )
 
 

@@ -1,8 +1,5 @@
 """The page computes and draws what the program does, under Node; and nothing in it can be made to run by a stranger."""
 
-import base64
-import hashlib
-import html.parser
 import json
 import re
 
@@ -12,7 +9,7 @@ import torch
 from helpers.command_line import ROOT
 from helpers.draws import SETTINGS, VOCAB
 from helpers.forms import make_model
-from helpers.pages import CLOSE, assert_texts_equal, draw_texts, run_engine
+from helpers.pages import CLOSE, Elements, assert_texts_equal, draw_texts, find_hashes, run_engine
 
 from lstmlm.evaluation.scoring import iterate_char_nats
 from lstmlm.inspection.page import choose_weights, make_page, merge_gates, to_bytes
@@ -178,23 +175,6 @@ def test_every_weight_stands_in_the_page_once(cell):
 # A stranger's checkpoint
 
 
-class Elements(html.parser.HTMLParser):
-    """The tags of a page in their order, and what stands in its title."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags, self.title = [], ""
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_data(self, data):
-        if self.tags and self.tags[-1][0] == "title":
-            self.title += data
-
-
 def test_hostile_strings_cannot_leave_their_place():
     plain = make_page(make_small(), VOCAB, "a title", prompt="a prompt")
     vocab = Vocab.from_tokens([HOSTILE, "\n", *"<>&\"'/"])
@@ -212,13 +192,9 @@ def test_the_policy_allows_the_scripts_of_the_page_and_no_request():
     policy = next(a["content"] for tag, a in tags if a.get("http-equiv") == "Content-Security-Policy")
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
 
-    def hashes(element: str) -> set[str]:
-        contents = re.findall(rf"<{element}(?: id=\"\w+\")?>(.*?)</{element}>", page, re.DOTALL)
-        return {f"'sha256-{base64.b64encode(hashlib.sha256(c.encode()).digest()).decode()}'" for c in contents}
-
-    assert set(rules["script-src"].split()) == hashes("script") | {"'wasm-unsafe-eval'"}
-    assert set(rules["style-src"].split()) == hashes("style")
-    assert len(hashes("script")) == 2
+    assert set(rules["script-src"].split()) == find_hashes(page, "script") | {"'wasm-unsafe-eval'"}
+    assert set(rules["style-src"].split()) == find_hashes(page, "style")
+    assert len(find_hashes(page, "script")) == 2
     assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
     assert rules["img-src"] == "data:"
     links = [a[name] for _, a in tags for name in ("src", "href") if name in a]

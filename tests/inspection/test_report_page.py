@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lstmlm.inspection.chart import SHOWN, Line, choose_ticks, draw_chart
-from lstmlm.inspection.page import quote_hash
+from lstmlm.inspection.html_file import quote_hash
 from lstmlm.inspection.report_page import Chart, Figure, Report, Sample, make_report
 
 STRANGE = "</title><script>alert(1)</script>&\u202e\x1b[31m\udce9"

@@ -46,7 +46,16 @@ def test_choices_are_what_the_modules_have():
 
 
 def test_every_setting_is_checked_by_choice_bound_or_type():
-    by_type = {"resume", "data.name", "data.path", "data.val_path", "data.test_path", "data.split", "data.encoding"}
+    by_type = {
+        "resume",
+        "init_from",
+        "data.name",
+        "data.path",
+        "data.val_path",
+        "data.test_path",
+        "data.split",
+        "data.encoding",
+    }
     by_type |= {"sample.prompt", "train.book_report", "train.baselines"}
     assert {name for name, facts in SETTINGS.items() if not facts.choices and not facts.is_bounded} == by_type
 
@@ -121,6 +130,7 @@ def test_overrides_of_a_command_take_odd_file_names_as_typed(name):
 
 
 OVERRIDES = [
+    ["init_from=runs/it's mine", "model.num_hiddens=24"],
     ["experiment=d2l", "backend=nn"],
     ["data=file", "data.path=it's (1), [a].txt", "data.split=[[0,10],[10,20],[20,31]]", "train.lr=1e-5"],
     ["model.cell=gru", "model.embedding_dim=16", "train.max_epochs=null", "train.max_seconds=90.5"],

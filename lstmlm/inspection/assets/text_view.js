@@ -65,6 +65,11 @@ class TextView {
       const found = document.caretRangeFromPoint(x, y);
       [node, offset] = [found?.startContainer, found?.startOffset];
     }
+    return this.positionIn(node, offset);
+  }
+
+  // The number of characters before a place in a node; null outside of the text.
+  positionIn(node, offset) {
     if (node?.nodeType !== Node.TEXT_NODE || !this.element.contains(node)) return null;
     const {start} = node.parentNode, end = start + node.data.length - (node.data.endsWith('\n') ? 1 : 0);
     return this.positionOf(Math.min(start + offset, end));
