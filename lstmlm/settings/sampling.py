@@ -57,9 +57,9 @@ class SamplingOptions(TypedDict, total=False):
 
 BOUNDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "temperature": (lambda T: 0 <= T < math.inf, "0 (always the most probable character) or more"),
-    "top_k": (lambda k: k is None or (is_whole(k) and k >= 1), "1 or more, a whole number"),
+    "top_k": (lambda k: k is None or (is_whole(k) and k >= 1), "a whole number, 1 or more"),
     "top_p": (lambda p: 0 < p <= 1, "more than 0 and at most 1"),
     "min_p": (lambda p: 0 <= p < 1, "0 or more and less than 1"),
     "repetition_penalty": (lambda penalty: 0 < penalty < math.inf, "more than 0"),
-    "penalty_window": (lambda window: is_whole(window) and window >= 1, "1 or more, a whole number"),
+    "penalty_window": (lambda window: is_whole(window) and window >= 1, "a whole number, 1 or more"),
 }

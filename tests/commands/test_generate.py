@@ -84,7 +84,7 @@ def test_the_text_ends_with_the_stop_string(generate):
     stop = whole[20:23]
     cut = generate("--prompt", PROMPT, *AS_USED, "--stop", stop, "--stop", "zzzz")
     assert cut == PROMPT + whole[: whole.index(stop) + 3]
-    assert generate("--prompt", PROMPT, "--seed", "5", "--length", "inf", "--stop", stop) == cut
+    assert generate("--prompt", PROMPT, *AS_USED[:4], "--length", "inf", "--stop", stop) == cut
 
 
 def test_a_sample_that_has_ended_waits_for_the_others(generate):
@@ -136,14 +136,14 @@ def test_unknown_characters_are_left_out_or_read_as_unk_and_named(generate):
 # (words, what the line says)
 MISTAKES = [
     (["--prompt", "a\u2019b\u201c"], r"--prompt: characters '\\u2019' \(U\+2019\) at position 1 \(nearest: \"'\"\), "),
-    (["--top-k", "0"], r"--top-k: must be 1 or more, got 0"),
-    (["--top-k", "-2"], r"--top-k: must be 1 or more, got -2"),
+    (["--top-k", "0"], r"--top-k: must be a whole number, 1 or more, got 0"),
+    (["--top-k", "-2"], r"--top-k: must be a whole number, 1 or more, got -2"),
     (["--top-p", "0"], r"--top-p: must be more than 0 and at most 1, got 0"),
     (["--top-p", "1.01"], r"--top-p: "),
     (["--min-p", "1"], r"--min-p: must be 0 or more and less than 1, got 1"),
     (["--min-p", "-0.1"], r"--min-p: "),
     (["--repetition-penalty", "0"], r"--repetition-penalty: must be more than 0, got 0"),
-    (["--penalty-window", "0"], r"--penalty-window: must be 1 or more, got 0"),
+    (["--penalty-window", "0"], r"--penalty-window: must be a whole number, 1 or more, got 0"),
     (["--samples", "0"], r"--samples: must be 1 or more, got 0"),
     (["--stop", ""], r"--stop: is empty"),
     (["--stop", "ñ"], r"--stop: character '\\xf1' .* is not in the vocabulary: no text can end there"),
@@ -174,9 +174,9 @@ def test_a_prompt_file_that_is_not_utf_8_is_named_with_the_byte(run_directory, c
 
 def test_a_setting_without_effect_is_noted(generate):
     notes = r"note: --top-p has no effect with these settings\n"
-    assert generate("--temperature", "0", "--top-p", "0.5", "--length", "3", notes=notes)
+    assert generate("--prompt", "", "--temperature", "0", "--top-p", "0.5", "--length", "3", notes=notes)
     notes = r"note: --penalty-window has no effect with these settings\n"
-    assert generate("--penalty-window", "5", "--length", "3", notes=notes)
+    assert generate("--prompt", "", "--penalty-window", "5", "--length", "3", notes=notes)
 
 
 # The terminal
@@ -201,7 +201,7 @@ def test_color_is_for_a_terminal_alone_and_does_not_change_the_text(generate, mo
 
 
 def test_a_text_without_end_comes_as_it_is_drawn_and_ctrl_c_ends_it(run_directory):
-    words = [sys.executable, "-m", "lstmlm", "generate", str(run_directory), "--length", "1000000000"]
+    words = [sys.executable, "-m", "lstmlm", "generate", str(run_directory), "--prompt", "", "--length", "1000000000"]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert len(process.stdout.read(200)) == 200
         process.send_signal(signal.SIGINT)

@@ -249,13 +249,13 @@ MEANINGLESS = [
     ({"temperature": -1.0}, "temperature: must be 0 .*or more, got -1"),
     ({"temperature": float("nan")}, "temperature: must be 0"),
     ({"temperature": float("inf")}, "temperature: must be 0"),
-    ({"top_k": 0}, "top_k: must be 1 or more, got 0"),
+    ({"top_k": 0}, "top_k: must be a whole number, 1 or more, got 0"),
     ({"top_p": 0.0}, "top_p: must be more than 0 and at most 1"),
     ({"top_p": 1.5}, "top_p: "),
     ({"min_p": 1.0}, "min_p: must be 0 or more and less than 1"),
     ({"min_p": float("nan")}, "min_p: "),
     ({"repetition_penalty": 0.0}, "repetition_penalty: must be more than 0"),
-    ({"penalty_window": 0}, "penalty_window: must be 1 or more"),
+    ({"penalty_window": 0}, "penalty_window: must be a whole number, 1 or more"),
 ]
 
 

@@ -167,7 +167,7 @@ def test_a_bug_is_one_line_and_the_traceback_is_in_the_log(train, tmp_path, monk
 
 
 def test_exit_0_and_a_reader_that_leaves_early_is_no_error(run_directory):
-    words = ["-m", "lstmlm", "generate", str(run_directory), "--length", "3000"]
+    words = ["-m", "lstmlm", "generate", str(run_directory), "--prompt", "", "--length", "3000"]
     done = shell(
         "-c",
         "import subprocess, sys; p = subprocess.Popen([sys.executable, *sys.argv[1:]], "
