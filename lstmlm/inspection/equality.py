@@ -29,6 +29,7 @@ CONFIG = ModelConfig(vocab_size=63, num_hiddens=64, num_layers=2, dropout=0.2)
 Row = dict[str, Any]  # cell, backend, dtype, the difference by column or None, passed
 RECIPE = Recipe(0.01, "constant", warmup=0.0, grad_clip=1.0, ema=None, micro_batches=1, precision="float32")
 COLUMNS = ("values", "state", "gradients", "chunked", "20 steps")
+NAME_WIDTHS, DIFFERENCE_WIDTHS = (11, 8, 8), (8, 8, 11, 9, 10)  # of the columns: 79 characters with the result
 
 
 def measure_difference(a: Tensor, b: Tensor) -> float:
@@ -117,9 +118,9 @@ def train_twenty_steps(model: RNNModel, ids: Tensor) -> Tensor:
 def format_line(cells: Sequence[str]) -> str:
     """A line of the table for people, in columns of fixed width, so that each row can be printed as it comes."""
     names, differences, result = cells[:3], cells[3:-1], cells[-1]
-    return "".join(
-        [*(f"{name:<12}" for name in names), *(f"{cell:>11}" for cell in differences), f"  {result}"]
-    ).rstrip()
+    columns = [f"{name:<{width}}" for name, width in zip(names, NAME_WIDTHS, strict=True)]
+    columns += [f"{cell:>{width}}" for cell, width in zip(differences, DIFFERENCE_WIDTHS, strict=True)]
+    return "".join([*columns, f"  {result}"]).rstrip()
 
 
 def format_row(row: Row) -> str:

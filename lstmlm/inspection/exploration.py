@@ -19,8 +19,8 @@ from lstmlm.text.vocab import Vocab
 
 LARGEST_TEXT = 1_000_000  # characters
 WEAKEST = 0.25  # |r| of a unit that is said to track a feature
-MOST_FINDINGS = 24
-SAMPLE = 24  # evenly spaced units, whose median tells what an ordinary unit is worth
+MOST_FINDINGS = 20
+SAMPLE = 20  # evenly spaced units, whose median tells what an ordinary unit is worth
 ABLATION_CHARS = 8192
 LONGEST_LINE = 200
 CONTEXT = 500  # characters

@@ -63,40 +63,46 @@ def find_middle(num_chars: int) -> int:
 
 @torch.no_grad()
 def iterate_states(model: RNNModel, ids: Tensor) -> Iterator[Block]:
-    """Yield the states of `make_fast(model)` after every character of ids (n,), once each, in blocks."""
+    """Yield the states of `make_fast(model)` after every character of ids (n,), once each.
+
+    A block has characters of one half of the text (`find_middle`).
+    """
     device, count = model.W_hq.device, len(ids)
     lanes = count_lanes(count)
     length = -(-count // lanes)
-    warm_up = min(WARM_UP, length)
     starts = torch.arange(lanes, device=device) * length
     ids = ids.to(device, torch.int64)
     state, before = model.begin_state(lanes, device), torch.empty(0)
-    begin, most = -warm_up, max(1, AT_ONCE // lanes)
+    begin, most = -min(WARM_UP, length), max(1, AT_ONCE // lanes)
     while begin < length:
         end = min(begin + most, 0 if begin < 0 else length)
         if begin == 0:  # the text begins in the first lane
             state = tuple(forget_first_lane(part) for part in state)
-        places = starts[:, None] + torch.arange(begin, end, device=device)  # (B, T)
+        places = starts + torch.arange(begin, end, device=device)[:, None]  # (T, B)
         with evaluation_mode(model):
-            states, state = read_states(model, ids[places.clamp(0, count - 1)], state)
+            states, state = read_states(model, ids[places.T.clamp(0, count - 1)], state)
         logits = states[-1] @ model.W_hq + model.b_q  # (T, B, V)
         if begin >= 0:
-            yield make_block(places.T.flatten(), states, torch.cat([before, logits[:-1]]), logits, ids)
+            expected = torch.cat([before, logits[:-1]])
+            for half in (slice(0, lanes // 2), slice(lanes // 2, lanes)):
+                columns = torch.cat([part[:, half] for part in states], 2)
+                yield make_block(places[:, half], columns, expected[:, half], logits[:, half], ids)
         before, begin = logits[-1:], end
 
 
-def make_block(places: Tensor, states: list[Tensor], before: Tensor, after: Tensor, ids: Tensor) -> Block:
-    """A block of the places (T * B,), without those behind the end of the text.
+def make_block(places: Tensor, states: Tensor, before: Tensor, after: Tensor, ids: Tensor) -> Block:
+    """A block of the places (T, B), without those behind the end of the text.
 
-    The states (T, B, H) and the logits (T, B, V) after a character, and those before it.
+    The states (T, B, S) and the logits (T, B, V) after each character, and the logits before it.
     """
-    kept = places < len(ids)
-    places = places[kept]
-    surprisal = functional.cross_entropy(before.flatten(0, 1)[kept], ids[places], reduction="none")
-    surprisal[places == 0] = 0
-    logprobs = after.flatten(0, 1)[kept].log_softmax(1)
-    entropy = -(logprobs.exp() * logprobs).sum(1)
-    return Block(places, torch.cat([part.flatten(0, 1)[kept] for part in states], 1), surprisal, entropy)
+    rows = [part.flatten(0, 1) for part in (places, states, before, after)]
+    if int(places.max()) >= len(ids):
+        kept = rows[0] < len(ids)
+        rows = [part[kept] for part in rows]
+    surprisal = functional.cross_entropy(rows[2], ids[rows[0]], reduction="none")
+    surprisal[rows[0] == 0] = 0
+    logprobs = rows[3].log_softmax(1)
+    return Block(rows[0], rows[1], surprisal, -(logprobs.exp() * logprobs).sum(1))
 
 
 def forget_first_lane(part: Tensor) -> Tensor:

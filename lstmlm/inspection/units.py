@@ -90,8 +90,8 @@ def correlate(model: RNNModel, vocab: Vocab, ids: Tensor) -> Correlations:
         if shifts is None:  # means, about, so that sums of squares in float32 stay precise
             shifts = (own.mean(1, keepdim=True), block.states.mean(0))
         rows = torch.cat([torch.from_numpy(known[:, places.numpy()]).to(own), own - shifts[0]])
-        for half, inside in zip(sums, (block.places < middle, block.places >= middle), strict=True):
-            half.add(rows[:, inside], block.states[inside] - shifts[1])
+        if len(places):
+            sums[int(places[0]) >= middle].add(rows, block.states.sub_(shifts[1]))
     features += [Feature(name, "model", row.numpy()) for name, row in zip(MODEL_FEATURES, of_model, strict=True)]
     r = np.stack([half.correlate() for half in sums])
     assert shifts is not None
@@ -113,9 +113,11 @@ class Sums:
         self.parts = list(parts)
 
     def add(self, features: Tensor, states: Tensor) -> None:
-        """Add features (K, rows) and states (rows, S)."""
-        X, Y = features, states
-        sums = (torch.tensor(len(Y)), X.sum(1), (X * X).sum(1), Y.sum(0), (Y * Y).sum(0), X @ Y)
+        """Add features (K, rows) and states (rows, S), which are overwritten."""
+        X, Y = torch.cat([features, torch.ones_like(features[:1])]), states
+        XY = X @ Y  # the last row is the sum of Y
+        squares = (X[-1:] @ Y.square_())[0]
+        sums = (torch.tensor(len(Y)), X[:-1].sum(1), (X[:-1] ** 2).sum(1), XY[-1], squares, XY[:-1])
         self.parts = (self + Sums([part.double().cpu() for part in sums])).parts
 
     def __add__(self, other: "Sums") -> "Sums":

@@ -4,7 +4,7 @@ P = characters of the picture.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ Line = list[tuple[int, str]]  # (place in the text, character)
 def draw_units(explored: Exploration, path: Path, count: int = UNITS) -> None:
     """Draw text in the colours of the first `count` findings to a PNG.
 
-    Each panel has the lines of the unseen half in which its feature changes most. Needs matplotlib (the extra [plots]);
+    The lines are those of the unseen half in which the feature changes most. Needs matplotlib (the extra [plots]);
     BadInput without it.
     """
     plt = import_pyplot()
@@ -77,7 +77,7 @@ def draw_lines(axes: "Axes", lines: list[Line], values: NDArray[np.float64], fon
             picture[y, x] = values[place]
             if piece.isprintable() and piece != " ":
                 color = "white" if abs(values[place]) > 0.75 * REACH else "black"
-                form = {"ha": "center", "va": "center", "fontsize": 9, "family": fonts, "color": color}
+                form: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 9, "family": fonts, "color": color}
                 axes.text(x, y, piece, parse_math=False, **form)
     axes.imshow(picture, cmap="RdBu_r", vmin=-REACH, vmax=REACH, aspect="auto", interpolation="nearest")
     axes.set_axis_off()

@@ -66,9 +66,9 @@ def train(argv: list[str]) -> int:
         given = [word for word in argv if word not in flags]
         check_words(given)
         words.extend(quote_free_text(given, sweeps))
-        if sweep is not None:
-            sweep.total = count_jobs(words)
         try:
+            if sweep is not None:
+                sweep.total = count_jobs([word for word in words if "=" in word])  # not `--cfg job`
             call_hydra_main(flags + words, job)
         except SystemExit as end:  # the one above, or argparse's after --help
             codes.append(end.code if isinstance(end.code, int) else 0)

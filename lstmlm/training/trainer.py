@@ -77,7 +77,8 @@ class Trainer:
         if state.evaluation_due:
             set_lr(self.learner.optimizer, self.compute_lr(state.step - 1))  # which the evaluation reports
             self.evaluate(stop)
-        ended = self.has_ended(self.progress())
+        # One step at least, so that there are weights to score, however short max_seconds is
+        ended = state.step > 0 and self.has_ended(self.progress())
         while not ended:
             ended = self.train_epoch(stop)
         if self.is_out_of_patience() and self.progress() < 1:

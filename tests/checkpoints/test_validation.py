@@ -6,10 +6,12 @@ import sys
 import pytest
 from helpers.command_line import shell
 
+from lstmlm.checkpoints.validation import read_checked
 from lstmlm.layers.registry import BACKENDS
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.model.shapes import compute_shapes
+from lstmlm.system.errors import BadInput
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs rlimits and pipes")
 
@@ -31,6 +33,13 @@ def test_hostile_files_are_refused_and_do_nothing(run_directory, tmp_path):
         assert result["end"].startswith("refused: ") or harmless, (name, result)
         assert result["did"] == [] and result["seconds"] < 2, (name, result)
     assert not list(tmp_path.rglob("RAN"))
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\x80\x02", b"\x80\x05"])
+def test_a_zip_and_a_pickle_are_named(tmp_path, start):
+    (tmp_path / "a.safetensors").write_bytes(start + bytes(100))
+    with pytest.raises(BadInput, match="is a pickle or a zip, not a safetensors file: refused"):
+        read_checked(tmp_path / "a.safetensors")
 
 
 @posix

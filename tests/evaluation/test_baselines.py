@@ -189,10 +189,8 @@ def test_a_run_says_the_baseline_of_what_it_is_judged_on(train, tmp_path):
     code, out, _ = train(*RUN, "train.eval_chars=500", "hydra.run.dir=run")
     parts = read_corpus(composed_config().data).ids
     best = find_best_ngram(compute_ngram_baselines([parts["train"].numpy()], [parts["val"][:501].numpy()]))
-    says = (
-        f"the best n-gram: {best.name}, perplexity {best.perplexity:.3f}, {best.nats_per_char:.4f} nats over 500 char"
-    )
-    assert code == 0 and out.count("the best n-gram") == 1 and says in out
+    says = f"the best n-gram: {best.name}, {best.nats_per_char:.3f} nats, perplexity {best.perplexity:.3f}, over 500 "
+    assert code == 0 and out.count("the best n-gram") == 1 and says in " ".join(out.split())
     assert [row.get("baseline/ngram") for row in rows(tmp_path / "run")] == [
         best.nats_per_char,
         best.nats_per_char,
@@ -210,12 +208,10 @@ def test_a_run_marks_once_that_the_model_passes_the_baseline(train, tmp_path, mo
     monkeypatch.setattr(execute, "find_best_ngram", lambda baselines: Baseline("Kneser-Ney order 9", "Kneser-Ney", 1.7))
     code, out, _ = train(*RUN, "train.max_steps=30", "train.eval_every=10", "hydra.run.dir=run")
     assert code == 0 and out.count("passes the best n-gram (Kneser-Ney order 9, 1.7000 nats)") == 1
-    assert out.index("step 20,") < out.index("passes the best") < out.index("step 30,")
+    assert out.index("step 20 ") < out.index("passes the best") < out.index("step 30 ")
     code, out, _ = train("resume=run", "train.max_steps=40")
     assert code == 0 and "passes the best" not in out
     assert [row.get("baseline/passed") for row in rows(tmp_path / "run")] == [0, 1, 1, 1, None]
-    curves = EventAccumulator(str(tmp_path / "run")).Reload()
-    assert [event.value for event in curves.Scalars("baseline/passed")] == [0, 1, 1, 1]
 
 
 def test_a_run_can_do_without(train, tmp_path, own_cache):

@@ -133,10 +133,11 @@ def test_a_finished_run_says_so_and_can_be_prolonged(train, stopped):
 
 
 def test_a_run_that_its_seconds_ended_names_them_when_another_limit_is_raised(train, tmp_path):
-    limits = ["train.max_steps=null", "train.max_epochs=500", "train.max_seconds=0.1", "train.eval_every=1000000"]
+    limits = ["train.max_steps=null", "train.max_epochs=500", "train.max_seconds=1e-6", "train.eval_every=1000000"]
     assert train(*SMALL_RUN, *limits, "hydra.run.dir=run")[0] == 0
+    assert [row["step"] for row in rows(tmp_path / "run")] == [1, 1]  # one step, however short the time
     code, out, _ = train("resume=run", "train.max_epochs=600")
-    assert code == 0 and ", at train.max_seconds=0.1: raise it to continue" in out
+    assert code == 0 and ", at train.max_seconds=1e-06: raise it to continue" in out
 
 
 @pytest.mark.parametrize(

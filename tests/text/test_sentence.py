@@ -5,7 +5,7 @@ from helpers.command_line import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lstmlm.text.sentence import LONGEST, choose_sentence_start
+from lstmlm.text.sentence import LONGEST, choose_sentence_start, take_words
 
 STORY = """THE CLOCK
 
@@ -32,6 +32,21 @@ def test_it_is_the_first_of_the_sentences_that_begin_with_the_commonest_word():
 )
 def test_every_kind_of_text_has_one(text, expected):
     assert choose_sentence_start(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("The tide came in", ["The tide"]),
+        ("he's at the door", ["he's at the"]),
+        ("'tis the tide again", []),
+        ("The tide, they said, came in", []),
+        ("In 1905 the tide came in", []),
+        ("The  tide came in", []),
+    ],
+)
+def test_a_beginning_is_words_with_single_spaces_between(text, found):
+    assert [opening for opening in take_words(text, [0])] == found
 
 
 def test_the_shipped_text_gives_words_that_a_sentence_of_it_begins_with():

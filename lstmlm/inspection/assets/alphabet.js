@@ -44,9 +44,9 @@ class CharacterAlphabet {
     return [...alike, ...others].find((other) => this.ids.has(other));
   }
 
-  // A function from the next id of a text to what it adds.
+  // A function from the next id of a text to what it adds; its `rest` tells what is held back at the end.
   decoder() {
-    return (id) => this.tokens[id];
+    return Object.assign((id) => this.tokens[id], {rest: () => ''});
   }
 
   glyph(id) {
@@ -68,7 +68,7 @@ class ByteAlphabet {
   decoder() {
     let held = []; // the bytes of a character that is not whole yet
     const escape = (bytes) => bytes.map((byte) => String.fromCharCode(0xdc00 + byte)).join('');
-    return (byte) => {
+    const decode = (byte) => {
       if (held.length && !mayContinue(held, byte)) {
         const broken = escape(held);
         held = [];
@@ -81,6 +81,7 @@ class ByteAlphabet {
       held = [];
       return whole;
     };
+    return Object.assign(decode, {rest: () => escape(held)});
   }
 
   // What a first byte adds: itself, nothing yet (it is then held), or undefined if no character begins so.

@@ -38,7 +38,7 @@ class MersenneTwister {
   }
 }
 
-const DEFAULT_SETTINGS = {temperature: 0.8, topK: null, topP: 1, minP: 0, penalty: 1, penaltyWindow: 64};
+const DEFAULT_SETTINGS = {temperature: 0.6, topK: null, topP: 1, minP: 0, penalty: 1, penaltyWindow: 64};
 const TINY = 1e-200; // a temperature that is as good as 0, and by which one can divide
 
 // The index of the largest element, the first of equal ones.

@@ -192,6 +192,7 @@ class Page {
     const follows = paper.scrollTop + paper.clientHeight > paper.scrollHeight - 60;
     this.text.show(tape, tape.kept);
     tape.kept = tape.length;
+    if (this.mode !== 'writing' && !this.unread.length) this.text.showRest(tape.decode.rest());
     const atEnd = tape.position === tape.length, marked = tape.length > 0 && !this.unread.length;
     this.text.moveMark(marked ? tape.position : null);
     if (follows && atEnd) paper.scrollTop = paper.scrollHeight;

@@ -12,6 +12,7 @@ class TextView {
   clear() {
     this.runs = []; // spans, each with `start`, its first offset in the text (UTF-16), and `shade`
     this.ends = []; // the offset after each character of the tape
+    this.rest = null; // bytes after the text that are no character yet
     this.element.replaceChildren();
   }
 
@@ -21,8 +22,21 @@ class TextView {
 
   // Show the tape, of which the first `kept` characters stand there already.
   show(tape, kept) {
+    this.showRest('');
     this.truncate(kept);
     for (let i = this.ends.length; i < tape.length; i++) this.append(tape.pieces[i], this.shadeOf(i));
+  }
+
+  // What follows the text where it stops; it goes as the text goes on.
+  showRest(rest) {
+    this.rest?.remove();
+    this.rest = null;
+    if (!rest) return;
+    const last = this.runs.at(-1);
+    this.rest = document.createElement(!last || last.firstChild.data.endsWith('\n') ? 'div' : 'span');
+    this.rest.start = this.length;
+    this.rest.append(rest);
+    (this.rest.tagName === 'DIV' ? this.element : last.parentNode).append(this.rest);
   }
 
   append(piece, shade) {
