@@ -254,7 +254,8 @@ def test_a_second_ctrl_c_stops_at_once_and_leaves_the_last_good_file(train, tmp_
     monkeypatch.setattr(checkpoint, "save_last_checkpoint", interrupted)
     monkeypatch.setattr(trainer.Trainer, "train_on_batch", asked)
     code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
-    assert (code, err) == (130, "stopped\n")
+    good = "run/last.safetensors is whole, of step 20: resume the run with resume=run"
+    assert (code, err) == (130, f"stopped at once: {good}\n")
     assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["step"] == 20
 
 

@@ -27,7 +27,8 @@ class TraceView {
       });
     });
     const frame = document.getElementById('frame');
-    table.addEventListener('pointerover', (event) => this.choose(Number(event.target.dataset?.place ?? this.chosen)));
+    // not pointerover, which also comes when the page moves under a pointer that rests
+    table.addEventListener('pointermove', (event) => this.choose(Number(event.target.dataset?.place ?? this.chosen)));
     table.addEventListener('click', (event) => this.choose(Number(event.target.dataset?.place ?? this.chosen)));
     frame.addEventListener('keydown', (event) => {
       const step = {ArrowLeft: -1, ArrowRight: 1}[event.key];
