@@ -25,9 +25,9 @@ from lstmlm.settings.sampling import SamplingOptions, SamplingSettings
 from lstmlm.system.errors import BadInput
 from lstmlm.system.escape import escape_controls
 from lstmlm.system.paths import expand_path
-from lstmlm.text.documents import frame_documents
+from lstmlm.text.labels import choose_begin
 from lstmlm.text.oov import check_text, make_readable
-from lstmlm.text.vocab import BOUNDARY
+from lstmlm.text.vocab import BOUNDARY, MARKS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -58,6 +58,7 @@ class LanguageModel:
         seed: int = 0,
         stop: str | Sequence[str] = (),
         oov: str = "error",
+        label: str | None = None,
         **settings: "Unpack[SamplingOptions]",
     ) -> Iterator[str]:
         """Yield the text that follows the prompt, piece by piece, as it is drawn.
@@ -69,6 +70,7 @@ class LanguageModel:
             stop: end the text after this string, or after the first of several.
             oov: for characters of the prompt that the vocabulary lacks: `error` raises BadInput, `skip` leaves them
                 out, `unk` reads them as <unk>.
+            label: of a model of labelled documents (data.label): the label of the document; the first, if left out.
             settings: temperature, top_k, top_p, min_p, repetition_penalty, penalty_window (SamplingSettings).
         """
         arguments.check_names(settings, NAMES)
@@ -77,9 +79,10 @@ class LanguageModel:
         for end in ends:
             check_text(self.vocab, end, "stop", "no text can end there")
         draw = SamplingSettings(**settings).check()
-        writer = start_writer(self.model, self.vocab, self._read(prompt, oov), draw, [seed])
+        begin = choose_begin(self.vocab, label)
+        writer = start_writer(self.model, self.vocab, self._read(prompt, oov), draw, [seed], begin)
         drawn = write_sample(writer, self.vocab, length, list_ends(self.vocab, ends))
-        return (piece for piece, _ in drawn if piece != BOUNDARY)
+        return (piece for piece, _ in drawn if piece not in MARKS)
 
     def generate(
         self,
@@ -89,20 +92,22 @@ class LanguageModel:
         seed: int = 0,
         stop: str | Sequence[str] = (),
         oov: str = "error",
+        label: str | None = None,
         **settings: "Unpack[SamplingOptions]",
     ) -> str:
         """The prompt and the text that follows it. The arguments are those of `stream`."""
-        text = "".join(self.stream(prompt, length, seed=seed, stop=stop, oov=oov, **settings))
+        text = "".join(self.stream(prompt, length, seed=seed, stop=stop, oov=oov, label=label, **settings))
         return self._read(prompt, oov) + text
 
-    def score(self, text: str) -> Score:
+    def score(self, text: str, label: str | None = None) -> Score:
         """The cost of every character of a text but the first: nats, nats_per_char, bits_per_char, perplexity.
 
-        For a model of documents the text is one document: its first character and its end are scored too.
-        Characters that the vocabulary lacks are scored as <unk>.
+        For a model of documents the text is one document, with a `label` as in `stream`: its first character and its
+        end are scored too. Characters that the vocabulary lacks are scored as <unk>.
         """
         typed = read_typed_text(self.record, arguments.check_string("text", text))
-        ids = self.vocab.encode(typed if self.vocab.boundary is None else frame_documents([typed]))
+        begin = choose_begin(self.vocab, label)
+        ids = self.vocab.encode(begin + typed + BOUNDARY * bool(begin))
         if len(ids) < 2:
             raise BadInput(f"text: has {len(ids)} characters: scoring needs at least 2")
         return evaluate(self.model, torch.from_numpy(ids).to(self.model.W_hq.device))

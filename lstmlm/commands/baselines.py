@@ -95,7 +95,7 @@ def format_rows(rows: list[Row], best: str) -> str:
 
 
 def to_bytes_of_text(piece: "Ids", vocab: "Vocab") -> bytes:
-    """The text of a piece (n,) in UTF-8; of a document, without its boundaries, and with a line end behind it."""
+    """The text of a piece (n,) in UTF-8; of a document, without the symbols around it, and with a line end after it."""
     if vocab.boundary is None:
         return vocab.to_bytes(piece)
-    return vocab.to_bytes(piece[piece != vocab.boundary]) + b"\n"
+    return vocab.to_bytes(piece[1:-1]) + b"\n"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from lstmlm.commands.display import Say, print_note
 from lstmlm.system.errors import BadInput
+from lstmlm.text.labels import choose_begin
+from lstmlm.text.vocab import LABEL_MARKS
 
 if TYPE_CHECKING:
     from lstmlm.checkpoints.validation import Record
@@ -18,6 +20,14 @@ def check_documents(vocab: "Vocab", documents: int | None, interactive: bool) ->
         raise BadInput("--documents: the model was trained on one stream of text, without ends: use --samples")
     if interactive and vocab.boundary is not None:
         raise BadInput("--interactive: the model writes documents, which end: use --documents")
+
+
+def choose_label(vocab: "Vocab", label: str | None) -> str:
+    """The symbol before the documents of --label; BadInput for one that the model lacks. A note, if it is left out."""
+    if label is None and vocab.labels:
+        names = ", ".join(map(ascii, vocab.labels))
+        print_note(f"no --label: documents of the first, of the labels {names}")
+    return choose_begin(vocab, label, "--label")
 
 
 def write_documents(path: Path, record: "Record", documents: Sequence[str], ended: int, say: Say) -> None:
@@ -48,4 +58,5 @@ def read_training_documents(path: Path) -> set[str]:
     from lstmlm.text.vocab import BOUNDARY
 
     corpus = read_own_corpus(load_checkpoint(path))
-    return set(corpus.vocab.decode(corpus.ids["train"]).split(BOUNDARY))
+    documents = corpus.vocab.decode(corpus.ids["train"]).split(BOUNDARY)
+    return {document.lstrip("".join(LABEL_MARKS)) for document in documents}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from lstmlm.commands import options
 from lstmlm.commands.display import Say, converse, make_printer, open_output, print_note, read_typed_lines
-from lstmlm.commands.documents import check_documents, write_documents
+from lstmlm.commands.documents import check_documents, choose_label, write_documents
 from lstmlm.commands.options import spell_option
 from lstmlm.commands.prompts import choose_prompt, make_prompt_check, suggest_quoting
 from lstmlm.settings.sampling import SamplingSettings
@@ -58,6 +58,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     option("--seed", type=int, default=0, help="fixes the text (default: 0)")
     option("--samples", type=int, metavar="N", help="texts, drawn together, with seeds from SEED on (default: 1)")
     option("--documents", type=int, metavar="N", help="as --samples, for a model of documents: each up to its end")
+    option("--label", metavar="X", help="of a model of labelled documents (data.label): the label (default: the first)")
     for name, (kind, letter, what) in DRAW.items():
         option(spell_option(name), type=kind, metavar=letter, default=getattr(SamplingSettings, name), help=what)
     option("--interactive", action="store_true", help="a conversation: each line of input is a turn (/help)")
@@ -139,6 +140,7 @@ def run(args: argparse.Namespace) -> None:
     if settings.top_k is not None and settings.top_k >= len(vocab):
         print_note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
     check_documents(vocab, args.documents, args.interactive)
+    begin = choose_label(vocab, args.label)
     count = args.samples or args.documents or 1
     stepper = make_stepper(trained, args.backend)
     writer = Writer(stepper, settings, [args.seed + k for k in range(count)], vocab.unk)
@@ -152,10 +154,11 @@ def run(args: argparse.Namespace) -> None:
         return
     prompt = choose_prompt(record, vocab) if prompt is None else check_prompt(prompt, source)
     index = index_training_text(path) if args.novelty else None
-    samples = draw_samples(writer, vocab, prompt, args.length, tuple(args.stop))
+    samples = draw_samples(writer, vocab, prompt, args.length, tuple(args.stop), begin)
     with open_output(args.out, as_bytes) as out:
         if args.json or args.jsonl:
             told = asdict(settings) | {"length": args.length, "stop": tuple(args.stop), "backend": args.backend}
+            told |= {"label": args.label} if vocab.labels else {}
             rows = [describe_sample(prompt, seed, list(pieces), index) | told for seed, pieces in samples]
             if args.json:
                 rows = [rows[0] | ({"samples": rows} if len(rows) > 1 else {})]
@@ -206,12 +209,16 @@ def run_conversation(
     converse(turns, make_printer(sys.stdout, args.color))
 
 
-def draw_samples(writer: "Writer", vocab: "Vocab", prompt: str, length: float, stop: tuple[str, ...]) -> list[Sample]:
-    """The samples of a writer that has read nothing yet, after the prompt. A single sample comes as it is drawn."""
+def draw_samples(
+    writer: "Writer", vocab: "Vocab", prompt: str, length: float, stop: tuple[str, ...], begin: str
+) -> list[Sample]:
+    """The samples of a writer that has read nothing yet, after `begin` and the prompt. A single sample comes as it is
+    drawn.
+    """
     from lstmlm.generation.documents import encode_prompt, hide_boundary, list_ends
     from lstmlm.generation.writer import group_by_sample, write_pieces
 
-    writer.read(encode_prompt(vocab, prompt))
+    writer.read(encode_prompt(vocab, prompt, begin))
     samples = group_by_sample(write_pieces(writer, vocab, length, list_ends(vocab, stop)), len(writer.seeds))
     return list(zip(writer.seeds, map(hide_boundary, samples), strict=True))
 

@@ -15,7 +15,7 @@ from lstmlm.settings.config import Data
 from lstmlm.system.errors import BadInput
 from lstmlm.system.hashing import hash_text
 from lstmlm.text.corpus import Corpus, cut_pieces, join_texts, open_texts, read_corpus, read_texts
-from lstmlm.text.documents import cut_text, frame_documents, read_documents
+from lstmlm.text.documents import check_marks, clean_documents, cut_text, frame_documents, read_documents
 from lstmlm.text.identity import explain_other_bytes, explain_other_parts
 from lstmlm.text.leak import doubt_unknown
 from lstmlm.text.origin import find_origin
@@ -35,7 +35,7 @@ class Part:
     num_unknown: int  # of the characters that are scored
     split_name: str
     split_hash: str
-    num_shared: int = 0  # ids that two pieces share: the boundary between two documents
+    num_shared: int = 0  # ids that two pieces share: the boundary between two documents without labels
 
     @property
     def num_chars(self) -> int:
@@ -140,7 +140,7 @@ def read_whole_file(loaded: Checkpoint, file: str) -> Part:
     vocab = restore_vocab(loaded.record["vocab"])
     data = make_data_settings(loaded, file)
     if data.documents is not None:
-        text: Text = frame_documents(read_documents(find_origin(data, FILE_OPTION), data)[0]["train"])
+        text: Text = frame_documents(read_documents(find_origin(data, FILE_OPTION), data)[0]["train"], vocab.labels)
     else:
         text = read_texts(find_origin(data, FILE_OPTION), data)[0]["train"]
     pieces = cut_pieces(torch.from_numpy(vocab.encode(text)), vocab)
@@ -155,7 +155,8 @@ def read_given_files(loaded: Checkpoint, file: str, what: str) -> Text:
     """The files that a path names, decoded, joined and cleaned as the run's own text; `what` names the option."""
     data = make_data_settings(loaded, file)
     if data.documents is not None:
-        return frame_documents(read_documents(find_origin(data, what), data)[0]["train"])
+        labels = restore_vocab(loaded.record["vocab"]).labels
+        return frame_documents(read_documents(find_origin(data, what), data)[0]["train"], labels)
     texts, _ = open_texts(find_origin(data, what), data)
     return clean_text(join_texts(texts["train"], data), data.preprocess)
 
@@ -168,9 +169,10 @@ def read_like_own_text(loaded: Checkpoint, data: bytes, name: str, what: str) ->
     settings, text = get_data_settings(loaded.record), read_given_bytes(loaded.record, data, name, what)
     if settings.documents is None:
         return clean_text(text, settings.preprocess)
-    cut = cut_text(str(text), replace(settings, column=None), Path(name))
-    cleaned = [str(clean_text(document, settings.preprocess)) for document in cut]
-    return frame_documents([document for document in cleaned if document.strip()])
+    if settings.label is not None:
+        raise BadInput(f"{what}: {name} has no labels: give a file with the columns of the run's text")
+    check_marks(str(text), f"{what}: {name}")
+    return frame_documents(clean_documents(cut_text(str(text), replace(settings, column=None), Path(name)), settings))
 
 
 def list_doubts_of_part(loaded: Checkpoint, part: Part) -> list[str]:
@@ -189,4 +191,4 @@ def count_unknown(pieces: list[Tensor], vocab: Vocab) -> int:
 
 def count_shared(pieces: list[Tensor], vocab: Vocab) -> int:
     """The number of ids that belong to two pieces."""
-    return 0 if vocab.boundary is None else max(0, len(pieces) - 1)
+    return 0 if vocab.boundary is None or vocab.labels else max(0, len(pieces) - 1)

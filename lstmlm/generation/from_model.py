@@ -3,6 +3,8 @@
 N = samples drawn together, n = characters of the prompt, V = vocab_size.
 """
 
+import itertools
+
 import numpy as np
 import torch
 
@@ -14,7 +16,8 @@ from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.arrays import Floats, Ids
-from lstmlm.text.vocab import BOUNDARY, Vocab
+from lstmlm.text.labels import choose_begin
+from lstmlm.text.vocab import MARKS, Vocab
 
 
 class ModelStepper(Stepper):
@@ -52,10 +55,12 @@ def read_prompt(model: RNNModel, ids: Ids, state: State | None) -> tuple[Floats,
     return logits[-N:].cpu().numpy(), list(zip(*(part.cpu().numpy() for part in carried), strict=True))
 
 
-def start_writer(model: RNNModel, vocab: Vocab, prompt: str, settings: SamplingSettings, seeds: list[int]) -> Writer:
-    """A Writer that has read the prompt."""
+def start_writer(
+    model: RNNModel, vocab: Vocab, prompt: str, settings: SamplingSettings, seeds: list[int], begin: str | None = None
+) -> Writer:
+    """A Writer that has read the prompt; of documents after the symbol `begin` (text/labels.py: choose_begin)."""
     writer = Writer(ModelStepper(model), settings, seeds, vocab.unk)
-    writer.read(encode_prompt(vocab, prompt))
+    writer.read(encode_prompt(vocab, prompt, begin))
     return writer
 
 
@@ -68,14 +73,19 @@ def generate(model: RNNModel, vocab: Vocab, prompt: str, length: int, temperatur
 def generate_documents(
     model: RNNModel, vocab: Vocab, prompt: str, length: int, settings: SamplingSettings, seed: int, separator: str
 ) -> str:
-    """Documents that all begin with the prompt, of the seeds from `seed` on, until they have `length` characters."""
-    begun = start_writer(model, vocab, prompt, settings, [seed])
+    """Documents that all begin with the prompt, of the seeds from `seed` on, until they have `length` characters.
+
+    With labels they are of each label in turn.
+    """
+    begins = list(vocab.labels.values()) or [choose_begin(vocab)]
+    begun = [start_writer(model, vocab, prompt, settings, [seed], begin) for begin in begins]
+    turns = zip(itertools.cycle(begun), itertools.count(seed), strict=False)
     text = ""
     while len(text) < length:
-        writer = begun.copy()
-        writer.seeds = [seed]
+        start, own_seed = next(turns)
+        writer = start.copy()
+        writer.seeds = [own_seed]
         text += separator * bool(text) + prompt
         room = max(1, length - len(text))
-        text += "".join(piece for piece, _ in write_sample(writer, vocab, room, list_ends(vocab)) if piece != BOUNDARY)
-        seed += 1
+        text += "".join(piece for piece, _ in write_sample(writer, vocab, room, list_ends(vocab)) if piece not in MARKS)
     return text

@@ -11,12 +11,10 @@ import torch
 from lstmlm.layers.contract import Tensors
 from lstmlm.text.vocab import BOUNDARY, UNK
 
-SYMBOLS = (UNK, BOUNDARY)  # tokens that are no characters
-
 
 @dataclass(frozen=True)
 class TokenMatch:
-    """Two vocabularies, compared. SYMBOLS are taken over where both have them, and counted nowhere."""
+    """Two vocabularies, compared. Tokens that are no characters are taken over where both have them, and not listed."""
 
     pairs: list[tuple[int, int]]  # (id before, id now) of every token that both have
     taken_over: list[str]
@@ -29,13 +27,18 @@ def match_tokens(before: Sequence[str], now: Sequence[str]) -> TokenMatch:
     ids = {token: idx for idx, token in enumerate(before)}
     pairs = [(ids[token], idx) for idx, token in enumerate(now) if token in ids]
     there = set(now)
-    names = [token for token in now if token not in SYMBOLS]
+    names = [token for token in now if not is_symbol(token)]
     return TokenMatch(
         pairs,
         [token for token in names if token in ids],
         [token for token in names if token not in ids],
-        [token for token in before if token not in SYMBOLS and token not in there],
+        [token for token in before if not is_symbol(token) and token not in there],
     )
+
+
+def is_symbol(token: str) -> bool:
+    """Whether a token is no character: <unk>, the boundary of documents, or a label."""
+    return token == UNK or token.startswith(BOUNDARY)
 
 
 def transfer_weights(trained: Tensors, fresh: Tensors, match: TokenMatch) -> Tensors:

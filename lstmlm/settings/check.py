@@ -75,6 +75,8 @@ def check_data(config: Config, values: dict[str, Any]) -> None:
         check_documents(config)
     elif data.column is not None:
         raise BadInput("data.column: needs documents: add data.documents=line, which makes each row a document")
+    if data.label is not None and data.column is None:
+        raise BadInput("data.label: needs data.column, the column that has the text: add data.column=NAME")
     if data.test_path is not None and data.val_path is None:
         raise BadInput("data.test_path: needs a validation text beside it: add data.val_path=FILE")
     if data.val_path is not None and data.max_tokens is not None:

@@ -32,6 +32,7 @@ FREE_TEXT = (
     "resume",
     "init_from",
     "data.column",
+    "data.label",
     "sample.prompt",
     *DIRECTORIES,
 )

@@ -1,6 +1,5 @@
 """The text of a run as ids: read, cleaned, split, encoded, and known by its hashes. n = characters of a part."""
 
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from lstmlm.text.documents import (
     divide_documents,
     frame_documents,
     list_document_notes,
+    locate_documents,
     make_document_split,
     read_documents,
 )
@@ -33,10 +33,11 @@ from lstmlm.text.ids_on_disk import (
     write_facts,
     write_ids,
 )
+from lstmlm.text.labels import list_labels
 from lstmlm.text.origin import Origin, find_origin
 from lstmlm.text.preprocess import clean_text
 from lstmlm.text.split import SPLITS, Split, make_split, split_at_files
-from lstmlm.text.vocab import BOUNDARY, ByteVocab, Text, Vocab, restore_vocab
+from lstmlm.text.vocab import BOUNDARY, ByteVocab, Text, Vocab, make_label_token, restore_vocab
 
 LARGE = 64 << 20  # bytes: a larger text has its ids in files
 IN_MEMORY = 20  # bytes at the peak, measured, for each byte of a text that is held whole, as text and as ids
@@ -71,11 +72,11 @@ class Corpus:
 
 
 def cut_pieces(ids: Tensor, vocab: Vocab) -> list[Tensor]:
-    """Ids (N,) as one piece; of documents a piece for each, from a boundary to the next, which both belong to it."""
+    """Ids (N,) as one piece; of documents a piece for each, with the symbol before it and the boundary after it."""
     if vocab.boundary is None:
         return [ids]
-    ends = torch.nonzero(ids == vocab.boundary).flatten().tolist()
-    return [ids[start : end + 1] for start, end in itertools.pairwise(ends)]
+    places = zip(*(part.tolist() for part in locate_documents(ids, vocab.boundary)), strict=True)
+    return [ids[start : start + length + 1] for start, length in places]
 
 
 def read_corpus(data: Data, vocab: Vocab | None = None, origin: Origin | None = None) -> Corpus:
@@ -117,8 +118,10 @@ def read_document_corpus(origin: Origin, data: Data, vocab: Vocab | None) -> Cor
     """As `read_corpus`, of a text that is many documents."""
     documents, notes = read_documents(origin, data)
     parts, name = divide_documents(documents, data)
-    texts = {which: frame_documents(part) for which, part in parts.items()}
-    vocab = vocab or build_document_vocab(texts["train"], data, origin)
+    if vocab is None:
+        labels = list_labels((document.label for part in parts.values() for document in part), data.label)
+        vocab = build_document_vocab(frame_documents(parts["train"]), labels, data, origin)
+    texts = {which: frame_documents(part, vocab.labels) for which, part in parts.items()}
     return Corpus(
         origin,
         sum(map(len, texts.values())),
@@ -225,7 +228,7 @@ def build_vocab(train: Text | dict[str, int], data: Data, origin: Origin) -> Voc
     return ByteVocab() if isinstance(train, bytes) or data.vocab == "byte" else Vocab(train, data.min_freq)
 
 
-def build_document_vocab(train: str, data: Data, origin: Origin) -> Vocab:
-    """The vocabulary of a training part of documents: the boundary is in it, however few they are."""
+def build_document_vocab(train: str, labels: list[str], data: Data, origin: Origin) -> Vocab:
+    """The vocabulary of a training part of documents: the boundary is in it, however few they are, and every label."""
     build_vocab(train.replace(BOUNDARY, ""), data, origin)  # BadInput where there is nothing to learn
-    return Vocab(train, data.min_freq, [BOUNDARY])
+    return Vocab(train, data.min_freq, [BOUNDARY, *map(make_label_token, labels)])

@@ -1,7 +1,8 @@
 """Documents as minibatches: each from the zero state, its begin and end symbol included.
 
 N = ids of a part, B = batch_size, T = num_steps. In the ids the boundary stands before each document and after it, so a
-document of n characters has n + 1 inputs, the boundary first, and n + 1 targets, the boundary last.
+document of n characters has n + 1 inputs, the boundary first, and n + 1 targets, the boundary last. With labels the
+mark of the label is the first input.
 
 A short document, of up to T targets, is a row of a batch. A batch has as many as make about B*T targets, whatever their
 lengths: batches of like lengths are faster and learn less (benchmarks/LOG.md). The windows of long documents are in
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from lstmlm.text.batches import State, Streams
+from lstmlm.text.documents import locate_documents
 
 IGNORED = -100  # as a target: torch's cross_entropy leaves it out
 Windows = tuple[Tensor, Tensor]  # where each window begins in the ids, and its number of targets: (rows,) each
@@ -31,8 +33,8 @@ class DocumentBatches(Streams):
         self, ids: Tensor, batch_size: int, num_steps: int, boundary: int, device: torch.device | str = "cpu"
     ) -> None:
         self.num_steps, self.device, self.ids, self.boundary = num_steps, torch.device(device), ids, boundary
-        boundaries = torch.nonzero(ids == boundary).flatten()
-        self.starts, self.lengths = boundaries[:-1], boundaries.diff()
+        self.starts, self.lengths = locate_documents(ids, boundary)
+        self.begins = torch.cat([ids[self.starts], torch.tensor([boundary])]).unique()  # as inputs: nothing before them
         self.short = torch.nonzero(self.lengths <= num_steps).flatten()
         self.long = torch.nonzero(self.lengths > num_steps).flatten()
         self.batch_size = min(batch_size, len(self.long)) or batch_size
@@ -81,7 +83,7 @@ class DocumentBatches(Streams):
         return [(begin, min(self.num_steps, end - begin)) for begin in range(start, end, self.num_steps)]
 
     def cut(self, windows: Windows) -> tuple[Tensor, Tensor]:
-        """X and Y (rows, longest) of windows, filled up with boundaries and IGNORED."""
+        """X and Y (rows, longest) of windows, filled up with the boundary and IGNORED."""
         begins, lengths = windows
         columns = torch.arange(int(lengths.max()))
         places = (begins[:, None] + columns).clamp(max=len(self.ids) - 2)
@@ -91,10 +93,10 @@ class DocumentBatches(Streams):
         return self.batch(X, Y)
 
     def carry(self, state: State, X: Tensor) -> State | None:
-        """Only a window that does not begin with the boundary goes on with its document."""
+        """Only a window that does not begin with the symbol before a document goes on with its document."""
         if state[0].shape[1] != X.shape[0]:
             return None
-        goes_on = (X[:, 0] != self.boundary)[None, :, None]
+        goes_on = ~torch.isin(X[:, 0], self.begins.to(X))[None, :, None]
         return tuple(part * goes_on for part in state)
 
     def count_targets(self, Y: Tensor) -> int:
