@@ -26,7 +26,7 @@ def choose_label(vocab: "Vocab", label: str | None) -> str:
     """The symbol before the documents of --label; BadInput for one that the model lacks. A note, if it is left out."""
     if label is None and vocab.labels:
         names = ", ".join(map(ascii, vocab.labels))
-        print_note(f"no --label: documents of the first, of the labels {names}")
+        print_note(f"no --label: documents with the first of the labels {names}")
     return choose_begin(vocab, label, "--label")
 
 

@@ -30,6 +30,8 @@ def run(args: argparse.Namespace) -> None:
 
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build()
+    if vocab.boundary is not None:
+        raise BadInput("page: the model writes documents, and a page writes one text without end: use lstmlm generate")
     weights = args.weights or choose_weights(model)
     given = args.prompt
     prompt = remove_unknown(vocab, loaded.prompt) if given is None else check_text(vocab, given, "--prompt")

@@ -128,6 +128,8 @@ def test_documents_are_not_asked_of_a_model_of_one_stream(run_directory, command
     assert code == 2 and err.startswith("error: --documents: the model was trained on one stream")
     code, _, err = command("generate", str(trained), "--interactive")
     assert code == 2 and err.startswith("error: --interactive: the model writes documents")
+    code, _, err = command("page", str(trained), "--out", "page.html")
+    assert code == 2 and err.startswith("error: page: the model writes documents")
 
 
 def test_documents_start_from_a_model_of_one_stream(train, names):
@@ -146,3 +148,81 @@ def test_baselines_are_counted_and_scored_over_documents(names, command, monkeyp
     assert found["num_chars"] == sum(len(piece) - 1 for piece in part)
     unigram = next(row["nats_per_char"] for row in found["rows"] if row["name"] == "unigram")
     assert 1.5 < unigram < 2.5 and min(row["nats_per_char"] for row in found["rows"]) < unigram
+
+
+# Labels
+
+OTHERS = ("data.path=", "train.max_steps=", "train.lr=")
+LABELLED = [word for word in TEXT if not word.startswith(OTHERS)] + ["train.lr=0.05", "train.max_steps=40"]
+LABELLED += ["data.column=word", "data.label=kind"]
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """A folder with table.csv and a run on it in run/, whose documents are conditioned on their kind."""
+    folder = tmp_path_factory.mktemp("labels")
+    rows = [f"{word},high" for word in ("aa", "ab", "abba", "ba")] + [
+        f"{word},low" for word in ("zz", "zy", "yzzy", "yz")
+    ]
+    (folder / "table.csv").write_text("\n".join(["word,kind", *rows * 20]) + "\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["train.py"])
+        assert call_train([*LABELLED, "data.path=table.csv", "hydra.run.dir=run"]) == 0
+    return folder
+
+
+def test_documents_are_those_of_their_label(labelled, command, monkeypatch):
+    monkeypatch.chdir(labelled)
+    letters = {}
+    for label in ("high", "low"):
+        code, out, _ = command("generate", "run", "--documents", "9", "--label", label, "--length", "20")
+        assert code == 0 and out.count("\n") == 9
+        letters[label] = {char for char in out if char.isalpha()}
+    assert letters["high"] <= set("ab") and letters["low"] <= set("yz")
+    code, out, err = command("generate", "run", "--documents", "9", "--length", "20")
+    assert code == 0 and "no --label: documents with the first of the labels 'high', 'low'" in err
+    assert {char for char in out if char.isalpha()} == letters["high"]
+    model = lstmlm.load("run")
+    assert set(model.generate("", 20, label="low")) <= set("yz")
+    assert json.loads(command("generate", "run", "--label", "low", "--json", "--length", "9")[1])["label"] == "low"
+
+
+def test_a_wrong_label_is_refused(labelled, command, monkeypatch, run_directory):
+    monkeypatch.chdir(labelled)
+    code, _, err = command("generate", "run", "--label", "hihg")
+    assert (code, err) == (2, "error: --label: no such label: 'hihg': did you mean 'high'?\n")
+    code, _, err = command("generate", str(run_directory), "--label", "high")
+    assert code == 2 and err.startswith("error: --label: the model was trained without labels")
+
+
+def test_a_label_is_given_and_not_scored(labelled, command, monkeypatch, tmp_path):
+    monkeypatch.chdir(labelled)
+    (labelled / "other.csv").write_text("word,kind\nabba,high\nzz,low\nab,low\n")
+    code, told, _ = command("score", "run", "other.csv", "--json")
+    assert code == 0
+    row, model = json.loads(told), lstmlm.load("run")
+    alone = [model.score("abba", "high"), model.score("zz", "low"), model.score("ab", "low")]
+    assert row["num_chars"] == sum(score.num_chars for score in alone) == 5 + 3 + 3
+    assert row["nats"] == pytest.approx(sum(score.nats for score in alone), abs=1e-5)
+    assert model.score("ab", "high").nats < alone[2].nats
+    (labelled / "new.csv").write_text("word,kind\nabba,higher\n")
+    code, _, err = command("score", "run", "new.csv")
+    assert (code, err) == (2, "error: data.label: no such label: 'higher': did you mean 'high'?\n")
+
+
+def test_a_labelled_run_resumes_exactly(labelled, train, monkeypatch, tmp_path):
+    whole = checkpoint.load_checkpoint(labelled / "run" / "last.safetensors")
+    words = [*LABELLED, f"data.path={labelled / 'table.csv'}", "hydra.run.dir=parts"]
+    step = trainer.Trainer.train_on_batch
+
+    def interrupted(self, X, Y):
+        step(self, X, Y)
+        if self.state.step == 13:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(trainer.Trainer, "train_on_batch", interrupted)
+    assert train(*words)[0] == 130
+    assert train("resume=parts")[0] == 0
+    parts = checkpoint.load_checkpoint(tmp_path / "parts" / "last.safetensors")
+    assert all(torch.equal(tensor, parts.tensors[name]) for name, tensor in whole.tensors.items())
