@@ -146,6 +146,20 @@ def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool
 
 
 @advise_on_memory(MEMORY_ADVICE)
+def find_source(given: str) -> Path:
+    """The run directory or the checkpoint file that `resume` names; `latest` is the latest run that can be resumed."""
+    from lstmlm.checkpoints.files import LAST
+    from lstmlm.checkpoints.shipped import list_shipped
+    from lstmlm.runs.find import find_run
+
+    source = find_run(given, LAST)
+    if source in list_shipped().values():
+        raise BadInput(
+            f"resume: {given} is a model that ships, with weights alone: start from it: init_from={given}"
+        )
+    return source
+
+
 def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bool) -> Path:
     """Resume as `config.resume` says: `auto`, the newest checkpoint in `chosen`, or a new run if there is none; a run
     directory, in place; or a checkpoint file, as a new run in `chosen`.
@@ -162,7 +176,7 @@ def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bo
             raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
         if not has_checkpoint(chosen):
             return start_run(inherit_settings(replace(config, resume=None), typed), None, chosen, named)
-    source = chosen if config.resume == "auto" else Path(expand_path(str(config.resume), "resume"))
+    source = chosen if config.resume == "auto" else find_source(expand_path(str(config.resume), "resume"))
     if source.is_dir():
         with claim_directory(source, named, resuming=True) as directory:
             resume(load_newest_good(directory), typed, directory, source, in_place=True)
