@@ -45,6 +45,6 @@ def plot_reach(axes: "Axes", reach: Tensor) -> None:
     for name, part in zip(PARTS, reach, strict=False):
         axes.semilogy(range(1, 1 + len(part)), part, label=name)
     axes.set_xlabel("characters before the one that is predicted")
-    axes.set_ylabel("norm of its gradient, relative to the last state")
+    axes.set_ylabel("norm of the gradient at the state, relative to the last")
     axes.grid(alpha=0.3)
     axes.legend()

@@ -154,9 +154,7 @@ def find_source(given: str) -> Path:
 
     source = find_run(given, LAST)
     if source in list_shipped().values():
-        raise BadInput(
-            f"resume: {given} is a model that ships, with weights alone: start from it: init_from={given}"
-        )
+        raise BadInput(f"resume: {given} is a model that ships, with weights alone: start from it: init_from={given}")
     return source
 
 
