@@ -51,10 +51,7 @@ def find_resumed(given: str) -> Path:
     except BadInput as error:
         raise BadInput(f"resume: {str(error).removeprefix('checkpoint: ').removeprefix('resume: ')}") from None
     if path.absolute() in list_shipped().values():
-        raise BadInput(
-            f"resume: {given} is a model that ships, which has weights alone: start a new run from them with "
-            f"init_from={given}"
-        )
+        raise BadInput(f"resume: {given} is a model that ships, with weights alone: start from it: init_from={given}")
     return path
 
 

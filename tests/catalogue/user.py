@@ -91,7 +91,7 @@ USER = [
         "a model that ships, or a slip in its name, to resume from",
         (
             typed("resume=tide_clock"),
-            refused(r"resume: tide_clock is a model that ships, .* with init_from=tide_clock"),
+            refused(r"resume: tide_clock is a model that ships, .*: init_from=tide_clock"),
         ),
         (typed("resume=tide_clok"), refused(r"resume: no such file: tide_clok: did you mean tide_clock\?")),
     ),
