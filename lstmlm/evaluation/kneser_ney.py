@@ -10,8 +10,8 @@ For a character c after the context h of n-1 characters, and h' the same without
 where a counts occurrences, A(h) is the sum of a over the characters after h, and D is one discount for a count of 1,
 another for 2, another for 3 and more, estimated from the counts of counts. q is the same formula with continuation
 counts in place of a: the number of distinct characters before hc, each start of a piece being one more, so that the
-beginnings of documents count as often as they occur. Below the empty context lies the uniform distribution over V. After
-an unseen context p_n(c | h) = q_{n-1}(c | h').
+beginnings of documents count as often as they occur. Below the empty context lies the uniform distribution over V.
+After an unseen context p_n(c | h) = q_{n-1}(c | h').
 
 Kneser and Ney 1995, "Improved backing-off for m-gram language modeling". The three discounts are those of Chen and
 Goodman 1999, "An empirical study of smoothing techniques for language modeling".
