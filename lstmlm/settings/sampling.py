@@ -8,6 +8,12 @@ from typing import Any, TypedDict
 
 from lstmlm.system.errors import BadInput
 
+WEIGHTS = (
+    "float32",
+    "bf16",
+    "int8",
+)  # of the recurrent layers, in the steps in C; in the kernel's order (row_products.h)
+
 
 @dataclass(frozen=True)
 class SamplingSettings:
