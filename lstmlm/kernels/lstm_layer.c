@@ -45,6 +45,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "team.h"
 #include "vectors.h"
 
 #if defined(__AVX512F__) || defined(__aarch64__)
@@ -180,30 +181,6 @@ static void pack_transposed(float *panel, const float *W, int N, int H, int p) {
     for (int v = 0; v < columns / WIDTH; v++)
         transpose(panel + v * WIDTH * PANEL, PANEL, W + ((int64_t)p * PANEL * 4 + v % 4) * H + units_of(v), 4 * H, rows,
                   min(WIDTH, H - units_of(v)));
-}
-
-/* Threads: those of PyTorch's own pool, because the threads of a second pool would compete with them for the cores. */
-
-static struct {
-    void (*parallel)(void (*part)(void *), void *job, unsigned threads, unsigned flags); /* GOMP_parallel */
-    int (*size)(void), (*rank)(void);
-} team;
-
-void use_team(void *parallel, void *size, void *rank) {
-    team.parallel = parallel;
-    team.size = size;
-    team.rank = rank;
-}
-
-typedef struct { int size, rank, met; } Thread;
-
-static Thread this_thread(void) { return (Thread){team.size ? team.size() : 1, team.rank ? team.rank() : 0, 0}; }
-
-static void run(int threads, void (*part)(void *), void *job) {
-    if (threads > 1 && team.parallel)
-        team.parallel(part, job, threads, 0);
-    else
-        part(job);
 }
 
 /* A barrier: wait until all threads of the team have called it; they share `arrived`. */
