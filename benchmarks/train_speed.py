@@ -7,8 +7,8 @@ contestants, all in one process and in turns, each with every number of threads:
   cell      a merged-gate cell, stepped, in the same          fused   FusedLayer, in the same
   book      the book's loop as printed: get_lstm_params, lstm, its own clipping (one layer only)
 
-chars_per_s is the median over the rounds. ratio_to_nn compares with nn in float32 at its better number of threads: the median of
-the ratios within a round. gflops counts what a contestant multiplies (a one-hot matrix too, where it is one);
+chars_per_s is the median over the rounds. ratio_to_nn compares with nn in float32 at its better number of threads: the
+median of the ratios within a round. gflops counts what a contestant multiplies (a one-hot matrix too, where it is one);
 gemm_share compares that with products of large matrices on as many threads. bound_share is the time that the least
 arithmetic would take at that rate (input rows picked, not multiplied), divided by the time taken.
 """

@@ -31,6 +31,7 @@ enum { FLOAT32, BF16, INT8 }; /* kinds of weights, in the order of WEIGHTS in se
 
 typedef int16_t shorts __attribute__((vector_size(4 * WIDTH)));
 typedef int8_t bytes __attribute__((vector_size(2 * WIDTH)));
+typedef int32_t two __attribute__((may_alias)); /* two int16 */
 
 /* The lines of a matrix with K rows, and its size in bytes */
 INLINE int lines_of(int kind, int K) { return kind == FLOAT32 ? K : blocks(K, 2); }
@@ -109,7 +110,7 @@ INLINE void tile_bf16(int rows, int panels, const float *x, int lines, const int
 }
 
 /* x (rows, lines) pairs of int16; scale is that of the first column */
-INLINE void tile_int8(int rows, int panels, const int32_t *x, int lines, const int8_t *W, const float *scale,
+INLINE void tile_int8(int rows, int panels, const two *x, int lines, const int8_t *W, const float *scale,
                       const float *start, float *out, int ldo) {
     ints acc[ROWS][2 * VECS];
     EACH_ROW EACH_VEC acc[r][j] = (ints){0};
@@ -150,7 +151,7 @@ INLINE void tile(int kind, int rows, int panels, const Product *of, int p, int r
     if (kind == BF16) tile_bf16(rows, panels, (const float *)x, lines, (const int32_t *)W, start, out, of->columns);
     if (kind == INT8) {
         const char *scales = (const char *)of->W + (int64_t)lines * 2 * of->columns;
-        tile_int8(rows, panels, (const int32_t *)x, lines, (const int8_t *)W, (const float *)scales + at, start, out,
+        tile_int8(rows, panels, (const two *)x, lines, (const int8_t *)W, (const float *)scales + at, start, out,
                   of->columns);
     }
 }

@@ -8,11 +8,8 @@ from typing import Any, TypedDict
 
 from lstmlm.system.errors import BadInput
 
-WEIGHTS = (
-    "float32",
-    "bf16",
-    "int8",
-)  # of the recurrent layers, in the steps in C; in the kernel's order (row_products.h)
+# The formats of the layers' weights in the steps in C, in the order of kernels/row_products.h
+WEIGHTS = ("float32", "bf16", "int8")
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def is_plain(tensor: Tensor) -> bool:
 
 @torch.no_grad()
 def make_step(optimizer: torch.optim.Optimizer, scale: Tensor | None) -> None:
-    """As `optimizer.step()` after the gradients were multiplied by `scale`, where `can_step` is true.
+    """The optimizer's step, as after the gradients were multiplied by `scale`, where `can_step` is true.
 
     The gradients stay as they are. The moments are where the optimizer has them.
     """
