@@ -47,7 +47,7 @@ INLINE void end_tiles(const Layer *layer) { if (!layer->emulated) close_tiles();
 typedef struct { int first, last, column, columns; } Part;
 
 static Part part_of(const Layer *layer, const Thread *me) {
-    int rows = min(min(layer->threads_of_rows, layer->row_blocks), me->size), columns = me->size / rows;
+    int rows = max(1, min(min(layer->threads_of_rows, layer->row_blocks), me->size)), columns = me->size / rows;
     int row = me->rank % rows, column = me->rank / rows;
     if (column >= columns) return (Part){0, 0, 0, columns};
     return (Part){share(layer->row_blocks, row, rows), share(layer->row_blocks, row + 1, rows), column, columns};
