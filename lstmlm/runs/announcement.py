@@ -8,6 +8,7 @@ from lstmlm.model.shapes import count_params, estimate_training_memory
 from lstmlm.runs.prepare import Prepared, make_model_config
 from lstmlm.runs.start import Start
 from lstmlm.text.leak import list_doubts
+from lstmlm.text.sorted_list import advise_on_sorted_list
 from lstmlm.text.vocab import Vocab
 
 SHOWN = 16  # characters that are new or lost
@@ -43,6 +44,8 @@ def log_warnings(prepared: Prepared) -> None:
     for which in ("val", "test"):
         if unknown := corpus.count_unknown(which):
             log.info("warning: %s has %d characters that train lacks; they are scored as <unk>", which, unknown)
+    if advice := advise_on_sorted_list(corpus):
+        log.warning("warning: %s", advice)
     for doubt in list_doubts(corpus):
         log.warning("warning: %s", doubt)
     if len(corpus.vocab) > 1000 and config.model.embedding_dim is None:

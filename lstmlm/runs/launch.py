@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lstmlm.runs.find import find_resumed
 from lstmlm.runs.inherit import inherit_settings
 from lstmlm.runs.sweep import STOPPED, Sweep
 from lstmlm.settings.config import Config
@@ -22,7 +23,6 @@ from lstmlm.settings.overrides import (
 )
 from lstmlm.system.errors import BadInput, advise_on_memory, make_streams_safe, run_to_exit_code
 from lstmlm.system.interrupts import exit_on_interrupt
-from lstmlm.system.paths import expand_path
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -117,10 +117,12 @@ def run_job(composed: "DictConfig", typed: list[str]) -> None:
 
 def check_resume_in_sweep(config: Config) -> None:
     """BadInput if every job of a sweep would resume in one directory."""
-    if config.resume not in (None, "auto") and Path(expand_path(config.resume, "resume")).is_dir():
+    if config.resume in (None, "auto"):
+        return
+    if (found := find_resumed(config.resume)).is_dir():
         raise BadInput(
             f"resume: {config.resume}: the jobs of a sweep have directories of their own: leave out -m, or give a "
-            f"file, resume={Path(config.resume) / 'last.safetensors'}"
+            f"file, resume={found / 'last.safetensors'}"
         )
 
 
@@ -146,18 +148,6 @@ def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool
 
 
 @advise_on_memory(MEMORY_ADVICE)
-def find_source(given: str) -> Path:
-    """The run directory or the checkpoint file that `resume` names; `latest` is the latest run that can be resumed."""
-    from lstmlm.checkpoints.files import LAST
-    from lstmlm.checkpoints.shipped import list_shipped
-    from lstmlm.runs.find import find_run
-
-    source = find_run(given, LAST)
-    if source in list_shipped().values():
-        raise BadInput(f"resume: {given} is a model that ships, with weights alone: start from it: init_from={given}")
-    return source
-
-
 def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bool) -> Path:
     """Resume as `config.resume` says: `auto`, the newest checkpoint in `chosen`, or a new run if there is none; a run
     directory, in place; or a checkpoint file, as a new run in `chosen`.
@@ -174,7 +164,7 @@ def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bo
             raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
         if not has_checkpoint(chosen):
             return start_run(inherit_settings(replace(config, resume=None), typed), None, chosen, named)
-    source = chosen if config.resume == "auto" else find_source(expand_path(str(config.resume), "resume"))
+    source = chosen if config.resume == "auto" else find_resumed(str(config.resume))
     if source.is_dir():
         with claim_directory(source, named, resuming=True) as directory:
             resume(load_newest_good(directory), typed, directory, source, in_place=True)
