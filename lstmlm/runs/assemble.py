@@ -16,7 +16,9 @@ from torch import Tensor
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
 from lstmlm.evaluation.baselines import Baseline
+from lstmlm.generation.documents import SEPARATORS
 from lstmlm.inspection.gate_trace import draw_layers
+from lstmlm.inspection.reach_picture import draw_reach
 from lstmlm.model.initialization import initialize
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.model.transfer import transfer_weights
@@ -30,6 +32,7 @@ from lstmlm.system.errors import BadInput
 from lstmlm.system.machine import count_cores
 from lstmlm.text.batches import STREAMS, Streams
 from lstmlm.text.corpus import Corpus
+from lstmlm.text.document_batches import DocumentBatches
 from lstmlm.training.ema import WeightAverage
 from lstmlm.training.evaluator import Evaluator, SampleSettings
 from lstmlm.training.learner import Learner
@@ -59,7 +62,10 @@ def make_generator(seed: int, purpose: str, device: torch.device | str = "cpu") 
 
 def make_streams(prepared: Prepared) -> Streams:
     """The training part as batches."""
-    data = prepared.config.data
+    data, vocab = prepared.config.data, prepared.corpus.vocab
+    if vocab.boundary is not None:
+        ids = prepared.corpus.ids["train"]
+        return DocumentBatches(ids, prepared.batch_size, data.num_steps, vocab.boundary, prepared.device)
     return STREAMS[data.sampling](prepared.corpus.ids["train"], prepared.batch_size, data.num_steps, prepared.device)
 
 
@@ -144,7 +150,8 @@ def make_plan(config: Config) -> Plan:
 def make_sample_settings(prepared: Prepared) -> SampleSettings:
     config = prepared.config
     return SampleSettings(
-        prepared.corpus.vocab, prepared.prompt, config.sample.length, config.sample.temperature, config.seed
+        *(prepared.corpus.vocab, prepared.prompt, config.sample.length, config.sample.temperature, config.seed),
+        separator=None if config.data.documents is None else SEPARATORS[config.data.documents],
     )
 
 
@@ -167,7 +174,7 @@ def assemble_portrait(prepared: Prepared) -> Portrait:
     read, symbols = ids[:PICTURED], [prepared.corpus.vocab.decode([idx]) for idx in ids[:PICTURED].tolist()]
 
     def draw(model: RNNModel) -> dict[str, bytes]:
-        return draw_layers(model, read.to(prepared.device), symbols)
+        return draw_layers(model, read.to(prepared.device), symbols) | draw_reach(model, ids.tolist())
 
     return Portrait(prepared.config.train.portrait_share, ids[None].to(prepared.device), draw)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lstmlm.runs.find import find_resumed
 from lstmlm.runs.inherit import inherit_settings
 from lstmlm.runs.sweep import STOPPED, Sweep
 from lstmlm.settings.config import Config
@@ -22,7 +23,6 @@ from lstmlm.settings.overrides import (
 )
 from lstmlm.system.errors import BadInput, advise_on_memory, make_streams_safe, run_to_exit_code
 from lstmlm.system.interrupts import exit_on_interrupt
-from lstmlm.system.paths import expand_path
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -117,10 +117,12 @@ def run_job(composed: "DictConfig", typed: list[str]) -> None:
 
 def check_resume_in_sweep(config: Config) -> None:
     """BadInput if every job of a sweep would resume in one directory."""
-    if config.resume not in (None, "auto") and Path(expand_path(config.resume, "resume")).is_dir():
+    if config.resume in (None, "auto"):
+        return
+    if (found := find_resumed(config.resume)).is_dir():
         raise BadInput(
             f"resume: {config.resume}: the jobs of a sweep have directories of their own: leave out -m, or give a "
-            f"file, resume={Path(config.resume) / 'last.safetensors'}"
+            f"file, resume={found / 'last.safetensors'}"
         )
 
 
@@ -162,7 +164,7 @@ def resume_run(config: Config, typed: dict[str, object], chosen: Path, named: bo
             raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
         if not has_checkpoint(chosen):
             return start_run(inherit_settings(replace(config, resume=None), typed), None, chosen, named)
-    source = chosen if config.resume == "auto" else Path(expand_path(str(config.resume), "resume"))
+    source = chosen if config.resume == "auto" else find_resumed(str(config.resume))
     if source.is_dir():
         with claim_directory(source, named, resuming=True) as directory:
             resume(load_newest_good(directory), typed, directory, source, in_place=True)

@@ -45,7 +45,9 @@ def prepare(config: Config) -> Prepared:
         raise BadInput("train.precision: bf16 is for cuda and cpu, this run is on mps: leave it out")
     data = config.data
     corpus = read_corpus(data)
-    batch_size = fit_batch_size(len(corpus.ids["train"]), data.batch_size, data.num_steps)
+    batch_size = data.batch_size
+    if data.documents is None:
+        batch_size = fit_batch_size(len(corpus.ids["train"]), data.batch_size, data.num_steps)
     if batch_size % (parts := config.train.micro_batches):
         raise BadInput(
             f"train.micro_batches: {batch_size} lanes of a batch cannot be divided into {parts} equal parts: "
@@ -67,7 +69,9 @@ def add_start(prepared: Prepared) -> Prepared:
 
 
 def choose_prompt(corpus: Corpus) -> str:
-    """The beginning of a sentence of the validation text, for samples to read on from."""
+    """The beginning of a sentence of the validation text, for samples to read on from; of documents: none."""
+    if corpus.vocab.boundary is not None:
+        return ""
     ids = corpus.ids["val"][:READ]
     return choose_sentence_start(
         corpus.vocab.decode(ids[ids != corpus.vocab.unk] if corpus.vocab.unk is not None else ids)

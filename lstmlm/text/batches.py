@@ -12,6 +12,8 @@ from torch import Tensor
 
 from lstmlm.system.errors import BadInput
 
+State = tuple[Tensor, ...]  # of a model, each part (L, B, H)
+
 
 def fit_batch_size(num_chars: int, batch_size: int, num_steps: int) -> int:
     """The largest batch size, up to `batch_size`, of which the text fills one batch (B*T + 1 <= n)."""
@@ -30,8 +32,6 @@ class Streams(ABC):
     `ids` are int64, or of a smaller type in a mapped file. Batches are int64, on `device`.
     """
 
-    carries_state: bool  # does row i of the next batch continue where row i of this batch ends?
-
     def __init__(self, ids: Tensor, batch_size: int, num_steps: int, device: torch.device | str = "cpu") -> None:
         assert len(ids) > batch_size * num_steps, "batch_size is larger than fit_batch_size allows"
         self.batch_size, self.num_steps, self.device = batch_size, num_steps, torch.device(device)
@@ -43,6 +43,14 @@ class Streams(ABC):
     @abstractmethod
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches (X, Y) of one epoch. The generator, on the CPU, is used only before the first batch."""
+
+    @abstractmethod
+    def carry(self, state: State, X: Tensor) -> State | None:
+        """The state from which X (B, T) is read, given the one after the batch before it; None: the zero state."""
+
+    def count_targets(self, Y: Tensor) -> int:
+        """The number of characters of Y (B, T) that are learnt from."""
+        return Y.numel()
 
     def batch(self, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
         """X and Y (B, T) as the model takes them; no copy where they are so already."""
@@ -57,7 +65,8 @@ class Streams(ABC):
 class SequentialStreams(Streams):
     """B lanes of contiguous text, T characters at a time: the state is carried from batch to batch."""
 
-    carries_state = True
+    def carry(self, state: State, X: Tensor) -> State | None:
+        return state
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         B, T, offset = self.batch_size, self.num_steps, self.draw_offset(generator)
@@ -71,7 +80,8 @@ class SequentialStreams(Streams):
 class RandomWindows(Streams):
     """Shuffled windows of T characters that do not overlap, each from the zero state."""
 
-    carries_state = False
+    def carry(self, state: State, X: Tensor) -> State | None:
+        return None
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         B, T, offset = self.batch_size, self.num_steps, self.draw_offset(generator)

@@ -114,14 +114,18 @@ class Trainer:
     def train_on_batch(self, X: Tensor, Y: Tensor) -> None:
         """One step on X, Y (B, T) from the carried state, or from the zero state where none is carried."""
         state, learner = self.state, self.learner
-        if state.carried is None or not self.streams.carries_state:
-            state.carried = learner.model.begin_state(X.shape[0], X.device)
+        before = None if state.carried is None else self.streams.carry(state.carried, X)
+        if before is None:
+            before = learner.model.begin_state(X.shape[0], X.device)
         set_lr(learner.optimizer, self.compute_lr(state.step))
-        loss, norm, state.carried = train_step(learner, X, Y, state.carried, self.plan.recipe)
-        state.count_step(Y.numel())
+        loss, norm, after = train_step(learner, X, Y, before, self.plan.recipe)
+        # A batch with another number of rows has whole documents, which nothing continues
+        state.carried = after if X.shape[0] == self.streams.batch_size else None
+        chars = self.streams.count_targets(Y)
+        state.count_step(chars)
         if learner.average is not None:
             learner.average.add(state.step)
-        state.meter.add(state.step, loss, norm, Y.numel(), self.plan.recipe.grad_clip)
+        state.meter.add(state.step, loss, norm, chars, self.plan.recipe.grad_clip)
 
     def compute_lr(self, step: int) -> float:
         """The learning rate of the step after so many."""
