@@ -70,6 +70,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     option("words", nargs="*", metavar="PROMPT", help="the prompt, for --prompt left out")
     options.add_weights(command)
     options.add_backend(command)
+    options.add_small_weights(command, "write faster, but another text,")
     options.add_json(command)
 
 
@@ -98,6 +99,7 @@ def check_options(args: argparse.Namespace) -> SamplingSettings:
         raise BadInput(f"--seed: must be 0 or more, got {args.seed}")
     if args.samples is not None and args.samples < 1:
         raise BadInput(f"--samples: must be 1 or more, got {args.samples}")
+    options.check_small_weights(args)
     if args.documents is not None and args.documents < 1:
         raise BadInput(f"--documents: must be 1 or more, got {args.documents}")
     if "" in args.stop:
@@ -142,7 +144,7 @@ def run(args: argparse.Namespace) -> None:
     check_documents(vocab, args.documents, args.interactive)
     begin = choose_label(vocab, args.label)
     count = args.samples or args.documents or 1
-    stepper = make_stepper(trained, args.backend)
+    stepper = make_stepper(trained, args.backend, args.weights)
     writer = Writer(stepper, settings, [args.seed + k for k in range(count)], vocab.unk)
     check_prompt, as_bytes = make_prompt_check(record, vocab, args.oov), isinstance(vocab, ByteVocab)
     if args.prompt_file is not None:
@@ -158,6 +160,7 @@ def run(args: argparse.Namespace) -> None:
     with open_output(args.out, as_bytes) as out:
         if args.json or args.jsonl:
             told = asdict(settings) | {"length": args.length, "stop": tuple(args.stop), "backend": args.backend}
+            told["weights"] = args.weights
             told |= {"label": args.label} if vocab.labels else {}
             rows = [describe_sample(prompt, seed, list(pieces), index) | told for seed, pieces in samples]
             if args.json:
@@ -172,12 +175,12 @@ def run(args: argparse.Namespace) -> None:
             write_samples(prompt, samples, out, make_printer(out, args.color), index)
 
 
-def make_stepper(trained: "TrainedModel", backend: str | None) -> "Stepper":
+def make_stepper(trained: "TrainedModel", backend: str | None, weights: str) -> "Stepper":
     """The steps on the weights alone, without torch; with a backend named, prompts go through the model on it."""
     from lstmlm.generation.stepper import Stepper
 
     if backend is None:
-        return Stepper(trained.config.cell, trained.weights, trained.config.num_layers)
+        return Stepper(trained.config.cell, trained.weights, trained.config.num_layers, weights)
     import torch
 
     from lstmlm.generation.from_model import ModelStepper

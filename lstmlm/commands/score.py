@@ -24,6 +24,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--color", action="store_true", help="the text, shaded by what it costs, on a terminal")
     options.add_weights(command)
     options.add_backend(command)
+    options.add_small_weights(command, "score, and say what it costs,")
     options.add_json(command)
 
 
@@ -31,13 +32,16 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from lstmlm.evaluation.held_out import count_unknown, read_given_files, read_like_own_text
-    from lstmlm.evaluation.scoring import Score, score_chars
+    from lstmlm.evaluation.scoring import Score, evaluate_pieces, score_chars
+    from lstmlm.evaluation.stepped import SteppedModel
     from lstmlm.text.corpus import cut_pieces
     from lstmlm.text.leak import doubt_unknown
 
+    is_small = options.check_small_weights(args)
     torch.set_num_threads(1)  # products with one vector: threads would only wait for each other
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build(args.backend)
+    scored = SteppedModel(loaded, args.weights) if is_small else model
     if args.file == "-":
         text = read_like_own_text(loaded, sys.stdin.buffer.read(), "standard input", WHAT)
     else:
@@ -46,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     pieces = cut_pieces(ids, vocab)
     if not any(len(piece) > 1 for piece in pieces):
         raise BadInput(f"{args.file}: has {len(ids)} characters: scoring needs at least 2")
-    nats = torch.cat(score_chars(model, pieces))
+    nats = torch.cat(score_chars(scored, pieces))
     score, bytes_per_char = Score(nats.sum().item(), len(nats)), vocab.count_bytes(text) / len(ids)
     row = {
         "nats": score.nats,
@@ -55,8 +59,10 @@ def run(args: argparse.Namespace) -> None:
         "num_unknown": 0 if vocab.unk is None else count_unknown(pieces, vocab),
         "step": loaded.record["step"],
         "ema": args.ema,
-        "backend": model.backend,
+        "backend": scored.backend,
     }
+    if is_small:
+        row |= {"weights": args.weights, "float32_nats_per_char": evaluate_pieces(model, pieces).nats_per_char}
     if doubt := doubt_unknown("the text", row["num_unknown"], row["num_chars"]):
         print(f"warning: {doubt}", file=sys.stderr)
     shown = [vocab.decode([idx]) for piece in pieces for idx in piece[1:].tolist()]
@@ -75,5 +81,7 @@ def run(args: argparse.Namespace) -> None:
         f"{row['bits_per_char']:.3f} bits per character, {row['bits_per_byte']:.3f} per byte, "
         f"over {row['num_chars']:,} characters"
     )
+    if is_small:
+        print(options.format_small_weights(row))
     if row["num_unknown"]:
         print(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")

@@ -45,6 +45,15 @@ def test_documents_are_written_and_compared_with_the_training_text_without_torch
     assert generate_without_torch(str(tmp_path / "run"), *asked) == with_torch
 
 
+@pytest.mark.parametrize("kind", ["bf16", "int8"])
+def test_small_weights_need_no_torch_either(train, command, tmp_path, kind):
+    assert train(*TINY, "hydra.run.dir=run")[0] == 0
+    if command("generate", "run", *WORDS, "--weights", kind)[0] == 2:
+        pytest.skip("there is no C compiler")
+    row = json.loads(generate_without_torch(str(tmp_path / "run"), *WORDS, "--weights", kind).splitlines()[0])
+    assert row["weights"] == kind and row["backend"] is None
+
+
 def test_a_conversation_needs_no_torch_either():
     done = shell("-c", WITHOUT_TORCH, "generate", "tide_clock", "--interactive", input="The tide\n/top\n/undo\n")
     assert done.returncode == 0 and done.stdout.startswith("The tide") and "back at the beginning" in done.stdout
