@@ -16,21 +16,24 @@ class StopRequest:
     """A context manager that records the first SIGINT or SIGTERM instead of stopping the process.
 
     `exit_code` is None until a signal arrives, then 130 (SIGINT) or 143 (SIGTERM). A SIGINT after the first signal
-    raises KeyboardInterrupt. SIGHUP, which a terminal sends when it is closed, is ignored.
+    raises KeyboardInterrupt. SIGHUP, which a terminal sends when it is closed, is ignored; with `hangup` it is as
+    SIGTERM, because torchrun, which passes its signals on, will end the process in any case.
 
     Python delivers signals to the main thread alone: in another thread nothing is recorded.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hangup: bool = False) -> None:
         self.exit_code: int | None = None
-        self._interrupts = False
+        self._interrupts = self._received = False
+        self._hangup = hangup
 
     def __enter__(self) -> "StopRequest":
         self._before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
             if hasattr(signal, "SIGHUP"):
-                self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+                handler = self._request if self._hangup else signal.SIG_IGN
+                self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, handler)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -48,9 +51,15 @@ class StopRequest:
         finally:
             self._interrupts = False
 
+    def ask(self, exit_code: int) -> None:
+        """Request a stop for another process, which has received a signal."""
+        if self.exit_code is None:
+            self.exit_code = exit_code
+
     def _request(self, number: int, frame: FrameType | None) -> None:
-        if self.exit_code is not None and number == signal.SIGINT:
+        if self._received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.exit_code = 128 + number
+        self._received = True
+        self.exit_code = 128 + (signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
         if self._interrupts:
             raise Interrupted
