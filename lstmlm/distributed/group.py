@@ -4,6 +4,8 @@ Only tensors are exchanged: nothing is pickled. L = num_layers, B = batch_size o
 """
 
 import contextlib
+import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -77,13 +79,20 @@ class Group:
 
     @contextlib.contextmanager
     def busy(self, get_stop: Callable[[], int]) -> Iterator[None]:
-        """Answer, in a thread, that this process is busy, for the block; not for rank 0."""
+        """Answer, in a thread, that this process is busy, for the block; not for rank 0.
+
+        If rank 0 ends the run meanwhile, the process ends at once.
+        """
         finished, faults = threading.Event(), list[LstmlmError]()
 
         def answer() -> None:
+            is_busy = True
             try:
-                while self.exchange(stop=get_stop(), busy=not finished.is_set()).busy or not finished.is_set():
-                    pass
+                while is_busy:
+                    is_busy = not finished.is_set()
+                    order = self.exchange(stop=get_stop(), busy=is_busy)
+                    if order.kind is Kind.END:
+                        os._exit(int(order.value))
             except LstmlmError as fault:
                 faults.append(fault)
 
@@ -175,6 +184,6 @@ class Group:
 
 
 def describe(error: RuntimeError) -> str:
-    """The end of an error's first line: gloo's own words, without the place in its source."""
+    """The first sentence of an error, without the place in the source of gloo that it begins with."""
     first = (str(error).strip().splitlines() or [""])[0]
-    return first.rpartition("] ")[2][:100].rstrip(". ")
+    return re.sub(r"^\[[^\]]*\.(cc|cpp|h):\d+\] ", "", first).split(". ")[0][:100]

@@ -1,9 +1,11 @@
 """Runs of several processes, which are forked from one process that has torch and one thread, instead of torchrun's.
 
-Used by the tests of distributed/ as a process of its own: OPENBLAS_NUM_THREADS=1 python -m helpers.ranks SCENE DIRECTORY
+Used by tests/distributed as a process of its own: OPENBLAS_NUM_THREADS=1 python -m helpers.ranks DIRECTORY SCENE ...
 """
 
 import contextlib
+import errno
+import itertools
 import json
 import os
 import random
@@ -12,18 +14,39 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
-import torch.distributed
 
 from helpers.killing import TEXT, differences, outcome, state_problems, warm_up
-from lstmlm.runs import launch
-from lstmlm.runs import several as several  # imported before the fork, with all that it imports
+from lstmlm.checkpoints import checkpoint
+from lstmlm.runs import launch, several
+from lstmlm.system import durable
+from lstmlm.training.evaluator import Evaluator
+from lstmlm.training.follower import Follower
+from lstmlm.training.trainer import Trainer
 
-SETTINGS = ["data=file", "model.num_hiddens=8", "model.num_layers=2", "model.dropout=0.3", "train.lr=0.02"]
-SETTINGS += ["data.batch_size=4", "data.num_steps=8", "data.split=[0.6,0.2,0.2]", "train.max_epochs=3", "seed=3"]
-SETTINGS += ["train.log_every=4", "train.eval_every=13", "train.save_every=7", "sample.length=20", "threads=1"]
+STEPS = 44
+SETTINGS = [
+    "backend=nn",
+    "data=file",
+    "data.path=text.txt",
+    "model.num_hiddens=8",
+    "model.num_layers=2",
+    "model.dropout=0.3",
+    "train.lr=0.02",
+]
+SETTINGS += ["data.batch_size=4", "data.num_steps=8", "data.split=[0.6,0.2,0.2]", f"train.max_steps={STEPS}", "seed=3"]
+SETTINGS += [
+    "train.max_epochs=null",
+    "train.log_every=4",
+    "train.eval_every=13",
+    "train.save_every=7",
+    "sample.length=20",
+    "threads=1",
+]
 SETTINGS += ["train.portrait_share=0", "train.baselines=false"]
 
 
@@ -33,7 +56,9 @@ def find_port() -> int:
         return free.getsockname()[1]
 
 
-def start(size: int, words: Sequence[str], folder: Path, before: Callable[[int], None] = lambda rank: None) -> list[int]:
+def start(
+    size: int, words: Sequence[str], folder: Path, before: Callable[[int], None] = lambda rank: None
+) -> list[int]:
     """Fork `size` processes of `python train.py WORDS`, which stand in the folder; their ids.
 
     What rank k prints goes to the files k.out and k.err there, after what is in them. `before` is called in each.
@@ -86,3 +111,223 @@ def read(folder: Path, kind: str, ranks: int) -> str:
 def losses(directory: Path) -> list[float]:
     rows = map(json.loads, (directory / "metrics.jsonl").read_text().splitlines())
     return [row[key] for row in rows if "loss/train" in row for key in ("loss/train", "loss/val")]
+
+
+# Scenes: each gives what a test looks at
+
+
+def sizes(folder: Path) -> dict:
+    """The same run by 1, 2 and 4 processes, by 2 again, and by 1, 2, 4 and 1 in turn."""
+    words = [*SETTINGS, "train.ema=0.9", "train.schedule=constant"]
+    found = {"codes": [run(size, *words, f"hydra.run.dir=of{size}", folder=folder) for size in (1, 2, 4)]}
+    found["codes"].append(run(2, *words, "hydra.run.dir=again", folder=folder))
+    for size, steps in ((1, 15), (2, 31), (4, 40), (1, STEPS)):
+        limit = f"train.max_steps={steps}"
+        found["codes"].append(run(size, *words, "resume=auto", "hydra.run.dir=mixed", limit, folder=folder))
+    found["losses"] = {name: losses(folder / name) for name in ("of1", "of2", "of4", "mixed")}
+    found["different"] = differences(outcome(folder / "of2"), outcome(folder / "again"))
+    found["shapes"] = [describe_tensors(folder / f"of{size}") for size in (1, 4)]
+    found["directories"] = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    found["log"] = (folder / "mixed" / "train.log").read_text()
+    found["quiet"] = read(folder, "err", 4) + "".join((folder / f"{rank}.out").read_text() for rank in (1, 2, 3))
+    found["finished"] = run(2, *words, "resume=auto", "hydra.run.dir=of2", folder=folder)
+    return found
+
+
+def describe_tensors(directory: Path) -> dict:
+    tensors = checkpoint.load_checkpoint(directory / "last.safetensors").tensors
+    return {name: [str(tensor.dtype), *tensor.shape] for name, tensor in tensors.items()}
+
+
+def options(folder: Path) -> dict:
+    """Other settings by 1 and 2 processes: the largest difference of their losses."""
+    kinds = {
+        "random windows": ["data.sampling=random"],
+        "locked, weights": ["model.locked_output=0.3", "model.locked_input=0.2", "model.weight_drop=0.3"],
+        "parts": ["train.micro_batches=2", "model.dropout=0"],
+        "patience": ["train.patience=1", "train.lr=0.3"],
+        "bf16": ["train.precision=bf16"],
+    }
+    found = {}
+    for name, words in kinds.items():
+        for size in (1, 2):
+            where = f"hydra.run.dir={name.split()[0]}{size}"
+            code = run(size, *SETTINGS, "train.max_steps=26", *words, where, folder=folder)
+            assert code == [0] * size, (name, code, read(folder, "err", size))
+        one, two = (losses(folder / f"{name.split()[0]}{size}") for size in (1, 2))
+        found[name] = max(abs(a - b) for a, b in zip(one, two, strict=True))
+    return found
+
+
+def mistakes(folder: Path) -> dict:
+    """Exit codes and errors of runs that cannot begin."""
+
+    def other_text(rank: int) -> None:
+        if rank == 1:
+            (folder / "other").mkdir(exist_ok=True)
+            (folder / "other" / "text.txt").write_text(TEXT + "more")
+            prepare = several.prepare
+            several.prepare = lambda config, size: prepare(
+                replace(config, data=replace(config.data, path=str(folder / "other" / "text.txt"))), size
+            )
+
+    def other_version(rank: int) -> None:
+        if rank == 1:
+            several.collect_versions = lambda: {"lstmlm": "0.0", "torch": "0.0"}
+
+    def full_disk(rank: int) -> None:
+        def refuse(*_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        durable.os = SimpleNamespace(**{**vars(os), "replace": refuse})
+
+    def bug(rank: int) -> None:
+        if rank == 1:
+            Follower.begin = lambda self, start: 1 / 0
+
+    scenes = {
+        "setting": (["model.num_hidens=3"], None),
+        "division": (["data.batch_size=5"], None),
+        "parts": (["train.micro_batches=3"], None),
+        "text": ([], other_text),
+        "version": ([], other_version),
+        "disk": ([], full_disk),
+        "bug": ([], bug),
+        "diverged": (["train.lr=1e30", "train.optimizer=sgd", "train.grad_clip=null"], None),
+        "help": (["--help"], None),
+    }
+    found = {}
+    for name, (words, before) in scenes.items():
+        place = folder / name
+        place.mkdir()
+        where = [] if name == "help" else [*SETTINGS, "data.path=../text.txt"]
+        pids = start(2, [*where, *words], place, before or (lambda rank: None))
+        found[name] = [wait(pids, 30), read(place, "err", 2)]
+    return found
+
+
+def signals(folder: Path) -> dict:
+    """Signals to one rank or to both: how each run ends, and whether it is then that of no signal."""
+    expected, found = outcome(folder / "of2"), {}
+
+    def strike(number: int, ranks: Sequence[int], at: int) -> Callable[[int], None]:
+        def before(rank: int) -> None:
+            make_step, count = Follower.train_on_batch if rank else Trainer.train_on_batch, itertools.count(1)
+
+            def struck(self, *arguments):
+                make_step(self, *arguments)
+                if next(count) == at and rank in ranks:
+                    os.kill(os.getpid(), number)
+
+            (Follower if rank else Trainer).train_on_batch = struck
+
+        return before
+
+    words = [*SETTINGS, "train.ema=0.9", "train.schedule=constant", "resume=auto"]
+    for name, number, ranks in (
+        ("SIGTERM to rank 1", signal.SIGTERM, [1]),
+        ("SIGINT to both", signal.SIGINT, [0, 1]),
+        ("SIGHUP to rank 0", signal.SIGHUP, [0]),
+    ):
+        place = folder / name
+        place.mkdir()
+        (place / "text.txt").write_text(TEXT)
+        codes = wait(start(2, [*words, "hydra.run.dir=run"], place, strike(number, ranks, 20)), 30)
+        step = checkpoint.load_checkpoint(place / "run" / "last.safetensors").record["step"]
+        lines = read(place, "err", 2)
+        assert run(2, *words, "hydra.run.dir=run", folder=place) == [0, 0], read(place, "err", 2)
+        found[name] = [codes, step, lines, differences(expected, outcome(place / "run"))]
+    return found
+
+
+def silences(folder: Path) -> dict:
+    """A rank that is stopped is found; an evaluation longer than the timeout is not taken for it."""
+
+    def stop_itself(rank: int) -> None:
+        if rank == 1:
+            make_step = Follower.train_on_batch
+
+            def stopped(self, *arguments):
+                make_step(self, *arguments)
+                os.kill(os.getpid(), signal.SIGSTOP)
+
+            Follower.train_on_batch = stopped
+
+    def slow(rank: int) -> None:
+        evaluate = Evaluator.evaluate
+
+        def evaluate_slowly(self, *arguments):
+            time.sleep(4.0)
+            return evaluate(self, *arguments)
+
+        Evaluator.evaluate = evaluate_slowly
+
+    words, found = [*SETTINGS, "rank_timeout=3", "train.eval_every=8", "train.max_steps=8"], {}
+    for name, before in (("stopped", stop_itself), ("slow", slow)):
+        place = folder / name
+        place.mkdir()
+        pids = start(2, [*words, "data.path=../text.txt", "hydra.run.dir=run"], place, before)
+        found[name] = [wait(pids, 25), read(place, "err", 2)]
+    return found
+
+
+def kills(folder: Path, count: int = 5, size: int = 2) -> dict:
+    """SIGKILL of a random rank at a random moment, again and again, each time resumed, as torchrun --max-restarts does.
+
+    Runs that reach their end are compared with one that was never killed.
+    """
+    words = [*SETTINGS, "resume=auto"]
+    (folder / "reference").mkdir()
+    (folder / "reference" / "text.txt").write_text(TEXT)
+    began = time.perf_counter()
+    assert run(size, *words, "hydra.run.dir=run", folder=folder / "reference") == [0] * size
+    length, expected, chance = time.perf_counter() - began, outcome(folder / "reference" / "run"), random.Random(2)
+    done, runs, bad, kinds, slowest = 0, 0, [], set(), 0.0
+    while done < count:
+        runs += 1
+        place = folder / f"kills{runs}"
+        place.mkdir()
+        (place / "text.txt").write_text(TEXT)
+        while True:
+            pids = start(size, [*words, "hydra.run.dir=run"], place)
+            ended = wait_until(pids, chance.uniform(0.1, 1.0) * length)
+            if ended:
+                break
+            victim = chance.randrange(size)
+            os.kill(pids[victim], signal.SIGKILL)
+            began = time.perf_counter()
+            codes = wait(pids, 30)
+            slowest = max(slowest, time.perf_counter() - began)
+            done += 1
+            kinds.add(victim)
+            bad += [f"kill {done}: {codes}"] if None in codes else []
+            bad += [f"kill {done}: {problem}" for problem in state_problems(place / "run")]
+        bad += [f"run {runs}: {ended}"] if any(ended) else []
+        bad += [f"run {runs}: {each}" for each in differences(expected, outcome(place / "run"))]
+    return {"kills": done, "runs": runs, "bad": bad, "victims": sorted(kinds), "slowest": slowest}
+
+
+def wait_until(pids: Sequence[int], seconds: float) -> list[int] | None:
+    """The exit codes of the processes if all end in this time, else None."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if all(os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) for pid in pids):
+            return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+        time.sleep(0.005)
+    return None
+
+
+SCENES = {scene.__name__: scene for scene in (sizes, options, mistakes, signals, silences, kills)}
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    warm_up()
+    place, *names = sys.argv[1:]
+    Path(place).mkdir(exist_ok=True)
+    (Path(place) / "text.txt").write_text(TEXT)
+    os.environ["LSTMLM_CACHE"] = os.devnull
+    results = {}
+    for name in names:
+        scene, _, count = name.partition("=")
+        results[scene] = SCENES[scene](Path(place), *([int(count)] if count else []))
+    print(json.dumps(results))
