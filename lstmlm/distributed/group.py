@@ -6,6 +6,7 @@ Only tensors are exchanged: nothing is pickled. L = num_layers, B = batch_size o
 import contextlib
 import os
 import re
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -49,6 +50,7 @@ class Group:
         self.place, self.timeout, self.is_lost = place, START_TIMEOUT, False
         self.buffer: Tensor | None = None  # all gradients and the loss, one after the other
         wait, serves = timedelta(seconds=START_TIMEOUT), not place.has_agent and place.rank == 0
+        handler = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own would act when the others have come
         try:
             server = TCPStore(place.host, place.port, is_master=serves, timeout=wait, wait_for_workers=False)
             self.store = PrefixStore(f"lstmlm/{place.attempt}", server)
@@ -58,6 +60,8 @@ class Group:
                 f"torchrun: the {place.size} processes do not find each other at {place.host}:{place.port} "
                 f"({describe(error)}): see that all of them were started"
             ) from None
+        finally:
+            signal.signal(signal.SIGINT, handler)
         self.processes: dist.ProcessGroup | None = None  # None: those of init_process_group
 
     def set_limit(self, timeout: float, device: str) -> None:

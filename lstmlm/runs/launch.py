@@ -1,6 +1,7 @@
 """`python train.py`: the settings from conf/ and the command line, through Hydra, and a run for each of them."""
 
 import contextlib
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,7 @@ def train(argv: list[str]) -> int:
     place = find_place()
     if place is None:
         return train_with(argv, None)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a warning of torch when others are lost is a page long
     with exit_on_interrupt():
         from lstmlm.runs.several import follow, lead
 

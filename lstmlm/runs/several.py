@@ -49,16 +49,17 @@ def follow(place: Place) -> int:
     logging.getLogger("lstmlm").handlers = [logging.NullHandler()]
     logging.getLogger("lstmlm").propagate = False
     os.environ["TQDM_DISABLE"] = "1"
-    codes = [0]
+    choose_gpu(place)
+    groups, codes = list[Group](), [0]
+    if code := run_to_exit_code(lambda: groups.append(Group(place))):
+        return code
     with StopRequest(hangup=True) as stop:
-        codes.append(run_to_exit_code(lambda: codes.append(follow_orders(place, stop))))
+        codes.append(run_to_exit_code(lambda: codes.append(follow_orders(groups[0], stop))))
     return stop.exit_code if stop.exit_code and codes[-1] else max(codes)
 
 
-def follow_orders(place: Place, stop: StopRequest) -> int:
+def follow_orders(group: Group, stop: StopRequest) -> int:
     """Follow rank 0 from run to run to the end; the exit code."""
-    choose_gpu(place)
-    group = Group(place)
     try:
         order = group.exchange(stop=stop.exit_code or 0)
         while order.kind is not Kind.END:
@@ -69,7 +70,7 @@ def follow_orders(place: Place, stop: StopRequest) -> int:
         if isinstance(fault, ReportedElsewhere) or stop.exit_code or not (group.is_lost or group.claim_report()):
             raise ReportedElsewhere from None
         if isinstance(fault, LstmlmError) and not group.is_lost:
-            fault.args = (f"rank {place.rank}: {fault}",)
+            fault.args = (f"rank {group.place.rank}: {fault}",)
         raise
     finally:
         group.close()

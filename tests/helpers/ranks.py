@@ -20,12 +20,23 @@ from types import SimpleNamespace
 
 import torch
 
+from helpers.forms import FORMS, make_model
 from helpers.killing import TEXT, differences, outcome, state_problems, warm_up
 from lstmlm.checkpoints import checkpoint
+from lstmlm.distributed.group import Group
+from lstmlm.distributed.place import find_place
+from lstmlm.distributed.ranks import ONE_PROCESS
 from lstmlm.runs import launch, several
 from lstmlm.system import durable
+from lstmlm.text.batches import SequentialStreams
+from lstmlm.text.lanes import Share
 from lstmlm.training.evaluator import Evaluator
 from lstmlm.training.follower import Follower
+from lstmlm.training.learner import Learner
+from lstmlm.training.lr_range_test import iterate_batches
+from lstmlm.training.optim import build_optimizer
+from lstmlm.training.plan import Recipe
+from lstmlm.training.step import train_step
 from lstmlm.training.trainer import Trainer
 
 STEPS = 44
@@ -57,9 +68,13 @@ def find_port() -> int:
 
 
 def start(
-    size: int, words: Sequence[str], folder: Path, before: Callable[[int], None] = lambda rank: None
+    size: int,
+    words: Sequence[str],
+    folder: Path,
+    before: Callable[[int], None] = lambda rank: None,
+    work: Callable[[list[str]], int] = launch.train,
 ) -> list[int]:
-    """Fork `size` processes of `python train.py WORDS`, which stand in the folder; their ids.
+    """Fork `size` processes of `python train.py WORDS`, or of other `work`, which stand in the folder; their ids.
 
     What rank k prints goes to the files k.out and k.err there, after what is in them. `before` is called in each.
     """
@@ -77,7 +92,7 @@ def start(
         code = 99
         with contextlib.suppress(SystemExit):
             before(rank)
-            code = launch.train(list(words))
+            code = work(list(words))
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -118,10 +133,10 @@ def losses(directory: Path) -> list[float]:
 
 def sizes(folder: Path) -> dict:
     """The same run by 1, 2 and 4 processes, by 2 again, and by 1, 2, 4 and 1 in turn."""
-    words = [*SETTINGS, "train.ema=0.9", "train.schedule=constant"]
+    words = [*SETTINGS, "train.ema=0.9", "train.schedule=constant", "train.warmup=0"]
     found = {"codes": [run(size, *words, f"hydra.run.dir=of{size}", folder=folder) for size in (1, 2, 4)]}
     found["codes"].append(run(2, *words, "hydra.run.dir=again", folder=folder))
-    for size, steps in ((1, 15), (2, 31), (4, 40), (1, STEPS)):
+    for size, steps in ((1, 13), (2, 26), (4, 39), (1, STEPS)):
         limit = f"train.max_steps={steps}"
         found["codes"].append(run(size, *words, "resume=auto", "hydra.run.dir=mixed", limit, folder=folder))
     found["losses"] = {name: losses(folder / name) for name in ("of1", "of2", "of4", "mixed")}
@@ -132,6 +147,52 @@ def sizes(folder: Path) -> dict:
     found["quiet"] = read(folder, "err", 4) + "".join((folder / f"{rank}.out").read_text() for rank in (1, 2, 3))
     found["finished"] = run(2, *words, "resume=auto", "hydra.run.dir=of2", folder=folder)
     return found
+
+
+def make_steps(words: list[str]) -> int:
+    """200 steps in float64 of the LSTM on every backend, 20 of the other cells, with all dropout; rank 0 writes the
+    losses to a file.
+    """
+    place, losses_by_form = find_place(), {}
+    group = None if place is None else Group(place)
+    share = Share(*(() if place is None else (place.rank, place.size)))
+    for cell, backend in FORMS:
+        kinds = {"dropout": 0.2, "locked_input": 0.1, "locked_output": 0.2, "weight_drop": 0.2}
+        model = make_model(backend, cell=cell, num_hiddens=4, **kinds)
+        model.share, model.dropout_generator = share, torch.Generator().manual_seed(5)
+        recipe = Recipe(0.05, "constant", 0.0, grad_clip=0.3, ema=None, micro_batches=1, precision="float32")
+        learner = Learner(model, build_optimizer(model, "adamw", recipe.lr, 0.01))
+        ids = torch.randint(7, (150,), generator=torch.Generator().manual_seed(6))
+        streams = SequentialStreams(ids, 4, 3, share=share)
+        batches, state = iterate_batches(streams, torch.Generator().manual_seed(7)), ()
+        if group is not None:
+            group.buffer = None
+        found = losses_by_form[f"{cell} {backend}"] = []
+        for X, Y, fresh in itertools.islice(batches, 200 if cell == "lstm" else 20):
+            state = model.begin_state(len(X), "cpu") if fresh else state
+            loss, norm, state = train_step(learner, X, Y, state, recipe, group or ONE_PROCESS)
+            found += [loss.item(), norm.item()]
+    if share.index == 0:
+        Path(words[0]).write_text(json.dumps(losses_by_form))
+    if group is not None:
+        group.close()
+    return 0
+
+
+def steps(folder: Path) -> dict:
+    """Losses and norms of gradients of `make_steps` by 1, 2 and 4 processes: how many, and the largest differences."""
+    found = {}
+    for size in (1, 2, 4):
+        codes = wait(start(size, [f"steps{size}"], folder, work=make_steps), 120)
+        assert codes == [0] * size, (codes, read(folder, "err", size))
+        found[size] = json.loads((folder / f"steps{size}").read_text())
+    return {
+        "counts": {form: len(values) for form, values in found[1].items()},
+        "differences": {
+            size: max(abs(a - b) for form in found[1] for a, b in zip(found[1][form], found[size][form], strict=True))
+            for size in (2, 4)
+        },
+    }
 
 
 def describe_tensors(directory: Path) -> dict:
@@ -223,7 +284,7 @@ def signals(folder: Path) -> dict:
 
         return before
 
-    words = [*SETTINGS, "train.ema=0.9", "train.schedule=constant", "resume=auto"]
+    words = [*SETTINGS, "train.ema=0.9", "train.schedule=constant", "train.warmup=0", "resume=auto"]
     for name, number, ranks in (
         ("SIGTERM to rank 1", signal.SIGTERM, [1]),
         ("SIGINT to both", signal.SIGINT, [0, 1]),
@@ -290,12 +351,14 @@ def kills(folder: Path, count: int = 5, size: int = 2) -> dict:
         (place / "text.txt").write_text(TEXT)
         while True:
             pids = start(size, [*words, "hydra.run.dir=run"], place)
-            ended = wait_until(pids, chance.uniform(0.1, 1.0) * length)
-            if ended:
+            patience = chance.uniform(0.1, 1.0) * length if done < count else 60.0
+            if ended := wait_until(pids, patience):
                 break
             victim = chance.randrange(size)
             os.kill(pids[victim], signal.SIGKILL)
             began = time.perf_counter()
+            for other in (pid for pid in pids if pid != pids[victim]):
+                os.kill(other, signal.SIGTERM)  # as torchrun does, which is slower to notice
             codes = wait(pids, 30)
             slowest = max(slowest, time.perf_counter() - began)
             done += 1
@@ -317,7 +380,7 @@ def wait_until(pids: Sequence[int], seconds: float) -> list[int] | None:
     return None
 
 
-SCENES = {scene.__name__: scene for scene in (sizes, options, mistakes, signals, silences, kills)}
+SCENES = {scene.__name__: scene for scene in (steps, sizes, options, mistakes, signals, silences, kills)}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
