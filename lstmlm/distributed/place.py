@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from lstmlm.system.errors import BadInput
+
 
 class Place(NamedTuple):
     """A process of a run of `size` processes. Rank 0 leads. `local_rank` counts those of this machine."""
@@ -15,6 +17,12 @@ class Place(NamedTuple):
     port: int
     has_agent: bool  # torchrun serves the store; else rank 0 does
     attempt: str  # differs each time torchrun starts the processes of one machine again; empty for several machines
+
+
+def refuse_place(command: str) -> None:
+    """BadInput if torchrun has started this process, for a command that works in one process."""
+    if find_place() is not None:
+        raise BadInput(f"torchrun: {command} works in one process, only train.py in several: start it without torchrun")
 
 
 def find_place(environ: Mapping[str, str] = os.environ) -> Place | None:

@@ -9,6 +9,7 @@ import torch
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
 from lstmlm.system.json_text import encode_json
+from lstmlm.text.lanes import ALL_LANES, Share
 from lstmlm.training.clock import Clock
 from lstmlm.training.loop_state import LoopState
 from lstmlm.training.meter import Meter, Reading
@@ -56,6 +57,13 @@ def test_every_field_comes_back():
     restored.restore(save(used), ZEROS, ALL_LANES)
     assert view(restored) == view(used)
     assert all(before[key] != value for key, value in view(used).items())
+
+
+def test_one_of_three_processes_takes_the_state_of_its_lane():
+    used, restored = make_used(), make_fresh()
+    used.carried = tuple(torch.randn(zero.shape) for zero in ZEROS)
+    restored.restore(save(used), ZEROS, Share(1, 3))
+    assert all(torch.equal(own, whole[:, 1:2]) for own, whole in zip(restored.carried, used.carried, strict=True))
 
 
 def test_a_state_of_another_batch_is_refused():
