@@ -16,6 +16,7 @@ from lstmlm.generation.from_model import start_writer
 from lstmlm.generation.writer import write_sample
 from lstmlm.inspection.ablation import hold_unit
 from lstmlm.inspection.gate_trace import Trace, trace_gates
+from lstmlm.inspection.page_file import write_page
 from lstmlm.inspection.units import Unit, find_units
 from lstmlm.runs.find import find_weights
 from lstmlm.runs.prepare import pick_device
@@ -45,7 +46,7 @@ class LanguageModel:
 
     def __init__(self, loaded: Checkpoint, backend: str | None, device: str) -> None:
         self.model, self.vocab = loaded.build(backend, device)
-        self.record, self._loaded = loaded.record, loaded
+        self.record = loaded.record
 
     def stream(
         self,
@@ -132,6 +133,31 @@ class LanguageModel:
         twin = copy.copy(self)
         twin.model = hold_unit(self.model, arguments.check_layer(layer), unit, value)
         return twin
+
+    def page(
+        self,
+        path: str | Path = "model.html",
+        *,
+        weights: str | None = None,
+        title: str | None = None,
+        prompt: str | None = None,
+    ) -> Path:
+        """Write one HTML file that runs the model in a browser, without a network, and return its path.
+
+        Args:
+            path: the file.
+            weights: the form in which the page stores the weights: float32, bf16 or int8; None: float32, of more than
+                1.2 million parameters bf16.
+            title: None: the name of the run's text.
+            prompt: what the page's text begins with; None: what the run's samples begin with.
+        """
+        out = Path(expand_path(path, "page"))
+        if not out.parent.is_dir():
+            raise BadInput(f"page: no such folder: {out.parent}: make it first")
+        for name, text in (("weights", weights), ("title", title), ("prompt", prompt)):
+            arguments.check_string(name, text or "")
+        write_page(self.model, self.vocab, self.record, out, weights, title, prompt)
+        return out
 
     def _read(self, prompt: str, oov: str) -> str:
         """The prompt as the model reads it."""

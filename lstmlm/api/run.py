@@ -74,6 +74,10 @@ class Run:
         self.__dict__.pop("model", None)  # of the weights before
         return self
 
+    def page(self, path: str | Path = "model.html", **options: str | None) -> Path:
+        """Write one HTML file that runs the run's model in a browser: `LanguageModel.page`."""
+        return self.model.page(path, **options)
+
     def plot(self, axes: "Axes | None" = None) -> "Axes":
         """Draw the training and validation loss of every evaluation, and the best n-gram's, and return the axes.
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstmlm.commands import options
-from lstmlm.commands.page import name_text
 from lstmlm.system.errors import BadInput
 from lstmlm.system.escape import escape_controls
 
@@ -37,6 +36,7 @@ def run(args: argparse.Namespace) -> None:
             raise BadInput(f"{name}: no such folder: {Path(path).parent}: make it first")
     from lstmlm.inspection.exploration import LARGEST_TEXT, describe_exploration, explore
     from lstmlm.inspection.explore_page import make_explore_page
+    from lstmlm.inspection.page_file import name_text
     from lstmlm.inspection.units import SHORTEST_TEXT
     from lstmlm.inspection.units_picture import draw_units
     from lstmlm.system.durable import write_durably

@@ -2,7 +2,6 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from lstmlm.commands import options
 from lstmlm.system.errors import BadInput
@@ -24,22 +23,9 @@ def run(args: argparse.Namespace) -> None:
     out = Path(args.out)
     if not out.parent.is_dir():
         raise BadInput(f"--out: no such folder: {out.parent}: make it first")
-    from lstmlm.inspection.page import choose_weights, make_page
-    from lstmlm.system.durable import write_durably
-    from lstmlm.text.oov import check_text, remove_unknown
+    from lstmlm.inspection.page_file import write_page
 
     loaded = options.load_chosen_weights(args.checkpoint, args.ema)
     model, vocab = loaded.build()
-    weights = args.weights or choose_weights(model)
-    given = args.prompt
-    prompt = remove_unknown(vocab, loaded.prompt) if given is None else check_text(vocab, given, "--prompt")
-    title = name_text(loaded.record) if args.title is None else args.title
-    page = make_page(model, vocab, title, weights, prompt).encode()
-    write_durably(out, page)
-    print(f"{out}: {len(page) / 1e6:.1f} MB, weights in {weights}: open it in a browser")
-
-
-def name_text(record: dict[str, Any]) -> str:
-    """The name of the text that the model was trained on, in words: of a file of one's own the file's name."""
-    data = record["data"]
-    return str(Path(data["path"]).stem if data["name"] == "file" else data["name"]).replace("_", " ")
+    weights = write_page(model, vocab, loaded.record, out, args.weights, args.title, args.prompt, "--prompt")
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB, weights in {weights}: open it in a browser")

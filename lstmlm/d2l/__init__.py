@@ -25,8 +25,8 @@ from lstmlm.d2l.data import (
 )
 from lstmlm.d2l.held_out import evaluate_perplexity
 from lstmlm.d2l.models import RNNModel, RNNModelScratch, try_gpu
-from lstmlm.d2l.reach import measure_reach
 from lstmlm.d2l.training import grad_clipping, predict_ch8, sgd, train_ch8, train_epoch_ch8
+from lstmlm.model.gradient_reach import measure_reach
 from lstmlm.scratch.gru import get_gru_params, gru, init_gru_state
 from lstmlm.scratch.lstm import get_lstm_params, init_lstm_state, lstm
 from lstmlm.scratch.rnn import get_rnn_params, init_rnn_state, rnn

@@ -33,7 +33,8 @@ def draw_chart(lines: Sequence[Line], x_name: str, level: tuple[str, float] | No
         return "<p>nothing to draw yet</p>"
     xs = [x for line in drawn for x, _ in line.points]
     ys = [y for line in drawn for _, y in line.points] + ([level[1]] if level else [])
-    x_ticks, y_ticks = choose_ticks(min(xs), max(xs)), choose_ticks(min(ys), max(ys))
+    room = 0.1 * abs(ys[0]) or 1.0 if min(ys) == max(ys) else 0.0  # a level line, or one point, is in the middle
+    x_ticks, y_ticks = choose_ticks(min(xs), max(xs)), choose_ticks(min(ys) - room, max(ys) + room)
     x_span, y_span = (min(xs), max(xs)), (min([*y_ticks, *ys]), max([*y_ticks, *ys]))
     parts = [draw_axes(x_ticks, y_ticks, x_span, y_span, x_name)]
     if level:

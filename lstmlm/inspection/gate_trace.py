@@ -19,6 +19,7 @@ from lstmlm.layers.registry import layer_class
 from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.gates import compute_gates
 from lstmlm.model.rnn_model import RNNModel
+from lstmlm.system.columns import count_columns, measure_width
 from lstmlm.system.dotted import under
 from lstmlm.system.errors import BadInput
 from lstmlm.system.plotting import find_fonts, import_pyplot, open_figure
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("F", "I", "C~", "O", "C", "H")
-UNITS = 24  # the most active units: as many are drawn
+UNITS, MOST_UNITS = 24, 3  # of the most active units: as many are drawn, and at most printed
 
 
 @torch.no_grad()
@@ -166,18 +167,28 @@ def trace_gates(model: RNNModel, ids: Tensor, symbols: Sequence[str], layer: int
     return Trace(symbols, layer, follow_gates(own, weights, X))
 
 
-def format_trace(trace: Trace, count: int = 3) -> str:
-    """A table for people: for each character the means of the gates, and F, I, O, C of the most active units."""
-    units, columns = trace.find_most_active(count), trace.columns
-    head = f"{'':>6}{'mean F':>8}{'mean I':>8}{'mean O':>8}"
-    for unit in units:
-        head += f"   |{f'unit {unit}: F':>12}{'I':>6}{'O':>6}{'C':>7}"
-    lines = [f"layer {trace.layer}, the {len(units)} units of {columns['C'].shape[1]} whose cell swings most", head]
+def format_trace(trace: Trace) -> str:
+    """A table for people: for each character the means of the gates, and F, I, O, C of the most active units.
+
+    There are as many units as fit the terminal, at most MOST_UNITS.
+    """
+    columns = trace.columns
+    count = max(1, min(MOST_UNITS, (measure_width() - 21) // 24))  # the columns of the means, and of a unit
+    units = trace.find_most_active(count)
+    title = (
+        f"layer {trace.layer}: the means of {columns['C'].shape[1]} units, and the {len(units)} whose cell swings most"
+    )
+    over = f"{'':6}{'mean of all':<15}" + "".join(f" | {f'unit {unit}':<21}" for unit in units)
+    head = f"{'':6}" + "".join(f"{gate:>5}" for gate in "FIO")
+    head += f" | {'F':>4} {'I':>4} {'O':>4} {'C':>6}" * len(units)
+    lines = [title, over.rstrip(), head]
     for t, char in enumerate(trace.symbols):
-        line = f"{char!a:>6}" + "".join(f"{columns[gate][t].mean().item():8.3f}" for gate in "FIO")
+        shown = repr(char)
+        line = " " * (6 - count_columns(shown)) + shown
+        line += "".join(f"{columns[gate][t].mean().item():5.2f}" for gate in "FIO")
         for unit in units:
             F, I, O, C = (columns[column][t, unit].item() for column in "FIOC")
-            line += f"   |{F:12.2f}{I:6.2f}{O:6.2f}{C:7.2f}"
+            line += f" | {F:4.2f} {I:4.2f} {O:4.2f} {C:6.2f}"
         lines.append(line)
     return "\n".join(lines)
 

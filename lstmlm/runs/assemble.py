@@ -18,6 +18,7 @@ from lstmlm.checkpoints.checkpoint import Checkpoint
 from lstmlm.distributed.ranks import Ranks
 from lstmlm.evaluation.baselines import Baseline
 from lstmlm.inspection.gate_trace import draw_layers
+from lstmlm.inspection.reach_picture import draw_reach
 from lstmlm.model.initialization import initialize
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.model.transfer import transfer_weights
@@ -174,7 +175,7 @@ def assemble_portrait(prepared: Prepared) -> Portrait:
     read, symbols = ids[:PICTURED], [prepared.corpus.vocab.decode([idx]) for idx in ids[:PICTURED].tolist()]
 
     def draw(model: RNNModel) -> dict[str, bytes]:
-        return draw_layers(model, read.to(prepared.device), symbols)
+        return draw_layers(model, read.to(prepared.device), symbols) | draw_reach(model, ids.tolist())
 
     return Portrait(prepared.config.train.portrait_share, ids[None].to(prepared.device), draw)
 

@@ -8,7 +8,7 @@ from typing import Any
 from lstmlm.runs.comparison import find_differing_settings, format_label, identify_settings
 from lstmlm.runs.summary import Run
 from lstmlm.system.errors import BadInput
-from lstmlm.system.plotting import import_pyplot, save_figure
+from lstmlm.system.plotting import find_fonts, import_pyplot, save_figure
 
 AXES = {"steps": "optimizer steps", "seconds": "seconds of training"}
 LEGEND_LINES = 16  # in a column
@@ -47,7 +47,9 @@ def draw_panel(panel: Any, runs: list[Run], axis: str, colors: Any) -> None:
     panel.set_ylabel("validation loss, nats per character")
     panel.grid(alpha=0.3)
     if runs:
-        panel.legend(fontsize=8, ncol=1 + len(groups) // LEGEND_LINES)
+        legend = panel.legend(fontsize=8, ncol=1 + len(groups) // LEGEND_LINES)
+        for entry in legend.get_texts():  # a name may be in any script, and have $ in it
+            entry.set(family=find_fonts(entry.get_text(), "DejaVu Sans"), parse_math=False)
 
 
 def group_curves(runs: Sequence[Run]) -> list[list[Run]]:

@@ -170,6 +170,18 @@ def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool
     return directory
 
 
+def find_source(given: str) -> Path:
+    """The run directory or the checkpoint file that `resume` names; `latest` is the latest run that can be resumed."""
+    from lstmlm.checkpoints.files import LAST
+    from lstmlm.checkpoints.shipped import list_shipped
+    from lstmlm.runs.find import find_run
+
+    source = find_run(given, LAST)
+    if source in list_shipped().values():
+        raise BadInput(f"resume: {given} is a model that ships, with weights alone: start from it: init_from={given}")
+    return source
+
+
 @advise_on_memory(MEMORY_ADVICE)
 def resume_run(
     config: Config, typed: dict[str, object], chosen: Path, named: bool, ranks: "Ranks | None" = None
@@ -191,8 +203,8 @@ def resume_run(
             raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
         if not has_checkpoint(chosen):
             return start_run(inherit_settings(replace(config, resume=None), typed), None, chosen, named, ranks)
+    source = chosen if config.resume == "auto" else find_source(expand_path(str(config.resume), "resume"))
     others.connect()
-    source = chosen if config.resume == "auto" else Path(expand_path(str(config.resume), "resume"))
     if source.is_dir():
         with claim_directory(source, named, resuming=True) as directory:
             resume(load_newest_good(directory), typed, directory, source, True, others)

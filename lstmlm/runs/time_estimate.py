@@ -81,10 +81,13 @@ def count_scored(pieces: Sequence[Tensor]) -> int:
 def estimate_evaluations(
     steps: int | None, max_seconds: float | None, eval_every: int, seconds_per_step: float, seconds_each: float
 ) -> int:
-    """How many evaluations a run makes that ends after `steps` or `max_seconds`, whichever is first."""
+    """How many evaluations a run makes that ends after `steps` or `max_seconds`, whichever is first.
+
+    The last one is after the limit.
+    """
     by_steps = math.inf if steps is None else math.ceil(steps / eval_every)
     lap = eval_every * seconds_per_step + seconds_each
-    by_seconds = math.inf if max_seconds is None else math.ceil(max_seconds / lap)
+    by_seconds = math.inf if max_seconds is None else 1 + max_seconds // lap
     return int(min(by_steps, by_seconds))
 
 
@@ -101,7 +104,8 @@ def estimate_time(
     training = math.inf if steps is None else steps * speed.per_step
     limited = limits.max_seconds is not None and limits.max_seconds < training + evaluations * each
     if limits.max_seconds is not None and limited:
-        training = max(0.0, limits.max_seconds - evaluations * each)
+        until_the_last = limits.max_seconds - (evaluations - 1) * each
+        training = min(until_the_last, evaluations * eval_every * speed.per_step)
     ngrams = NGRAM_SECONDS * (min(corpus.split.size("train"), LIMIT) + eval_chars) if train.baselines else 0.0
     final = count_final_chars(corpus, eval_chars, train.ema is not None) * speed.per_char
     reached = limits.max_seconds if limited else None
@@ -126,7 +130,7 @@ def announce_time(estimate: Estimate, prepared: Prepared, eval_chars: int) -> No
     limit = "" if estimate.max_seconds is None else " (train.max_seconds)"
     parts = {
         "n-grams": estimate.ngrams,
-        f"training with {estimate.evaluations} evaluation{'s' * (estimate.evaluations != 1)}{limit}": estimate.fitting,
+        f"training with {name_evaluations(estimate)}{limit}": estimate.fitting,
         "final scores": estimate.final,
     }
     named = ", ".join(f"{name} {format_duration(seconds)}" for name, seconds in parts.items() if seconds >= 0.5)
@@ -148,13 +152,13 @@ def list_warnings(estimate: Estimate, prepared: Prepared, eval_chars: int) -> li
     if estimate.scoring > bound:
         fewer = max(100, round_down(eval_chars * REASONABLE * bound / estimate.scoring))
         found.append(
-            f"{estimate.evaluations} evaluations of {eval_chars:,} characters take about "
+            f"{name_evaluations(estimate)} of {eval_chars:,} characters: about "
             f"{format_duration(estimate.scoring)}, training {training}: "
             f"train.eval_chars={fewer} or a larger train.eval_every shortens them"
         )
     if estimate.saving > bound:
         found.append(
-            f"the checkpoints of {estimate.evaluations} evaluations take about {format_duration(estimate.saving)} to "
+            f"the checkpoints of {name_evaluations(estimate)} take about {format_duration(estimate.saving)} to "
             f"write, training {training}: a larger train.eval_every writes fewer"
         )
     if estimate.final > bound:
@@ -164,6 +168,10 @@ def list_warnings(estimate: Estimate, prepared: Prepared, eval_chars: int) -> li
             f"training {training}: {suggest_split(prepared, share)} makes these parts smaller"
         )
     return found
+
+
+def name_evaluations(estimate: Estimate) -> str:
+    return f"{estimate.evaluations} evaluation{'s' * (estimate.evaluations != 1)}"
 
 
 def suggest_split(prepared: Prepared, share: float) -> str:

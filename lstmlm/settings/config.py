@@ -179,7 +179,7 @@ class Sample:
 @dataclass
 class Config:
     resume: str | None = setting(
-        "RUN_DIR: continue there; FILE.safetensors: in a new directory; auto: if hydra.run.dir has a run",
+        "RUN_DIR or latest: continue there; FILE.safetensors: in a new directory; auto: if hydra.run.dir has one",
         is_path=True,
         **ONLY_TOLD,
     )

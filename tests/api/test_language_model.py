@@ -81,6 +81,21 @@ def test_a_trace_is_drawn_gate_by_gate(model):
     assert axes[0].images[0].get_array().shape == (5, 8)
 
 
+def test_a_page_is_that_of_the_command_and_one_with_a_unit_held_differs(model, run_directory, command, tmp_path):
+    mine = model.page(tmp_path / "mine.html", weights="int8", title="T", prompt="The")
+    its = tmp_path / "its.html"
+    options = ("--weights=int8", "--title=T", "--prompt=The")
+    assert command("page", str(run_directory), "--out", str(its), *options)[0] == 0
+    assert mine.read_bytes() == its.read_bytes()
+    run = lstmlm.Run(run_directory)
+    assert run.page(tmp_path / "run.html").read_bytes() == model.page(tmp_path / "model.html").read_bytes()
+    held = model.ablate(0, 3, 0.5).page(tmp_path / "held.html")
+    assert held.read_bytes() != (tmp_path / "model.html").read_bytes()
+    for options in ({"weights": "int4"}, {"prompt": "\u3042"}, {"path": tmp_path / "no" / "a.html"}, {"title": 3}):
+        with pytest.raises(lstmlm.BadInput):
+            model.page(**options)
+
+
 def test_a_score_shows_its_units(model):
     score = model.score("The tide came in.")
     shown = repr(score)

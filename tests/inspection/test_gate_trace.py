@@ -68,13 +68,23 @@ def test_a_trained_model_is_traced_in_table_json_picture_and_page(run_directory,
     picture, page = tmp_path / "gates.png", tmp_path / "gates.html"
     words = ["--text", "The tide\n", "--png", str(picture), "--html", str(page)]
     code, out, _ = command("trace", str(run_directory), *words)
-    assert code == 0 and len(out.splitlines()) == 2 + 9 and "'\\n'" in out
+    assert code == 0 and len(out.splitlines()) == 3 + 9 and "'\\n'" in out
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 10_000
     told = json.loads(re.search(r'id="data" type="application/json">(.*?)</script>', page.read_text(), re.DOTALL)[1])
     assert told["symbols"] == ["T", "h", "e", "\u2423", "t", "i", "d", "e", "\u21b5"]
     assert [unit["why"].split()[0] for unit in told["units"]] == ["follows"] * 4
     row = json.loads(command("trace", str(run_directory), "--text", "The", "--json")[1])
     assert row["text"] == "The" and len(row["C"]) == 3 and len(row["C"][0]) == 24
+
+
+def test_characters_that_a_terminal_shows_are_shown_and_the_columns_stay(monkeypatch):
+    trace = gate_trace.trace_gates(make_model("nn"), torch.tensor([1, 2, 3]), ["\u6f6e", "\x1b", "a"], 0)
+    for columns, units in (("80", 2), ("200", 3), ("40", 1)):
+        monkeypatch.setenv("COLUMNS", columns)
+        *_, head, wide, control, plain = gate_trace.format_trace(trace).splitlines()
+        assert "\u6f6e" in wide and "\x1b" not in control and head.count("|") == wide.count("|") == units
+        assert len(head) <= int(columns) or units == 1
+        assert wide.index("|") + 1 == control.index("|") == plain.index("|") == head.index("|")
 
 
 def test_a_story_has_the_costs_and_the_likeliest_characters_of_the_model():

@@ -46,6 +46,15 @@ def test_a_model_that_ships_comes_last(runs, tmp_path):
     assert str(find_weights("tide_clock")) == "tide_clock"
 
 
+def test_a_run_is_resumed_by_latest_and_a_model_that_ships_is_not(runs, train):
+    code, _, err = train("resume=latest")
+    assert code == 2 and f"runs/{NAMES[2]}" in err  # whose checkpoint is empty
+    code, _, err = train("resume=tide_clock")
+    assert code == 2 and err.endswith("start from it: init_from=tide_clock\n") and err.count("\n") == 1
+    code, _, err = train("resume=latst")
+    assert code == 2 and "did you mean latest?" in err
+
+
 def test_a_wrong_name_lists_the_nearest(runs):
     with pytest.raises(BadInput, match=r"no such file: tide_clok: did you mean tide_clock\?$"):
         find_run("tide_clok")

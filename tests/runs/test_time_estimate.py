@@ -29,7 +29,8 @@ RUN = (*SMALL_RUN, "backend=nn", "train.baselines=false", "hydra.run.dir=run")
 def test_evaluations_and_final_scores_are_estimated_by_their_characters():
     assert estimate_evaluations(100, None, 10, 0.1, 5.0) == 10
     assert estimate_evaluations(101, None, 10, 0.1, 5.0) == 11
-    assert estimate_evaluations(None, 60.0, 10, 0.1, 5.0) == 10
+    assert estimate_evaluations(None, 59.0, 10, 0.1, 5.0) == 10
+    assert estimate_evaluations(None, 5.0, 10, 0.1, 5.0) == 1
     assert estimate_evaluations(20, 60.0, 10, 0.1, 5.0) == 2
     assert count_scored([torch.zeros(3), torch.zeros(1), torch.zeros(0), torch.zeros(9)]) == 10
     assert measure_seconds_per_char(make_model("nn"), torch.randint(7, (40,))) > 0
@@ -75,7 +76,7 @@ def prepared():
 QUICK = Estimate(0.5, 20.0, 10, 1.0, 1.0, 1.0, None)
 DOMINANT = [
     ("ngrams", "the n-grams take about 3 min 20 s, training 20 s: train.baselines=false leaves them out"),
-    ("scoring", "10 evaluations of 8,200 characters take about 3 min 20 s, training 20 s: train.eval_chars=100 "),
+    ("scoring", "10 evaluations of 8,200 characters: about 3 min 20 s, training 20 s: train.eval_chars=100 "),
     (
         "saving",
         "the checkpoints of 10 evaluations take about 3 min 20 s to write, training 20 s: a larger train.eval_eve",
@@ -116,7 +117,10 @@ def test_an_estimate_counts_n_grams_training_evaluations_saves_and_final_scores(
     assert whole.final == pytest.approx(8.2) and whole.ngrams > 0 and whole.saving > 0 and whole.max_seconds is None
     assert whole.total == pytest.approx(whole.ngrams + 4 + 2 * 8.2 + whole.saving + 8.2)
     timed = estimate_time(prepared, Limits(max_seconds=30.0), 100, val, Speed(0.1, 0.001))
-    assert timed.max_seconds == 30 and timed.fitting == pytest.approx(30) and timed.final == whole.final
+    assert timed.max_seconds == 30 and timed.evaluations == 3 and timed.final == whole.final
+    assert timed.training == pytest.approx(6) and timed.fitting == pytest.approx(3 * (2 + 8.2) + timed.saving)
+    short = estimate_time(prepared, Limits(max_seconds=1.5), 100, val, Speed(0.1, 0.001))
+    assert short.evaluations == 1 and short.training == 1.5
 
 
 def test_a_run_tells_its_time_before_it_trains(train):

@@ -141,6 +141,21 @@ def tale(server) -> RemoteText:
     )
 
 
+def test_all_bytes_are_in_the_file_before_it_is_synchronized(server, tale, monkeypatch):
+    """A power cut after that must not lose what is still in a buffer."""
+    sizes: list[int] = []
+    synchronize = os.fsync
+
+    def look(handle: int) -> None:
+        sizes.append(os.fstat(handle).st_size)
+        synchronize(handle)
+
+    monkeypatch.setattr(os, "fsync", look)
+    server.answers = [whole(TALE)]
+    fetch(tale)
+    assert len(TALE) in sizes
+
+
 @pytest.fixture
 def warnings(monkeypatch) -> list[str]:
     said = []

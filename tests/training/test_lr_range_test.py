@@ -11,6 +11,7 @@ from helpers.forms import make_model
 
 from lstmlm.system.errors import BadInput
 from lstmlm.text.batches import RandomWindows, SequentialStreams
+from lstmlm.training import lr_range_test
 from lstmlm.training.lr_range_test import HIGHEST, LOWEST, RangeTest, run_range_test, smooth
 from lstmlm.training.optim import build_optimizer
 from lstmlm.training.plan import Recipe
@@ -71,6 +72,16 @@ def test_a_loss_that_falls_at_no_rate_is_said(monkeypatch):
     monkeypatch.setattr("lstmlm.training.step.grad_clipping", lambda params, theta: [p.grad.neg_() for p in params])
     with pytest.raises(BadInput, match="lr_find: the loss falls at no rate from 1e-06 to 100: look at the text"):
         run_test("sgd")
+
+
+@pytest.mark.parametrize(("fall", "is_noise"), [(0.06, False), (0.04, True)])
+def test_a_fall_of_less_than_a_twentieth_of_a_nat_is_noise(monkeypatch, fall, is_noise):
+    monkeypatch.setattr(lr_range_test, "smooth", lambda losses, width: [2.0, *[2.0 - fall] * (len(losses) - 1)])
+    if is_noise:
+        with pytest.raises(BadInput, match="falls at no rate"):
+            run_test()
+    else:
+        assert run_test().lowest == 1
 
 
 def test_the_command_proposes_a_rate_with_a_picture(command, tmp_path):

@@ -6,6 +6,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lstmlm.inspection.gate_trace import draw_layers
+from lstmlm.inspection.reach_picture import draw_reach
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.text.vocab import Vocab
@@ -48,6 +49,14 @@ def test_each_layer_of_an_lstm_is_drawn_and_other_cells_are_not():
     assert set(pictures) == {"gates/layer0", "gates/layer1"}
     assert all(png.startswith(PNG) for png in pictures.values())
     assert draw_layers(RNNModel(ModelConfig(5, 4, cell="gru")), IDS[0], list("abcdef")) == {}
+
+
+def test_the_reach_of_the_gradient_is_drawn_of_a_text_that_is_long_enough():
+    pytest.importorskip("matplotlib")
+    model, ids = RNNModel(ModelConfig(5, 4, 2, dropout=0.5)), torch.arange(300).remainder(5).tolist()
+    pictures = draw_reach(model, ids)
+    assert list(pictures) == ["reach/gradient"] and pictures["reach/gradient"].startswith(PNG)
+    assert draw_reach(model, ids[:200]) == {} and model.training
 
 
 def test_the_projector_has_a_point_and_a_label_for_each_character(tmp_path):

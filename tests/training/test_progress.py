@@ -94,6 +94,11 @@ def test_a_sample_keeps_its_line_ends_and_loses_its_empty_lines_and_controls():
     assert format_sample("one\n\n\ttwo\x1b[2J", 80) == ["  one", "      two\\x1b[2J"]
 
 
+def test_a_sample_leaves_the_last_column_free_and_no_other():
+    assert set(map(len, format_sample("x" * 7 * 77, 80))) == {79}
+    assert len(format_sample("x" * 77, 80)) == 1 and len(format_sample("x" * 78, 80)) == 2
+
+
 def test_hebrew_and_arabic_samples_are_shown_as_they_are():
     text = "שלום\u200f, (world)\u200e مرحبا\u061c"
     assert format_sample(text, 80) == [f"  {text}"]

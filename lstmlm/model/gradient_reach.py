@@ -1,26 +1,35 @@
-"""Not in the book: how far back the gradients of a trained model reach, so how much it can have forgotten.
+"""How far back the gradients of a trained model reach, so how much it can have forgotten. d2l section 9.7 has why.
 
 B = places, T = num_steps, P = parts of the state: H, for an LSTM H and C.
 """
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from lstmlm.d2l.models import Device, Net
-
 WARM_UP = 100  # characters read before the first state that is looked at
 
 
-def measure_reach(net: Net, corpus: Sequence[int], device: Device, num_steps: int = 50, places: int = 100) -> Tensor:
+class Net(Protocol):
+    """A model of one direction: RNNModel, or one by d2l's names. Its state is a tensor, or a tuple of them."""
+
+    def begin_state(self, *, batch_size: int, device: torch.device | str) -> Any: ...
+
+    def __call__(self, X: Tensor, state: Any, /) -> tuple[Tensor, Any]: ...
+
+
+def measure_reach(
+    net: Net, corpus: Sequence[int], device: torch.device | str, num_steps: int = 50, places: int = 100
+) -> Tensor:
     """For each part of the state, (P, T): the gradient at a state 1 .. T characters before the one that is predicted.
 
     The loss of one character is differentiated with respect to the states before it. Given are the norms of these
     gradients relative to the last state's, their geometric mean over places spread evenly over the text.
     """
-    length = WARM_UP + num_steps
+    length = count_characters(num_steps) - 1
     firsts = torch.linspace(0, len(corpus) - length - 1, places).long()
     windows = torch.tensor(corpus, device=device)[firsts[:, None] + torch.arange(length + 1)]  # (B, length + 1)
     with torch.no_grad():
@@ -35,6 +44,11 @@ def measure_reach(net: Net, corpus: Sequence[int], device: Device, num_steps: in
     norms = torch.stack([norm_of_each(gradient) for gradient in torch.autograd.grad(loss, states)])  # (T*P, B)
     norms = norms.view(num_steps, len(parts), places).flip(0).clamp_min(1e-30)
     return (norms / norms[0]).log().mean(2).exp().transpose(0, 1).cpu()
+
+
+def count_characters(num_steps: int) -> int:
+    """How many characters a corpus must have at least: those read before, the steps, and the one that is predicted."""
+    return WARM_UP + num_steps + 1
 
 
 def norm_of_each(gradient: Tensor) -> Tensor:

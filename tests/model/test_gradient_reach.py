@@ -5,6 +5,9 @@ import torch
 from torch import nn
 
 from lstmlm import d2l
+from lstmlm.model.gradient_reach import measure_reach
+from lstmlm.model.model_config import ModelConfig
+from lstmlm.model.rnn_model import RNNModel
 
 V, H = 6, 5
 IDS = torch.randint(V, (400,), generator=torch.Generator().manual_seed(1)).tolist()
@@ -56,3 +59,11 @@ def test_it_is_the_mean_of_the_gradients_by_hand():
         norms.insert(0, [grad.norm() for grad in grads])
     norms = torch.tensor(norms)
     torch.testing.assert_close(reach, (norms / norms[0]).T)
+
+
+@pytest.mark.parametrize("backend, cell", [("scratch", "lstm"), ("fused", "lstm"), ("nn", "gru")])
+def test_of_the_programs_own_model_too(backend, cell):
+    model = RNNModel(ModelConfig(V, H, 2, cell=cell), backend)
+    reach = measure_reach(model, IDS, "cpu", num_steps=8, places=4)
+    assert reach.shape == (2 if cell == "lstm" else 1, 8) and (reach[:, 7] < 0.5).all()
+    assert all(param.grad is None for param in model.parameters())
