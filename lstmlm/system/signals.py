@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+# By which a launcher announces the end of a job, where the system has them
+ANNOUNCEMENTS = [getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+
 
 class Interrupted(Exception):
     """A signal asked for a stop during work that may be dropped."""
@@ -19,6 +22,10 @@ class StopRequest:
     raises KeyboardInterrupt. SIGHUP, which a terminal sends when it is closed, is ignored; with `hangup` it is as
     SIGTERM, because torchrun, which passes its signals on, will end the process in any case.
 
+    A launcher of jobs on a cluster has handlers of its own: its SIGTERM stays with it, and its SIGUSR1 or SIGUSR2,
+    which announces the end of the job, asks for a stop, and goes to its handler when the block has ended. The handler
+    then sees to it that the job starts again.
+
     Python delivers signals to the main thread alone: in another thread nothing is recorded.
     """
 
@@ -26,11 +33,17 @@ class StopRequest:
         self.exit_code: int | None = None
         self._interrupts = self._received = False
         self._hangup = hangup
+        self._announced: int | None = None  # the launcher's signal
 
     def __enter__(self) -> "StopRequest":
         self._before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+            self._before = {signal.SIGINT: signal.signal(signal.SIGINT, self._request)}
+            if not callable(signal.getsignal(signal.SIGTERM)):
+                self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._request)
+            for number in ANNOUNCEMENTS:
+                if callable(signal.getsignal(number)):
+                    self._before[number] = signal.signal(number, self._pass_on)
             if hasattr(signal, "SIGHUP"):
                 handler = self._request if self._hangup else signal.SIG_IGN
                 self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, handler)
@@ -39,6 +52,8 @@ class StopRequest:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._announced is not None:
+            self._before[self._announced](self._announced, None)
 
     @contextlib.contextmanager
     def interrupts(self) -> Iterator[None]:
@@ -55,6 +70,11 @@ class StopRequest:
         """Request a stop for another process, which has received a signal."""
         if self.exit_code is None:
             self.exit_code = exit_code
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self._announced, self.exit_code = number, 128 + signal.SIGTERM
+        if self._interrupts:
+            raise Interrupted
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self._received and number == signal.SIGINT:
