@@ -22,6 +22,7 @@ from lstmlm.system.signals import StopRequest
 from lstmlm.text.lanes import Share
 
 PULSE = 1.0  # seconds between two signs of life
+BUSY = 0.02  # seconds between two questions whether the others have prepared
 
 
 class Leader:
@@ -51,7 +52,7 @@ class Leader:
         group, self.stop = self.connected(), stop
         with self.one_at_a_time:
             while self.order(Kind.WAIT).busy:
-                pass
+                self.over.wait(BUSY)
             self.order(Kind.BEGIN)
             group.send(encode_json(start.record).encode())
             group.send(safetensors.torch.save({name: t.cpu().contiguous() for name, t in start.tensors.items()}))

@@ -45,6 +45,8 @@ def train(argv: list[str]) -> int:
     if place is None:
         return train_with(argv, None)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a warning of torch when others are lost is a page long
+    if place.rank:
+        os.environ["TQDM_DISABLE"] = "1"  # read when tqdm is imported
     with exit_on_interrupt():
         from lstmlm.runs.several import follow, lead
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import signal
 from collections.abc import Callable
 
@@ -48,7 +47,6 @@ def follow(place: Place) -> int:
     make_streams_safe()
     logging.getLogger("lstmlm").handlers = [logging.NullHandler()]
     logging.getLogger("lstmlm").propagate = False
-    os.environ["TQDM_DISABLE"] = "1"
     choose_gpu(place)
     groups, codes = list[Group](), [0]
     if code := run_to_exit_code(lambda: groups.append(Group(place))):
@@ -103,6 +101,10 @@ def prepare_follower(description: Record, group: Group) -> Follower:
     torch.set_num_threads(int(config.threads))
     prepared = prepare(config, place.size)
     check_same_run(description, prepared)
+    if prepared.device.type == "cuda" and place.local_rank >= (count := torch.cuda.device_count()):
+        raise EnvironmentFault(
+            f"device: there are {count} GPUs on this machine: start {count} processes, or device=cpu"
+        )
     share = Share(place.rank, place.size)
     learner = build_learner(prepared, share, averages=False)  # rank 0 keeps the average
     generator = make_generator(config.seed, "data order")

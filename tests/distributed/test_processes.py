@@ -16,7 +16,7 @@ ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs fork and gloo")
 
 
-def play(folder, *scenes: str, timeout: int = 300) -> dict:
+def play(folder, *scenes: str, timeout: int = 600) -> dict:
     done = shell("-m", "helpers.ranks", str(folder / "scenes"), *scenes, env=ONE_THREAD, timeout=timeout)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
