@@ -84,7 +84,7 @@ class Leader:
             self.connect()
             group = self.connected()
             with self.one_at_a_time:
-                if self.fault is None:
+                if self.fault is None and not group.is_lost:
                     self.order(Kind.END, exit_code)
                 else:
                     group.claim_report()  # so that the others do not report that this process has gone
