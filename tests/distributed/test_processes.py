@@ -8,8 +8,7 @@ import sys
 
 import pytest
 from helpers.command_line import shell
-
-from lstmlm.layers.registry import BACKENDS
+from helpers.forms import FORMS
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
@@ -32,10 +31,22 @@ def largest_difference(a: list[float], b: list[float]) -> float:
     return max(abs(x - y) for x, y in zip(a, b, strict=True))
 
 
-def test_200_steps_of_2_and_4_processes_are_those_of_one_on_every_backend_with_dropout(played):
-    steps = played["steps"]
-    assert {form for form, count in steps["counts"].items() if count == 400} == {f"lstm {b}" for b in BACKENDS["lstm"]}
-    assert max(steps["differences"].values()) < 1e-9 and len(steps["differences"]) == 2
+def test_200_steps_of_2_processes_and_20_of_4_are_those_of_one_on_every_cell_and_backend_with_dropout(played):
+    check_steps(played["steps"], 20)
+
+
+def check_steps(steps: dict, of_four: int) -> None:
+    forms = {f"{cell} {backend}" for cell, backend in FORMS}
+    for size, count in (("2", 200), ("4", of_four)):
+        assert {
+            form for form, each in steps["counts"][size].items() if each == (count if "lstm" in form else 20)
+        } == forms
+        assert steps["differences"][size] < 1e-9
+
+
+@pytest.mark.slow
+def test_200_steps_of_4_processes_are_those_of_one(tmp_path):
+    check_steps(play(tmp_path, "steps=200")["steps"], 200)
 
 
 def test_runs_of_1_2_and_4_processes_have_the_same_losses(played):
