@@ -17,7 +17,7 @@ from lstmlm.system.paths import find_cache, find_shipped
 
 COMMON = {"backend": "fused", "threads": 1, "baselines": False, "portrait_share": 0, "length": 0}
 SMALL_TEXT = COMMON | {"split": [0.9, 0.1, 0], "eval_every": 10, "batch_size": 16, "num_steps": 64}
-FROM_SCRATCH, FINE_TUNED = 10, 5  # epochs
+FROM_SCRATCH, FINE_TUNED = 10, 10  # epochs
 
 
 def read_sources() -> dict[str, str]:
@@ -46,7 +46,7 @@ def train(directory: Path, **settings: object) -> tuple[lstmlm.Run, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--rates", default="0.001,0.002,0.003,0.005,0.01")
+    parser.add_argument("--rates", default="0.006,0.01")
     parser.add_argument("--base")
     parser.add_argument("--hiddens", type=int, default=128)
     args = parser.parse_args()

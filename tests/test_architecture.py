@@ -14,7 +14,8 @@ DOORS = {"__init__", "__main__", "api", "cli", "d2l"}
 
 # What sampling without torch is built on
 NO_TORCH = ["text.vocab", "checkpoints.validation", "model.shapes", "model.model_config", "settings.sampling"]
-NO_TORCH += ["generation.stepper", "generation.native_stepper", "generation.sampling", "generation.writer"]
+NO_TORCH += ["generation.stepper", "generation.native_stepper", "generation.packing", "generation.sampling"]
+NO_TORCH += ["generation.writer"]
 NO_TORCH += ["generation.conversation", "checkpoints.arrays", "checkpoints.shipped", "evaluation.given_text"]
 NO_TORCH += ["runs.find", "commands.generate", "commands.models", "commands.prompts", "cli"]
 

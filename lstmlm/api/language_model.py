@@ -12,6 +12,7 @@ from lstmlm.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from lstmlm.evaluation.given_text import read_typed_text
 from lstmlm.evaluation.scoring import Score, evaluate
 from lstmlm.evaluation.units import compute_perplexity
+from lstmlm.generation.documents import list_ends
 from lstmlm.generation.from_model import start_writer
 from lstmlm.generation.writer import write_sample
 from lstmlm.inspection.ablation import hold_unit
@@ -25,7 +26,9 @@ from lstmlm.settings.sampling import SamplingOptions, SamplingSettings
 from lstmlm.system.errors import BadInput
 from lstmlm.system.escape import escape_controls
 from lstmlm.system.paths import expand_path
+from lstmlm.text.labels import choose_begin
 from lstmlm.text.oov import check_text, make_readable
+from lstmlm.text.vocab import BOUNDARY, MARKS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -56,6 +59,7 @@ class LanguageModel:
         seed: int = 0,
         stop: str | Sequence[str] = (),
         oov: str = "error",
+        label: str | None = None,
         **settings: "Unpack[SamplingOptions]",
     ) -> Iterator[str]:
         """Yield the text that follows the prompt, piece by piece, as it is drawn.
@@ -67,6 +71,7 @@ class LanguageModel:
             stop: end the text after this string, or after the first of several.
             oov: for characters of the prompt that the vocabulary lacks: `error` raises BadInput, `skip` leaves them
                 out, `unk` reads them as <unk>.
+            label: of a model of labelled documents (data.label): the label of the document; the first, if left out.
             settings: temperature, top_k, top_p, min_p, repetition_penalty, penalty_window (SamplingSettings).
         """
         arguments.check_names(settings, NAMES)
@@ -75,8 +80,10 @@ class LanguageModel:
         for end in ends:
             check_text(self.vocab, end, "stop", "no text can end there")
         draw = SamplingSettings(**settings).check()
-        writer = start_writer(self.model, self.vocab, self._read(prompt, oov), draw, [seed])
-        return (piece for piece, _ in write_sample(writer, self.vocab, length, ends))
+        begin = choose_begin(self.vocab, label)
+        writer = start_writer(self.model, self.vocab, self._read(prompt, oov), draw, [seed], begin)
+        drawn = write_sample(writer, self.vocab, length, list_ends(self.vocab, ends))
+        return (piece for piece, _ in drawn if piece not in MARKS)
 
     def generate(
         self,
@@ -86,18 +93,22 @@ class LanguageModel:
         seed: int = 0,
         stop: str | Sequence[str] = (),
         oov: str = "error",
+        label: str | None = None,
         **settings: "Unpack[SamplingOptions]",
     ) -> str:
         """The prompt and the text that follows it. The arguments are those of `stream`."""
-        text = "".join(self.stream(prompt, length, seed=seed, stop=stop, oov=oov, **settings))
+        text = "".join(self.stream(prompt, length, seed=seed, stop=stop, oov=oov, label=label, **settings))
         return self._read(prompt, oov) + text
 
-    def score(self, text: str) -> Score:
+    def score(self, text: str, label: str | None = None) -> Score:
         """The cost of every character of a text but the first: nats, nats_per_char, bits_per_char, perplexity.
 
-        Characters that the vocabulary lacks are scored as <unk>.
+        For a model of documents the text is one document, with a `label` as in `stream`: its first character and its
+        end are scored too. Characters that the vocabulary lacks are scored as <unk>.
         """
-        ids = self.vocab.encode(read_typed_text(self.record, arguments.check_string("text", text)))
+        typed = read_typed_text(self.record, arguments.check_string("text", text))
+        begin = choose_begin(self.vocab, label)
+        ids = self.vocab.encode(begin + typed + BOUNDARY * bool(begin))
         if len(ids) < 2:
             raise BadInput(f"text: has {len(ids)} characters: scoring needs at least 2")
         return evaluate(self.model, torch.from_numpy(ids).to(self.model.W_hq.device))

@@ -21,7 +21,7 @@ from lstmlm.settings.check import config_from_flat
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.text.split import SPLITS
-from lstmlm.text.vocab import UNK, ByteVocab
+from lstmlm.text.vocab import BOUNDARY, LABEL_MARKS, UNK, ByteVocab, read_label
 
 FORMAT = 2  # which is written; 1 is read too
 KEY = "lstmlm"  # of the one metadata entry
@@ -178,8 +178,8 @@ def check_record(record: Record) -> None:
         raise Refused("is damaged: vocabulary: not a list of different characters")
     if len(vocab) != model.vocab_size:
         raise Refused("is damaged: vocabulary: not as long as the model's")
-    if vocab != ByteVocab().idx_to_token and (vocab[0] != UNK or any(len(token) != 1 for token in vocab[1:])):
-        raise Refused("is damaged: vocabulary: neither <unk> and then one character each, nor the 256 bytes")
+    if vocab != ByteVocab().idx_to_token:
+        check_characters(vocab)
     check_fields(record["data"], DATA, "data")
     check_fields(record["loop"], LOOP | take_present(LOOP_LATER, record["loop"]), "loop")
     check_fields(record["versions"], VERSIONS, "versions")
@@ -209,6 +209,17 @@ def check_record(record: Record) -> None:
         config_from_flat(flatten(record["config"]))
     except (BadInput, RecursionError, OverflowError) as error:
         raise Refused(f"is damaged: its settings: {ascii(str(error))[:120]}") from None
+
+
+def check_characters(vocab: list[str]) -> None:
+    """<unk> first, and then one character each, but for the labels of documents."""
+    labels = [label for label in map(read_label, vocab) if label is not None]
+    if vocab[0] != UNK or sum(len(token) != 1 for token in vocab) != 1 + len(labels):
+        raise Refused("is damaged: vocabulary: neither <unk> and then one character each, nor the 256 bytes")
+    if len(labels) > len(LABEL_MARKS) or any(len(label) > LONGEST_TEXT for label in labels):
+        raise Refused("is damaged: vocabulary: too many labels of documents, or too long ones")
+    if (labels and BOUNDARY not in vocab) or not set(LABEL_MARKS).isdisjoint(vocab):
+        raise Refused("is damaged: vocabulary: the symbols of documents")
 
 
 def check_numbers(record: Record) -> None:

@@ -4,11 +4,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lstmlm.commands import options
 from lstmlm.system.errors import BadInput
 from lstmlm.system.table import format_table
+
+if TYPE_CHECKING:
+    from lstmlm.system.arrays import Ids
+    from lstmlm.text.vocab import Vocab
 
 Row = dict[str, Any]  # a baseline: its name and its score in every unit
 
@@ -39,7 +43,9 @@ def run(args: argparse.Namespace) -> None:
         raise BadInput(f"--split: {args.split} has {size} characters: scoring needs at least 2")
     train, held_out = ([piece.numpy() for piece in corpus.pieces(which)] for which in ("train", args.split))
     ngrams = compute_ngram_baselines(train, held_out)
-    before, after = ([corpus.vocab.to_bytes(piece) for piece in part] for part in (take_last(train, LIMIT), held_out))
+    before, after = (
+        [to_bytes_of_text(piece, corpus.vocab) for piece in part] for part in (take_last(train, LIMIT), held_out)
+    )
     best = find_best_ngram(ngrams).name
     rows: list[Row] = [
         {
@@ -55,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
         "split": args.split,
         "split_name": corpus.split.name,
         "split_hash": corpus.hashes[args.split],
-        "num_chars": size - len(held_out),
+        "num_chars": sum(len(piece) - 1 for piece in held_out),
         "train_chars": corpus.split.size("train"),
         "train_chars_read": min(corpus.split.size("train"), LIMIT),
         "best_ngram": best,
@@ -86,3 +92,10 @@ def format_rows(rows: list[Row], best: str) -> str:
         figures = f"{row['nats_per_char']:.4f}", f"{row['bits_per_char']:.3f}", f"{row['perplexity']:.3f}"
         cells.append([row["name"], *figures, notes.get(row["name"], "")])
     return "\n".join(format_table(cells, right=range(1, 4)))
+
+
+def to_bytes_of_text(piece: "Ids", vocab: "Vocab") -> bytes:
+    """The text of a piece (n,) in UTF-8; of a document, without the symbols around it, and with a line end after it."""
+    if vocab.boundary is None:
+        return vocab.to_bytes(piece)
+    return vocab.to_bytes(piece[1:-1]) + b"\n"

@@ -42,6 +42,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     options.add_checkpoint(command, "*", "; of several the mean of their probabilities is scored; left out: latest")
     options.add_weights(command)
     options.add_backend(command)
+    options.add_small_weights(command, "score, and say what it costs,")
     options.add_json(command)
 
 
@@ -49,11 +50,17 @@ def run(args: argparse.Namespace) -> None:
     if args.windows is not None and args.windows < 1:
         raise BadInput(f"--windows: must be 1 or more, got {args.windows}")
     settings = adaptive_options.read_adaptive(args)
+    is_small = options.check_small_weights(args)
+    if is_small and args.adaptive:
+        raise BadInput(f"--weights: {args.weights} weights cannot learn: leave --weights or --adaptive out")
+    if is_small and len(args.checkpoint) > 1:
+        raise BadInput(f"--weights: {args.weights} takes one run, got {len(args.checkpoint)}: score each by itself")
     import torch
 
     from lstmlm.checkpoints.files import BEST, LAST
     from lstmlm.evaluation.held_out import list_doubts_of_part, load_held_out
     from lstmlm.evaluation.scoring import evaluate_windows, score_chars, sum_scores
+    from lstmlm.evaluation.stepped import SteppedModel
     from lstmlm.model.ensemble import Ensemble
 
     torch.set_num_threads(1)  # products with one vector: threads would only wait for each other
@@ -66,7 +73,8 @@ def run(args: argparse.Namespace) -> None:
         print(f"warning: {doubt}", file=sys.stderr)
     models = [loaded.build(args.backend)[0] for loaded in runs]
     part = parts[0]
-    model = models[0] if len(models) == 1 else Ensemble(models)
+    in_float32 = models[0] if len(models) == 1 else Ensemble(models)
+    model = SteppedModel(runs[0], args.weights) if is_small else in_float32
     if not any(len(piece) > 1 for piece in part.pieces):
         raise BadInput(f"--split: {part.name} has {part.num_chars} characters: scoring needs at least 2")
     corpus = find_corpus(args, runs, part) if args.adaptive or args.mix else None
@@ -79,7 +87,11 @@ def run(args: argparse.Namespace) -> None:
         units = collect_units(windowed.nats_per_char, part.bytes_per_char)
         row |= {"windows": args.windows} | {f"windowed_{key}": value for key, value in units.items()}
     row |= {"num_unknown": part.num_unknown, "split_name": part.split_name, "split_hash": part.split_hash}
-    steps, backends = [loaded.record["step"] for loaded in runs], [each.backend for each in models]
+    if is_small:
+        exact = sum_scores(score_chars(in_float32, part.pieces))
+        row |= {"weights": args.weights, "float32_nats_per_char": exact.nats_per_char}
+    steps = [loaded.record["step"] for loaded in runs]
+    backends = [None] if is_small else [each.backend for each in models]
     row |= {"models": len(models), "step": unwrap_single(steps), "ema": args.ema, "backend": unwrap_single(backends)}
     if corpus is not None:
         row |= score_with_training_text(args, models[0], corpus, part, nats, settings)
@@ -150,6 +162,8 @@ def format_report(row: Row) -> str:
         lines.append(f"in windows of {row['windows']} characters, each from an empty state: {units}")
     if "adaptive" in row:
         lines += adaptive_options.format_adaptive(row["adaptive"]["settings"], format_units(row["adaptive"]))
+    if "weights" in row:
+        lines.append(options.format_small_weights(row))
     lines += [mix_options.format_mixture(row[key]) for key in ("mix", "adaptive_mix") if key in row]
     if row["num_unknown"]:
         lines.append(f"{row['num_unknown']} characters that the vocabulary lacks were scored as <unk>")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from lstmlm.commands import options
 from lstmlm.commands.display import Say, converse, make_printer, open_output, print_note, read_typed_lines
+from lstmlm.commands.documents import check_documents, choose_label, write_documents
 from lstmlm.commands.options import spell_option
 from lstmlm.commands.prompts import choose_prompt, make_prompt_check, suggest_quoting
 from lstmlm.settings.sampling import SamplingSettings
@@ -37,6 +38,7 @@ DRAW: dict[str, tuple[type, str, str]] = {
     "penalty_window": (int, "N", "how many came last (default: %(default)s)"),
 }
 CONFLICTS = [("prompt", "prompt_file"), ("words", "prompt"), ("words", "prompt_file"), ("json", "jsonl")]
+CONFLICTS += [("documents", other) for other in ("samples", "novelty", "interactive")]
 CONFLICTS += [("interactive", other) for other in ("samples", "prompt_file", "json", "jsonl", "out", "novelty")]
 
 
@@ -55,6 +57,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     option("--stop", action="append", default=[], metavar="STRING", help="end the text after this; may be repeated")
     option("--seed", type=int, default=0, help="fixes the text (default: 0)")
     option("--samples", type=int, metavar="N", help="texts, drawn together, with seeds from SEED on (default: 1)")
+    option("--documents", type=int, metavar="N", help="as --samples, for a model of documents: each up to its end")
+    option("--label", metavar="X", help="of a model of labelled documents (data.label): the label (default: the first)")
     for name, (kind, letter, what) in DRAW.items():
         option(spell_option(name), type=kind, metavar=letter, default=getattr(SamplingSettings, name), help=what)
     option("--interactive", action="store_true", help="a conversation: each line of input is a turn (/help)")
@@ -66,6 +70,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     option("words", nargs="*", metavar="PROMPT", help="the prompt, for --prompt left out")
     options.add_weights(command)
     options.add_backend(command)
+    options.add_small_weights(command, "write faster, but another text,")
     options.add_json(command)
 
 
@@ -94,9 +99,14 @@ def check_options(args: argparse.Namespace) -> SamplingSettings:
         raise BadInput(f"--seed: must be 0 or more, got {args.seed}")
     if args.samples is not None and args.samples < 1:
         raise BadInput(f"--samples: must be 1 or more, got {args.samples}")
+    options.check_small_weights(args)
+    if args.documents is not None and args.documents < 1:
+        raise BadInput(f"--documents: must be 1 or more, got {args.documents}")
     if "" in args.stop:
         raise BadInput("--stop: is empty: give what the text should end with")
-    waits = [name for name in ("interactive", "json", "jsonl", "novelty", "samples") if getattr(args, name)]
+    waits = [
+        name for name in ("interactive", "json", "jsonl", "novelty", "samples", "documents") if getattr(args, name)
+    ]
     if args.length == math.inf and waits and not args.stop:
         raise BadInput(
             f"--length: inf never ends, and {spell_option(waits[0])} waits for the end: give a number, or --stop"
@@ -131,8 +141,11 @@ def run(args: argparse.Namespace) -> None:
             print_note(f"--stop: {hint}")
     if settings.top_k is not None and settings.top_k >= len(vocab):
         print_note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
-    stepper = make_stepper(trained, args.backend)
-    writer = Writer(stepper, settings, [args.seed + k for k in range(args.samples or 1)], vocab.unk)
+    check_documents(vocab, args.documents, args.interactive)
+    begin = choose_label(vocab, args.label)
+    count = args.samples or args.documents or 1
+    stepper = make_stepper(trained, args.backend, args.weights)
+    writer = Writer(stepper, settings, [args.seed + k for k in range(count)], vocab.unk)
     check_prompt, as_bytes = make_prompt_check(record, vocab, args.oov), isinstance(vocab, ByteVocab)
     if args.prompt_file is not None:
         given = read_given_bytes(record, in_file, args.prompt_file, source)
@@ -143,24 +156,31 @@ def run(args: argparse.Namespace) -> None:
         return
     prompt = choose_prompt(record, vocab) if prompt is None else check_prompt(prompt, source)
     index = index_training_text(path) if args.novelty else None
-    samples = draw_samples(writer, vocab, prompt, args.length, tuple(args.stop))
+    samples = draw_samples(writer, vocab, prompt, args.length, tuple(args.stop), begin)
     with open_output(args.out, as_bytes) as out:
         if args.json or args.jsonl:
             told = asdict(settings) | {"length": args.length, "stop": tuple(args.stop), "backend": args.backend}
+            told["weights"] = args.weights
+            told |= {"label": args.label} if vocab.labels else {}
             rows = [describe_sample(prompt, seed, list(pieces), index) | told for seed, pieces in samples]
             if args.json:
                 rows = [rows[0] | ({"samples": rows} if len(rows) > 1 else {})]
             out.writelines(encode_json(row) + "\n" for row in rows)
+        elif args.documents is not None:
+            drawn = [list(pieces) for _, pieces in samples]
+            texts = [prompt + "".join(piece for piece, _ in pieces) for pieces in drawn]
+            ended = sum(len(pieces) < args.length or not pieces[-1][0] for pieces in drawn)
+            write_documents(path, record, texts, ended, make_printer(out, False))
         else:
             write_samples(prompt, samples, out, make_printer(out, args.color), index)
 
 
-def make_stepper(trained: "TrainedModel", backend: str | None) -> "Stepper":
+def make_stepper(trained: "TrainedModel", backend: str | None, weights: str) -> "Stepper":
     """The steps on the weights alone, without torch; with a backend named, prompts go through the model on it."""
     from lstmlm.generation.stepper import Stepper
 
     if backend is None:
-        return Stepper(trained.config.cell, trained.weights, trained.config.num_layers)
+        return Stepper(trained.config.cell, trained.weights, trained.config.num_layers, weights)
     import torch
 
     from lstmlm.generation.from_model import ModelStepper
@@ -192,13 +212,18 @@ def run_conversation(
     converse(turns, make_printer(sys.stdout, args.color))
 
 
-def draw_samples(writer: "Writer", vocab: "Vocab", prompt: str, length: float, stop: tuple[str, ...]) -> list[Sample]:
-    """The samples of a writer that has read nothing yet, after the prompt. A single sample comes as it is drawn."""
-    from lstmlm.generation.writer import choose_first_character, group_by_sample, write_pieces
+def draw_samples(
+    writer: "Writer", vocab: "Vocab", prompt: str, length: float, stop: tuple[str, ...], begin: str
+) -> list[Sample]:
+    """The samples of a writer that has read nothing yet, after `begin` and the prompt. A single sample comes as it is
+    drawn.
+    """
+    from lstmlm.generation.documents import encode_prompt, hide_boundary, list_ends
+    from lstmlm.generation.writer import group_by_sample, write_pieces
 
-    writer.read(vocab.encode(prompt or choose_first_character(vocab)))
-    samples = group_by_sample(write_pieces(writer, vocab, length, stop), len(writer.seeds))
-    return list(zip(writer.seeds, samples, strict=True))
+    writer.read(encode_prompt(vocab, prompt, begin))
+    samples = group_by_sample(write_pieces(writer, vocab, length, list_ends(vocab, stop)), len(writer.seeds))
+    return list(zip(writer.seeds, map(hide_boundary, samples), strict=True))
 
 
 def describe_sample(

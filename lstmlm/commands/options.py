@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lstmlm.commands.display import print_note
 from lstmlm.settings.config import SETTINGS
+from lstmlm.settings.sampling import WEIGHTS
 from lstmlm.system.errors import BadInput
 from lstmlm.system.paths import expand_path
 
@@ -48,6 +49,28 @@ def add_weights(command: argparse.ArgumentParser) -> None:
     """Add `--ema`, for `load_chosen_weights`."""
     what = "the averaged weights (train.ema); of a run directory those at the end of the run"
     command.add_argument("--ema", action="store_true", help=what)
+
+
+def add_small_weights(command: argparse.ArgumentParser, what: str) -> None:
+    """Add `--weights`, for `check_small_weights`; `what` is the beginning of its help."""
+    more = "with the weights of the layers rounded to 2 bytes (bf16) or 1 (int8) (default: %(default)s)"
+    command.add_argument("--weights", choices=WEIGHTS, default=WEIGHTS[0], help=f"{what} {more}")
+
+
+def check_small_weights(args: argparse.Namespace) -> bool:
+    """Whether small weights were asked for. BadInput if a backend was too: the steps in C alone compute with them."""
+    if args.weights == WEIGHTS[0]:
+        return False
+    if args.backend is not None:
+        raise BadInput(f"--weights: {args.weights} is computed by the steps in C, on no backend: leave --backend out")
+    return True
+
+
+def format_small_weights(row: dict[str, Any]) -> str:
+    """A line of what the small weights cost, from the row of --json."""
+    exact = row["float32_nats_per_char"]
+    cost = f"{row['nats_per_char'] - exact:+.5f} nats per character"
+    return f"{row['weights']} weights cost {cost}: float32 needs {exact:.5f}"
 
 
 def load_chosen_weights(given: str | None, ema: bool) -> "Checkpoint":

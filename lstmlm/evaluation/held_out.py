@@ -14,7 +14,8 @@ from lstmlm.evaluation.given_text import get_data_settings, read_given_bytes
 from lstmlm.settings.config import Data
 from lstmlm.system.errors import BadInput
 from lstmlm.system.hashing import hash_text
-from lstmlm.text.corpus import Corpus, join_texts, open_texts, read_corpus, read_texts
+from lstmlm.text.corpus import Corpus, cut_pieces, join_texts, open_texts, read_corpus, read_texts
+from lstmlm.text.documents import check_marks, clean_documents, cut_text, frame_documents, read_documents
 from lstmlm.text.identity import explain_other_bytes, explain_other_parts
 from lstmlm.text.leak import doubt_unknown
 from lstmlm.text.origin import find_origin
@@ -34,10 +35,11 @@ class Part:
     num_unknown: int  # of the characters that are scored
     split_name: str
     split_hash: str
+    num_shared: int = 0  # ids that two pieces share: the boundary between two documents without labels
 
     @property
     def num_chars(self) -> int:
-        return sum(len(piece) for piece in self.pieces)
+        return sum(len(piece) for piece in self.pieces) - self.num_shared
 
     @property
     def bytes_per_char(self) -> float:
@@ -122,16 +124,28 @@ def make_part(corpus: Corpus, which: str) -> Part:
     """A part of a corpus."""
     pieces = corpus.pieces(which)
     num_unknown = count_unknown(pieces, corpus.vocab)
-    return Part(which, pieces, corpus.num_bytes[which], num_unknown, corpus.split.name, corpus.hashes[which])
+    return Part(
+        which,
+        pieces,
+        corpus.num_bytes[which],
+        num_unknown,
+        corpus.split.name,
+        corpus.hashes[which],
+        count_shared(pieces, corpus.vocab),
+    )
 
 
 def read_whole_file(loaded: Checkpoint, file: str) -> Part:
-    """A file as one piece, cleaned as the run's own text."""
+    """A file as one piece, or as documents, cleaned as the run's own text."""
     vocab = restore_vocab(loaded.record["vocab"])
     data = make_data_settings(loaded, file)
-    text = read_texts(find_origin(data, FILE_OPTION), data)[0]["train"]
-    pieces = [torch.from_numpy(vocab.encode(text))]
-    return Part("file", pieces, vocab.count_bytes(text), count_unknown(pieces, vocab), Path(file).name, hash_text(text))
+    if data.documents is not None:
+        text: Text = frame_documents(read_documents(find_origin(data, FILE_OPTION), data)[0]["train"], vocab.labels)
+    else:
+        text = read_texts(find_origin(data, FILE_OPTION), data)[0]["train"]
+    pieces = cut_pieces(torch.from_numpy(vocab.encode(text)), vocab)
+    counts = vocab.count_bytes(text), count_unknown(pieces, vocab)
+    return Part("file", pieces, *counts, Path(file).name, hash_text(text), count_shared(pieces, vocab))
 
 
 # Other texts, read as the run read its own
@@ -140,13 +154,25 @@ def read_whole_file(loaded: Checkpoint, file: str) -> Part:
 def read_given_files(loaded: Checkpoint, file: str, what: str) -> Text:
     """The files that a path names, decoded, joined and cleaned as the run's own text; `what` names the option."""
     data = make_data_settings(loaded, file)
+    if data.documents is not None:
+        labels = restore_vocab(loaded.record["vocab"]).labels
+        return frame_documents(read_documents(find_origin(data, what), data)[0]["train"], labels)
     texts, _ = open_texts(find_origin(data, what), data)
     return clean_text(join_texts(texts["train"], data), data.preprocess)
 
 
 def read_like_own_text(loaded: Checkpoint, data: bytes, name: str, what: str) -> Text:
-    """The bytes of a text, decoded and cleaned as the run's own text; `name` and `what` are for messages (Decoder)."""
-    return clean_text(read_given_bytes(loaded.record, data, name, what), get_data_settings(loaded.record).preprocess)
+    """The bytes of a text, decoded and cleaned as the run's own text; of documents, framed.
+
+    `name` and `what` are for messages (Decoder).
+    """
+    settings, text = get_data_settings(loaded.record), read_given_bytes(loaded.record, data, name, what)
+    if settings.documents is None:
+        return clean_text(text, settings.preprocess)
+    if settings.label is not None:
+        raise BadInput(f"{what}: {name} has no labels: give a file with the columns of the run's text")
+    check_marks(str(text), f"{what}: {name}")
+    return frame_documents(clean_documents(cut_text(str(text), replace(settings, column=None), Path(name)), settings))
 
 
 def list_doubts_of_part(loaded: Checkpoint, part: Part) -> list[str]:
@@ -161,3 +187,8 @@ def list_doubts_of_part(loaded: Checkpoint, part: Part) -> list[str]:
 def count_unknown(pieces: list[Tensor], vocab: Vocab) -> int:
     """The number of scored characters that the vocabulary lacks."""
     return 0 if vocab.unk is None else sum(int((piece[1:] == vocab.unk).sum()) for piece in pieces)
+
+
+def count_shared(pieces: list[Tensor], vocab: Vocab) -> int:
+    """The number of ids that belong to two pieces."""
+    return 0 if vocab.boundary is None or vocab.labels else max(0, len(pieces) - 1)

@@ -12,12 +12,13 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from lstmlm.evaluation.stepped import SteppedModel
 from lstmlm.evaluation.units import compute_perplexity, convert_to_bits
 from lstmlm.model.ensemble import Ensemble
 from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.rnn_model import RNNModel
 
-Model = RNNModel | Ensemble
+Model = RNNModel | Ensemble | SteppedModel
 
 LANES = 64  # pieces that are scored side by side
 AT_ONCE = 2000  # characters of all lanes that are scored at once: bounds the memory

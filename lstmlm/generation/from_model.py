@@ -3,17 +3,21 @@
 N = samples drawn together, n = characters of the prompt, V = vocab_size.
 """
 
+import itertools
+
 import numpy as np
 import torch
 
+from lstmlm.generation.documents import encode_prompt, list_ends
 from lstmlm.generation.native_stepper import State
 from lstmlm.generation.stepper import CHUNK, Stepper
-from lstmlm.generation.writer import Writer, choose_first_character, write_sample
+from lstmlm.generation.writer import Writer, write_sample
 from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.arrays import Floats, Ids
-from lstmlm.text.vocab import Vocab
+from lstmlm.text.labels import choose_begin
+from lstmlm.text.vocab import MARKS, Vocab
 
 
 class ModelStepper(Stepper):
@@ -51,10 +55,12 @@ def read_prompt(model: RNNModel, ids: Ids, state: State | None) -> tuple[Floats,
     return logits[-N:].cpu().numpy(), list(zip(*(part.cpu().numpy() for part in carried), strict=True))
 
 
-def start_writer(model: RNNModel, vocab: Vocab, prompt: str, settings: SamplingSettings, seeds: list[int]) -> Writer:
-    """A Writer that has read the prompt."""
+def start_writer(
+    model: RNNModel, vocab: Vocab, prompt: str, settings: SamplingSettings, seeds: list[int], begin: str | None = None
+) -> Writer:
+    """A Writer that has read the prompt; of documents after the symbol `begin` (text/labels.py: choose_begin)."""
     writer = Writer(ModelStepper(model), settings, seeds, vocab.unk)
-    writer.read(vocab.encode(prompt or choose_first_character(vocab)))
+    writer.read(encode_prompt(vocab, prompt, begin))
     return writer
 
 
@@ -62,3 +68,24 @@ def generate(model: RNNModel, vocab: Vocab, prompt: str, length: int, temperatur
     """The prompt and `length` characters that follow it."""
     writer = start_writer(model, vocab, prompt, SamplingSettings(temperature=temperature), [seed])
     return prompt + "".join(piece for piece, _ in write_sample(writer, vocab, length))
+
+
+def generate_documents(
+    model: RNNModel, vocab: Vocab, prompt: str, length: int, settings: SamplingSettings, seed: int, separator: str
+) -> str:
+    """Documents that all begin with the prompt, of the seeds from `seed` on, until they have `length` characters.
+
+    With labels they are of each label in turn.
+    """
+    begins = list(vocab.labels.values()) or [choose_begin(vocab)]
+    begun = [start_writer(model, vocab, prompt, settings, [seed], begin) for begin in begins]
+    turns = zip(itertools.cycle(begun), itertools.count(seed), strict=False)
+    text = ""
+    while len(text) < length:
+        start, own_seed = next(turns)
+        writer = start.copy()
+        writer.seeds = [own_seed]
+        text += separator * bool(text) + prompt
+        room = max(1, length - len(text))
+        text += "".join(piece for piece, _ in write_sample(writer, vocab, room, list_ends(vocab)) if piece not in MARKS)
+    return text

@@ -1,5 +1,7 @@
 """The LSTM of stepper.py in float32, and the draws between its steps, in C: kernels/lstm_step.c.
 
+Its matrices may be small (WEIGHTS): half or a quarter of the bytes, and so of the time. The text is then another one.
+
 N = samples drawn together, V = vocab_size, H = num_hiddens, L = num_layers, n = characters of one call of the kernel,
 m = characters that were seen before them.
 """
@@ -12,10 +14,12 @@ from ctypes import c_double, c_int, c_int64, c_void_p
 
 import numpy as np
 
+from lstmlm.generation.packing import MOST_INT8_ROWS, pack_model
 from lstmlm.kernels.build import NoCompiler
 from lstmlm.kernels.library import Functions, load_kernel
-from lstmlm.settings.sampling import SamplingSettings
-from lstmlm.system.arrays import Floats, Ids, Integers
+from lstmlm.settings.sampling import WEIGHTS, SamplingSettings
+from lstmlm.system.arrays import Array, Floats, Ids, Integers
+from lstmlm.system.errors import BadInput
 
 KERNEL = "lstm_step"
 FUNCTIONS: Functions = {
@@ -23,15 +27,13 @@ FUNCTIONS: Functions = {
     "stretch": (
         c_int,
         [
-            *(c_int, c_int, c_int, c_void_p),
+            *(c_int, c_int, c_int, c_int, c_void_p),
             *(c_int, c_int, c_void_p, c_void_p, c_int, c_void_p, c_void_p),
             *(c_double, c_int64, c_double, c_double),
             *(c_int64, c_double, c_int64),
         ],
     ),
 }
-GATES = "ifoc"  # in the order of the kernel
-CACHE_LINE = 64  # bytes
 
 LayerState = tuple[Floats, ...]  # (H, C) of an LSTM, (H,) of other cells, each (N, H)
 State = Sequence[LayerState] | Floats  # of L layers; an array is (L, parts, N, H)
@@ -48,16 +50,33 @@ def find_kernel() -> ctypes.CDLL | None:
         return None
 
 
-def pad_columns(W: Floats, multiple: int) -> Floats:
-    """W with columns of zeros appended to its last axis, up to a multiple of `multiple`."""
-    return np.pad(W, [(0, 0)] * (W.ndim - 1) + [(0, -W.shape[-1] % multiple)])
+def make_native_stepper(
+    cell: str, weights: Mapping[str, Floats], num_layers: int, kind: str = "float32"
+) -> "NativeStepper | None":
+    """The steps in C for weights under the book's names; None unless they are those of an LSTM in float32.
+
+    With small weights (`kind` is another of WEIGHTS) BadInput takes the place of None.
+    """
+    kernel = find_kernel() if cell == "lstm" and weights["W_hq"].dtype == np.float32 else None
+    if kind != "float32":
+        check_small_weights(cell, weights, kernel, kind)
+    return None if kernel is None else NativeStepper(kernel, weights, num_layers, kind)
 
 
-def make_native_stepper(cell: str, weights: Mapping[str, Floats], num_layers: int) -> "NativeStepper | None":
-    """The steps in C for weights under the book's names; None unless they are those of an LSTM in float32."""
-    if cell != "lstm" or weights["W_hq"].dtype != np.float32 or (kernel := find_kernel()) is None:
-        return None
-    return NativeStepper(kernel, weights, num_layers)
+def check_small_weights(cell: str, weights: Mapping[str, Floats], kernel: ctypes.CDLL | None, kind: str) -> None:
+    """BadInput, with the reason, if the steps in C cannot compute with weights of this kind."""
+    dtype, rows = weights["W_hq"].dtype, len(weights["W_hq"])
+    if cell != "lstm":
+        why = f"is for an LSTM, and the model is of cell {cell}"
+    elif dtype != np.float32:
+        why = f"is made of float32 weights, and those of the model are {dtype}"
+    elif kernel is None:
+        why = "needs the steps in C, which could not be built here (a C compiler, and LSTMLM_NATIVE not 0)"
+    elif kind == "int8" and rows > MOST_INT8_ROWS:
+        why = f"is for at most {MOST_INT8_ROWS} hidden units, and the model has {rows}"
+    else:
+        return
+    raise BadInput(f"--weights: {kind} {why}: leave --weights out")
 
 
 class NativeStepper:
@@ -66,29 +85,12 @@ class NativeStepper:
     A text depends, to the last bit, neither on the samples drawn beside it nor on how it is cut into calls.
     """
 
-    def __init__(self, kernel: ctypes.CDLL, weights: Mapping[str, Floats], num_layers: int) -> None:
-        self.kernel, self.num_layers, width = kernel, num_layers, kernel.width()
+    def __init__(
+        self, kernel: ctypes.CDLL, weights: Mapping[str, Floats], num_layers: int, kind: str = "float32"
+    ) -> None:
+        self.kernel, self.num_layers, self.kind = kernel, num_layers, kind
         self.num_hiddens, self.vocab_size = weights["W_hq"].shape
-
-        # In panels of four vectors, (K, panels, 4, width)
-
-        def pack_gates(k: int, name: str) -> Floats:
-            W = np.stack([np.atleast_2d(weights[f"layers.{k}.{name}{gate}"]) for gate in GATES], axis=1)  # (K, 4, H)
-            return pad_columns(W, width).reshape(len(W), 4, -1, width).swapaxes(1, 2)
-
-        def pack_head(W: Floats) -> Floats:
-            return pad_columns(W, 4 * width).reshape(len(W), -1, 4, width)
-
-        first = pack_gates(0, "W_x")
-        if "W_e" in weights:
-            first = np.tensordot(weights["W_e"], first, 1)
-        parts = [first + pack_gates(0, "b_"), pack_gates(0, "W_h").swapaxes(0, 1)]
-        for k in range(1, num_layers):
-            parts += [pack_gates(k, "W_h").swapaxes(0, 1), pack_gates(k, "b_"), pack_gates(k, "W_x").swapaxes(0, 1)]
-        parts += [pack_head(weights["b_q"][None]), pack_head(weights["W_hq"]).swapaxes(0, 1)]
-        self.memory = np.empty(sum(part.nbytes for part in parts) // 4 + CACHE_LINE // 4, np.float32)
-        self.weights = self.memory[-self.memory.ctypes.data % CACHE_LINE // 4 :]  # from the start of a cache line
-        np.concatenate([part.ravel() for part in parts], out=self.weights[: sum(part.size for part in parts)])
+        self.weights = pack_model(weights, num_layers, kernel.width(), kind)
 
     def read(self, state: State, ids: Integers) -> tuple[Floats, Floats]:
         """Read ids (n, N) -> after each of them the logits of the next, (n, N, V), and the state, (n, L, 2, N, H)."""
@@ -135,7 +137,7 @@ class NativeStepper:
         """Call the kernel, which writes states[1:], logits[1:] and, where there are uniforms, the last n of the ids."""
         (n, N), V = (len(logits) - 1, ids.shape[1]), self.vocab_size
         has_memory = self.kernel.stretch(
-            *(self.num_layers, self.num_hiddens, V, get_address(self.weights)),
+            *(WEIGHTS.index(self.kind), self.num_layers, self.num_hiddens, V, get_address(self.weights)),
             *(N, n, get_address(states), get_address(logits), len(ids) - n, get_address(ids), get_address(uniforms)),
             *(settings.temperature, min(settings.top_k or V, V), settings.top_p, settings.min_p),
             *(-1 if unk is None else unk, np.log(settings.repetition_penalty), settings.penalty_window),
@@ -144,6 +146,6 @@ class NativeStepper:
             raise MemoryError("no memory for the sums of a step")
 
 
-def get_address(array: Floats | Ids | None) -> int | None:
+def get_address(array: Array | None) -> int | None:
     """The address of the first number of a C-contiguous array."""
     return None if array is None else array.ctypes.data

@@ -101,12 +101,14 @@ class Stepper:
     """One step of a model for one character of each sample: `step(ids, state) -> (logits, state)`.
 
     `weights` are under the book's names (`layers.0.W_xi`, ..., `W_hq`, `b_q`, and `W_e` where there is an embedding).
-    A state is never changed in place, so a caller may keep one and return to it.
+    `kind` is one of WEIGHTS: BadInput for small weights that the steps in C cannot compute with. A state is never
+    changed in place, so a caller may keep one and return to it.
     """
 
-    def __init__(self, cell: str, weights: Mapping[str, Floats], num_layers: int) -> None:
+    def __init__(self, cell: str, weights: Mapping[str, Floats], num_layers: int, kind: str = "float32") -> None:
         self.cell = cell
-        self.native = make_native_stepper(cell, weights, num_layers)  # None: the steps are those of this page
+        # None: the steps are those of this page
+        self.native = make_native_stepper(cell, weights, num_layers, kind)
         self.layers = [Layer(CELLS[cell], under(f"layers.{k}.", weights)) for k in range(num_layers)]
         first = self.layers[0]
         # Each character's share of the gates' sums of the first layer, (G, V, H): a one-hot row picks a row of W_x

@@ -19,6 +19,7 @@ from lstmlm.generation.sampling import compute_distribution, draw, draw_uniforms
 from lstmlm.generation.stepper import Stepper
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.arrays import Floats, Ids
+from lstmlm.text.labels import choose_begin
 from lstmlm.text.vocab import TextDecoder, Vocab
 
 LONGEST_CALL = 0.02  # seconds: a character waits for the others drawn in the same call
@@ -191,5 +192,9 @@ def group_by_sample(gains: Iterable[tuple[list[str | None], Drawn]], N: int) -> 
 
 
 def choose_first_character(vocab: Vocab) -> str:
-    """The character that stands for an empty prompt: a line end, or without one the most frequent character."""
+    """The character that stands for an empty prompt: what stands before documents, else a line end, or without one the
+    most frequent character.
+    """
+    if begin := choose_begin(vocab):
+        return begin
     return "\n" if "\n" in vocab.token_to_idx else vocab.idx_to_token[1]

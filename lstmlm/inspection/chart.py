@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lstmlm.system.escape import escape_controls
 
 WIDTH, HEIGHT = 480, 280  # units of the drawing, which is scaled to its place
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 34  # margins
+LEFT, RIGHT, TOP, BOTTOM = 60, 10, 10, 34  # margins
 TICKS = 5  # about so many on an axis
 SHOWN = 400  # points of a line at most
 

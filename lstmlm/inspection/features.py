@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lstmlm.system.arrays import Ids
-from lstmlm.text.vocab import ByteVocab, Vocab
+from lstmlm.text.vocab import BOUNDARY, ByteVocab, Vocab
 
 Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -72,7 +72,7 @@ def find_code_points(vocab: Vocab, ids: Ids) -> NDArray[np.uint32]:
 
 
 def name_character(vocab: Vocab, idx: int) -> str:
-    names = {"\n": "a line end", " ": "a space", "\t": "a tab"}
+    names = {"\n": "a line end", " ": "a space", "\t": "a tab", BOUNDARY: "the end of a document"}
     if isinstance(vocab, ByteVocab) and idx > 127:
         return f"the byte {idx:02X}"
     token = vocab.idx_to_token[idx]

@@ -7,6 +7,7 @@ from lstmlm.checkpoints.validation import Record
 from lstmlm.inspection.page import choose_weights, make_page
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.durable import write_durably
+from lstmlm.system.errors import BadInput
 from lstmlm.text.oov import check_text, remove_unknown
 from lstmlm.text.vocab import Vocab
 
@@ -24,8 +25,11 @@ def write_page(
     """Write one HTML file that runs the model in a browser, and return the form of its weights.
 
     None stands for: float32, or bf16 for a large model; the name of the run's text; what the run's samples begin with.
-    BadInput for a form that there is not and a prompt that the model cannot read; `what` names the prompt.
+    BadInput for a form that there is not, a prompt that the model cannot read, and a model of documents; `what` names
+    the prompt.
     """
+    if vocab.boundary is not None:
+        raise BadInput("page: the model writes documents, and a page writes one text without end: use lstmlm generate")
     weights = weights or choose_weights(model)
     prompt = remove_unknown(vocab, get_prompt(record)) if prompt is None else check_text(vocab, prompt, what)
     title = name_text(record) if title is None else title

@@ -3,6 +3,7 @@
 import ctypes
 import os
 from collections.abc import Mapping, Sequence
+from ctypes import c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +37,13 @@ def open_library(path: Path, functions: Functions) -> ctypes.CDLL:
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
     return library
+
+
+def use_torch_threads(kernel: ctypes.CDLL) -> ctypes.CDLL:
+    """Give the kernel, which has team.h, the threads of PyTorch's own OpenMP; without them it runs on one thread."""
+    everything = ctypes.CDLL(None)
+    team = ("GOMP_parallel", "omp_get_num_threads", "omp_get_thread_num")
+    if all(hasattr(everything, name) for name in team):
+        kernel.use_team.argtypes = [c_void_p] * 3
+        kernel.use_team(*(ctypes.cast(getattr(everything, name), c_void_p) for name in team))
+    return kernel

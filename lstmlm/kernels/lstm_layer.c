@@ -40,11 +40,11 @@
    Every sum has a fixed order, whatever the blocks: a result depends neither on the threads nor on the rest of the batch,
    and on x86 it is the same, bit for bit, on every processor that has FMA. */
 
-#include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "team.h"
 #include "vectors.h"
 
 #if defined(__AVX512F__) || defined(__aarch64__)
@@ -121,8 +121,6 @@ MULTIPLY(1) MULTIPLY(2) MULTIPLY(3) MULTIPLY(4) MULTIPLY(5) MULTIPLY(6)
 static void (*const multiply[ROWS + 1])(const Rows *, const float *, const Ahead *, vec[][VECS]) = {
     NULL, multiply_1, multiply_2, multiply_3, multiply_4, multiply_5, multiply_6};
 
-INLINE int share(int of, int part, int parts) { return (int)((int64_t)of * part / parts); }
-
 /* Rows row .. row + rows of those up to `last`. Of the `all` rows that use the same lines of a panel, `before` come before
    these. */
 typedef struct { int row, rows, last, before, all; } Tile;
@@ -180,39 +178,6 @@ static void pack_transposed(float *panel, const float *W, int N, int H, int p) {
     for (int v = 0; v < columns / WIDTH; v++)
         transpose(panel + v * WIDTH * PANEL, PANEL, W + ((int64_t)p * PANEL * 4 + v % 4) * H + units_of(v), 4 * H, rows,
                   min(WIDTH, H - units_of(v)));
-}
-
-/* Threads: those of PyTorch's own pool, because the threads of a second pool would compete with them for the cores. */
-
-static struct {
-    void (*parallel)(void (*part)(void *), void *job, unsigned threads, unsigned flags); /* GOMP_parallel */
-    int (*size)(void), (*rank)(void);
-} team;
-
-void use_team(void *parallel, void *size, void *rank) {
-    team.parallel = parallel;
-    team.size = size;
-    team.rank = rank;
-}
-
-typedef struct { int size, rank, met; } Thread;
-
-static Thread this_thread(void) { return (Thread){team.size ? team.size() : 1, team.rank ? team.rank() : 0, 0}; }
-
-static void run(int threads, void (*part)(void *), void *job) {
-    if (threads > 1 && team.parallel)
-        team.parallel(part, job, threads, 0);
-    else
-        part(job);
-}
-
-/* A barrier: wait until all threads of the team have called it; they share `arrived`. */
-static void meet(Thread *me, int *arrived) {
-    if (me->size == 1) return;
-    int everyone = ++me->met * me->size;
-    __atomic_add_fetch(arrived, 1, __ATOMIC_ACQ_REL);
-    for (int turns = 0; __atomic_load_n(arrived, __ATOMIC_ACQUIRE) < everyone; turns++)
-        if (turns > 10000) sched_yield(); /* the thread that is waited for may need this core */
 }
 
 static float *floats(int64_t count) { return aligned_alloc(64, (size_t)(count * sizeof(float) + 63) / 64 * 64); }

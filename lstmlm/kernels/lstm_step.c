@@ -1,6 +1,6 @@
 /* The steps of LSTM layers and the output layer, one character at a time, and the draw of the next character: the same
-   computations as lstmlm/generation/stepper.py and lstmlm/generation/sampling.py in numpy. Weights, states and logits are
-   float32, the draw is float64.
+   computations as lstmlm/generation/stepper.py and lstmlm/generation/sampling.py in numpy. States and logits are float32,
+   the draw is float64; W_h and W_x are float32 or, on request, bfloat16 or int8 (row_products.h), the rest is float32.
 
    L = num_layers, H = num_hiddens, V = vocab_size, N = samples drawn together, n = characters of a call.
 
@@ -31,73 +31,15 @@
    time is that of reading the weights.
 
    The packed weights are one array: the table (V, columns); for each layer W_h, and for all but the first layer b and W_x;
-   b_q and W_hq. columns is 4H in panels of gates, padded with zeros; V is padded in the same way in b_q and W_hq. */
+   b_q and W_hq. columns is 4H in panels of gates, padded with zeros; V is padded in the same way in b_q and W_hq.
+   generation/packing.py writes it. */
 
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vectors.h"
-
-#if defined(__AVX512F__) || defined(__aarch64__)
-#define ROWS 6 /* 32 registers */
-#else
-#define ROWS 2 /* 16 registers */
-#endif
-
-enum { VECS = 4, PANEL = VECS * WIDTH /* floats in a line of a panel */ };
-
-/* Products */
-
-/* out = start + x W for `rows` rows of x (rows, K) and `panels` consecutive panels of W. A line of out has ldo floats;
-   start is one line, or NULL for zeros. rows and panels are constants where this is inlined. */
-INLINE void tile(int rows, int panels, const float *x, int K, const float *W, const float *start, float *out, int ldo) {
-    vec acc[ROWS][2 * VECS];
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < panels * VECS; j++)
-        acc[r][j] = start ? *(const vec *)(start + j * WIDTH) : splat(0);
-    for (int k = 0; k < K; k++, W += PANEL) {
-        vec w[2 * VECS];
-        UNROLL for (int j = 0; j < panels * VECS; j++) {
-            w[j] = *(const vec *)(W + (int64_t)(j / VECS) * K * PANEL + j % VECS * WIDTH);
-            if (rows > 1) HOLD(w[j]);
-        }
-        UNROLL for (int r = 0; r < rows; r++) {
-            vec s = splat(x[r * K + k]);
-            UNROLL for (int j = 0; j < panels * VECS; j++) acc[r][j] += s * w[j];
-        }
-    }
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < panels * VECS; j++)
-        *(vec *)(out + r * ldo + j * WIDTH) = acc[r][j];
-}
-
-/* out (N, columns) = start + x W; x (N, K), W in panels, which are taken in order or, if `back`, in reverse order */
-static void product(int N, const float *x, int K, const float *W, const float *start, float *out, int columns, int back) {
-    int panels = columns / PANEL, together = N == 1 ? 2 : 1;
-    for (int i = 0; i < panels; i += together) {
-        int p = back ? panels - i - min(together, panels - i) : i;
-        const float *panel = W + (int64_t)p * K * PANEL, *from = start ? start + p * PANEL : NULL;
-        float *to = out + p * PANEL;
-        if (N == 1 && panels - i > 1) {
-            tile(1, 2, x, K, panel, from, to, columns);
-            continue;
-        }
-        for (int r = 0; r < N; r += ROWS) {
-            const float *row = x + (int64_t)r * K;
-            float *place = to + (int64_t)r * columns;
-            switch (min(ROWS, N - r)) {
-            case 1: tile(1, 1, row, K, panel, from, place, columns); break;
-            case 2: tile(2, 1, row, K, panel, from, place, columns); break;
-#if ROWS > 2
-            case 3: tile(3, 1, row, K, panel, from, place, columns); break;
-            case 4: tile(4, 1, row, K, panel, from, place, columns); break;
-            case 5: tile(5, 1, row, K, panel, from, place, columns); break;
-            case 6: tile(6, 1, row, K, panel, from, place, columns); break;
-#endif
-            }
-        }
-    }
-}
+#include "row_products.h"
 
 /* One row: S and R = H W_h (columns), in panels of gates, and C (H) -> the next H and C */
 static void cells(const float *S, const float *R, const float *C, float *next_H, float *next_C, int H) {
@@ -177,20 +119,24 @@ static int head_columns(int V) { return blocks(V, PANEL) * PANEL; }
 
 int width(void) { return WIDTH; }
 
-/* n steps of N samples. ids (m + n, N): with uniforms (n, N) the last n are drawn, and the m before them are those that the
-   repetition penalty has seen; without uniforms (NULL) all are given. Returns 0 if there is no memory. */
-int stretch(int L, int H, int V, const float *weights, int N, int n, float *states, float *logits, int m, int64_t *ids,
-            const double *uniforms, double temperature, int64_t top_k, double top_p, double min_p, int64_t unk,
+/* n steps of N samples, with weights of a kind. ids (m + n, N): with uniforms (n, N) the last n are drawn, and the m before
+   them are those that the repetition penalty has seen; without uniforms (NULL) all are given. Returns 0 if there is no
+   memory. */
+int stretch(int kind, int L, int H, int V, const void *weights, int N, int n, float *states, float *logits, int m,
+            int64_t *ids, const double *uniforms, double temperature, int64_t top_k, double top_p, double min_p, int64_t unk,
             double log_penalty, int64_t window) {
     Settings settings = {temperature, top_p, min_p, log_penalty, top_k, unk, window};
     int columns = gate_columns(H), head = head_columns(V);
-    int64_t part = (int64_t)N * H, matrix = (int64_t)H * columns, row = (int64_t)N * columns;
-    size_t floats = row * (L + 1) + (int64_t)N * head, bytes = floats * 4 + V * (2 * sizeof(double) + sizeof(Entry));
+    int64_t part = (int64_t)N * H, matrix = matrix_bytes(kind, H, columns), row = (int64_t)N * columns;
+    int64_t floats = row * (L + 1) + (int64_t)N * head, rounded = blocks(N * (H + 1), 16) * 16;
+    size_t bytes = (floats + rounded) * 4 + V * (2 * sizeof(double) + sizeof(Entry));
     float *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
     if (!memory) return 0;
     float *S = memory, *sums = S + row, *R = sums + (int64_t)N * head; /* R: H W_h of each layer */
-    double *probs = (double *)(R + L * row);
+    float *space = memory + floats;
+    double *probs = (double *)(space + rounded);
     Entry *order = (Entry *)(probs + 2 * V);
+    const float *table = weights;
     for (int t = 0; t < n; t++, states += L * 2 * part, logits += (int64_t)N * V) {
         int odd = t % 2;
         int64_t *now = ids + ((int64_t)m + t) * N;
@@ -198,20 +144,28 @@ int stretch(int L, int H, int V, const float *weights, int N, int n, float *stat
             for (int r = 0; r < N; r++)
                 now[r] = draw(logits + (int64_t)r * V, V, ids + r, (int64_t)m + t, N, &settings,
                               uniforms[(int64_t)t * N + r], probs, probs + V, order);
-        const float *W = weights + (int64_t)V * columns, *x = NULL;
+        const char *W = (const char *)(table + (int64_t)V * columns);
+        const float *x = NULL;
         for (int k = 0; k < L; k++) {
-            const float *hidden = states + k * 2 * part, *W_h = W, *b = W + matrix, *W_x = b + columns;
+            const float *hidden = states + k * 2 * part;
             float *next = (float *)hidden + L * 2 * part, *R_k = R + k * row;
-            if (k) product(N, x, H, W_x, b, S, columns, odd);
-            if (!odd) product(N, hidden, H, W_h, NULL, R_k, columns, 0);
+            const char *W_h = W;
+            W += matrix;
+            if (k) {
+                const float *b = (const float *)W;
+                W += columns * sizeof(float);
+                product(kind, N, x, H, W, b, S, columns, odd, space);
+                W += matrix;
+            }
+            if (!odd) product(kind, N, hidden, H, W_h, NULL, R_k, columns, 0, space);
             for (int r = 0; r < N; r++)
-                cells(k ? S + r * (int64_t)columns : weights + now[r] * columns, R_k + r * (int64_t)columns,
+                cells(k ? S + r * (int64_t)columns : table + now[r] * columns, R_k + r * (int64_t)columns,
                       hidden + part + r * (int64_t)H, next + r * (int64_t)H, next + part + r * (int64_t)H, H);
-            if (!odd && t + 1 < n) product(N, next, H, W_h, NULL, R_k, columns, 1);
+            if (!odd && t + 1 < n) product(kind, N, next, H, W_h, NULL, R_k, columns, 1, space);
             x = next;
-            W = k ? W_x + matrix : W + matrix;
         }
-        product(N, x, H, W + head, W, sums, head, 0);
+        const float *b_q = (const float *)W;
+        product(FLOAT32, N, x, H, b_q + head, b_q, sums, head, 0, NULL);
         for (int r = 0; r < N; r++) memcpy(logits + (int64_t)(N + r) * V, sums + (int64_t)r * head, V * sizeof(float));
     }
     free(memory);

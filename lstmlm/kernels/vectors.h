@@ -1,5 +1,8 @@
 /* Vectors of floats, as wide as the processor's registers, and the activations of a cell: for both kernels. */
 
+#ifndef VECTORS_H
+#define VECTORS_H
+
 #if defined(__AVX__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
@@ -119,3 +122,5 @@ INLINE void activate(int sigmoids, int count, vec *x) {
     UNROLL for (int j = 0; j < count; j++) share[j] = 1 / (x[j] + 2);
     UNROLL for (int j = 0; j < count; j++) x[j] = j < sigmoids ? share[j] : x[j] * share[j];
 }
+
+#endif

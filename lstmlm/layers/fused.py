@@ -9,11 +9,10 @@ Whatever does not depend on the previous step is computed for all steps at once:
 the backward loop the gradients of W_x, W_h and X from dG (T, B, 4H), the gradient of the sums in the brackets. One-hot
 inputs stay ids: their product with W_x selects rows, and the gradient of W_x is added to these rows.
 
-Under torch.autocast (train.precision=bf16) all of this stays float32, except X W_x of dense inputs where the loops run
-in PyTorch: the sums of the gates, which are kept and added to in place, are float32.
-
 `Loops` has the three computations in PyTorch, for any device and dtype; fused_native.py has them in C, for float32 on a
-CPU.
+CPU; fused_bf16.py has them in C with products in bfloat16, for torch.autocast (train.precision=bf16) on a CPU with
+matrix tiles. Elsewhere all of this stays float32 under autocast, except X W_x of dense inputs where the loops run in
+PyTorch: the sums of the gates, which are kept and added to in place, are float32.
 """
 
 from typing import Any
@@ -22,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from lstmlm.layers import fused_native
+from lstmlm.layers import fused_bf16, fused_native
 from lstmlm.layers.contract import LayerState, RecurrentLayer, Tensors, as_int64, check_range
 from lstmlm.layers.weight_names import LSTM
 from lstmlm.scratch.lstm import init_lstm_state
@@ -57,7 +56,9 @@ class FusedLayer(torch.autograd.Function):
 
 
 def choose_loops(W_h: Tensor) -> Any:
-    """The loops that compute with tensors like this one: in C where the kernel can, or in PyTorch."""
+    """The loops that compute with tensors like this one: in C where a kernel can, or in PyTorch."""
+    if fused_bf16.can_run(W_h):
+        return fused_bf16
     return fused_native if fused_native.can_run(W_h) else Loops
 
 

@@ -14,13 +14,12 @@ import torch
 from torch import Tensor
 
 from lstmlm.kernels.build import NoCompiler
-from lstmlm.kernels.library import Functions, load_kernel, open_library
+from lstmlm.kernels.library import Functions, load_kernel, open_library, use_torch_threads
 
 KERNEL = "lstm_layer"
 SIZES = [c_int] * 4  # T, B, D, H
 FUNCTIONS: Functions = {
     "gate_columns": (c_int, [c_int]),
-    "use_team": (None, [c_void_p] * 3),
     "layer_forward": (c_int, [*SIZES, *[c_void_p] * 8, c_int, c_int]),
     "layer_backward": (c_int, [*SIZES, *[c_void_p] * 8, c_int, c_int, c_int]),
     "layer_gradients": (c_int, [*SIZES, *[c_void_p] * 7, c_int]),
@@ -46,15 +45,6 @@ def log_reason(why: str) -> None:
 def open_kernel(path: Path) -> ctypes.CDLL:
     """The kernel in this library."""
     return use_torch_threads(open_library(path, FUNCTIONS))
-
-
-def use_torch_threads(kernel: ctypes.CDLL) -> ctypes.CDLL:
-    """Give the kernel the threads of PyTorch's own OpenMP; it runs on one thread if there are none."""
-    everything = ctypes.CDLL(None)
-    team = ("GOMP_parallel", "omp_get_num_threads", "omp_get_thread_num")
-    if all(hasattr(everything, name) for name in team):
-        kernel.use_team(*(ctypes.cast(getattr(everything, name), c_void_p) for name in team))
-    return kernel
 
 
 def can_run(W: Tensor) -> bool:

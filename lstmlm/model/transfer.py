@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 
 from lstmlm.layers.contract import Tensors
-from lstmlm.text.vocab import UNK
+from lstmlm.text.vocab import BOUNDARY, UNK
 
 
 @dataclass(frozen=True)
 class TokenMatch:
-    """Two vocabularies, compared. `<unk>` is taken over where both have it, and counted nowhere."""
+    """Two vocabularies, compared. Tokens that are no characters are taken over where both have them, and not listed."""
 
     pairs: list[tuple[int, int]]  # (id before, id now) of every token that both have
     taken_over: list[str]
@@ -26,13 +26,19 @@ def match_tokens(before: Sequence[str], now: Sequence[str]) -> TokenMatch:
     """The tokens of the vocabulary `now` that the one `before` has, those that it lacks, and those that are gone."""
     ids = {token: idx for idx, token in enumerate(before)}
     pairs = [(ids[token], idx) for idx, token in enumerate(now) if token in ids]
-    names = [token for token in now if token != UNK]
+    there = set(now)
+    names = [token for token in now if not is_symbol(token)]
     return TokenMatch(
         pairs,
         [token for token in names if token in ids],
         [token for token in names if token not in ids],
-        [token for token in before if token != UNK and token not in set(now)],
+        [token for token in before if not is_symbol(token) and token not in there],
     )
+
+
+def is_symbol(token: str) -> bool:
+    """Whether a token is no character: <unk>, the boundary of documents, or a label."""
+    return token == UNK or token.startswith(BOUNDARY)
 
 
 def transfer_weights(trained: Tensors, fresh: Tensors, match: TokenMatch) -> Tensors:

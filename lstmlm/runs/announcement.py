@@ -4,15 +4,20 @@ import logging
 from pathlib import Path
 
 from lstmlm.evaluation.baselines import LIMIT, Baseline
+from lstmlm.layers import fused_bf16
 from lstmlm.model.shapes import count_params, estimate_training_memory
 from lstmlm.runs.prepare import Prepared, make_model_config
 from lstmlm.runs.start import Start
+from lstmlm.settings.config import Config
 from lstmlm.text.leak import list_doubts
+from lstmlm.text.sorted_list import advise_on_sorted_list
 from lstmlm.text.vocab import Vocab
 
 SHOWN = 16  # characters that are new or lost
 
 log = logging.getLogger("lstmlm")
+
+LONG_RUN = 120.0  # seconds
 
 
 def announce_run(prepared: Prepared, directory: Path) -> None:
@@ -43,6 +48,8 @@ def log_warnings(prepared: Prepared) -> None:
     for which in ("val", "test"):
         if unknown := corpus.count_unknown(which):
             log.info("warning: %s has %d characters that train lacks; they are scored as <unk>", which, unknown)
+    if advice := advise_on_sorted_list(corpus):
+        log.warning("warning: %s", advice)
     for doubt in list_doubts(corpus):
         log.warning("warning: %s", doubt)
     if len(corpus.vocab) > 1000 and config.model.embedding_dim is None:
@@ -114,11 +121,21 @@ def announce_baseline(baseline: Baseline, train_chars: int, val_chars: int) -> N
 
 
 def list_precision_notes(precision: str, backend: str, device: str) -> list[str]:
-    """Where bfloat16 gains nothing (measured on a CPU: 1.0 to 2.1 times the time of float32)."""
+    """How bfloat16 is computed, and where it gains nothing: on a CPU without matrix tiles."""
     if precision != "bf16":
         return []
-    notes = ["warning: train.precision=bf16 is slower than float32 on a CPU: it is for a GPU"] * (device == "cpu")
-    return notes + ["train.precision=bf16: backend=fused keeps its recurrence in float32"] * (backend == "fused")
+    if backend != "fused":
+        slower = device == "cpu" and not fused_bf16.has_tile_flags()
+        return ["warning: train.precision=bf16 is slower than float32 on a CPU without matrix tiles (AMX)"] * slower
+    how = fused_bf16.explain_way() if device == "cpu" else "backend=fused keeps its recurrence in float32"
+    return [f"train.precision=bf16: {how}"]
+
+
+def announce_tiles(config: Config, device: str, seconds: float) -> None:
+    """Log what a long run in float32 would gain from the processor's matrix tiles (the gain of a prototype)."""
+    suits = config.train.precision == "float32" and config.backend == "fused" and device == "cpu"
+    if suits and seconds >= LONG_RUN and fused_bf16.has_tile_flags():
+        log.info("matrix tiles (AMX): train.precision=bf16 is expected to train 2 to 3 times as fast on this processor")
 
 
 def note_control_characters(vocab: Vocab) -> list[str]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from lstmlm.checkpoints.checkpoint import Checkpoint
 from lstmlm.distributed.ranks import Ranks
 from lstmlm.evaluation.baselines import Baseline
+from lstmlm.generation.documents import SEPARATORS
 from lstmlm.inspection.gate_trace import draw_layers
 from lstmlm.inspection.reach_picture import draw_reach
 from lstmlm.model.initialization import initialize
@@ -32,6 +33,7 @@ from lstmlm.system.errors import BadInput
 from lstmlm.system.machine import count_cores
 from lstmlm.text.batches import STREAMS, Streams
 from lstmlm.text.corpus import Corpus
+from lstmlm.text.document_batches import DocumentBatches
 from lstmlm.text.lanes import ALL_LANES, Share
 from lstmlm.training.ema import WeightAverage
 from lstmlm.training.evaluator import Evaluator, SampleSettings
@@ -62,7 +64,9 @@ def make_generator(seed: int, purpose: str, device: torch.device | str = "cpu") 
 
 def make_streams(prepared: Prepared, share: Share = ALL_LANES) -> Streams:
     """The training part as batches, of which this process has a share."""
-    data, ids = prepared.config.data, prepared.corpus.ids["train"]
+    data, vocab, ids = prepared.config.data, prepared.corpus.vocab, prepared.corpus.ids["train"]
+    if vocab.boundary is not None:
+        return DocumentBatches(ids, prepared.batch_size, data.num_steps, vocab.boundary, prepared.device)
     return STREAMS[data.sampling](ids, prepared.batch_size, data.num_steps, prepared.device, share)
 
 
@@ -152,7 +156,8 @@ def make_plan(config: Config) -> Plan:
 def make_sample_settings(prepared: Prepared) -> SampleSettings:
     config = prepared.config
     return SampleSettings(
-        prepared.corpus.vocab, prepared.prompt, config.sample.length, config.sample.temperature, config.seed
+        *(prepared.corpus.vocab, prepared.prompt, config.sample.length, config.sample.temperature, config.seed),
+        separator=None if config.data.documents is None else SEPARATORS[config.data.documents],
     )
 
 

@@ -14,7 +14,7 @@ from lstmlm.distributed.ranks import ONE_PROCESS, Ranks
 from lstmlm.evaluation.baselines import Baseline, compute_ngram_baselines, compute_unigram_nats, find_best_ngram
 from lstmlm.evaluation.scoring import take_first
 from lstmlm.runs.advice import Advice, advise
-from lstmlm.runs.announcement import announce_baseline, announce_run, announce_training
+from lstmlm.runs.announcement import announce_baseline, announce_run, announce_tiles, announce_training
 from lstmlm.runs.assemble import (
     assemble_tracker,
     assemble_trainer,
@@ -74,6 +74,7 @@ def execute(
     val_pieces = take_first(corpus.pieces("val"), config.train.eval_chars)
     expected = estimate_time(prepared, limits, streams.steps_per_epoch, val_pieces, speed)
     announce_time(expected, prepared, count_scored(val_pieces))
+    announce_tiles(config, prepared.device.type, expected.fitting)
     baseline = find_baseline(corpus, val_pieces) if config.train.baselines else None
     resumed_at = None if loaded is None else find_last_recorded_step(loaded)
     with contextlib.closing(assemble_tracker(prepared, streams, directory, expected.fitting, resumed_at)) as tracker:

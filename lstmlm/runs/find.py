@@ -11,6 +11,7 @@ from pathlib import Path
 from lstmlm.checkpoints.files import BEST, LAST, find_checkpoint
 from lstmlm.checkpoints.shipped import list_shipped
 from lstmlm.system.errors import BadInput
+from lstmlm.system.paths import expand_path
 
 LATEST = "latest"
 ROOT = Path("runs")  # where hydra.run.dir and hydra.sweep.dir of conf/config.yaml put runs
@@ -41,6 +42,17 @@ def find_run(given: str | Path | None, which: str = BEST) -> Path:
     if str(path) in (shipped := list_shipped()):
         return shipped[str(path)]
     raise BadInput(f"checkpoint: no such file: {path}: {suggest_runs(path.name)}")
+
+
+def find_resumed(given: str) -> Path:
+    """The run directory or checkpoint file that resume= names. BadInput if there is none, or for a model that ships."""
+    try:
+        path = find_run(expand_path(given, "resume"), LAST)
+    except BadInput as error:
+        raise BadInput(f"resume: {str(error).removeprefix('checkpoint: ').removeprefix('resume: ')}") from None
+    if path.absolute() in list_shipped().values():
+        raise BadInput(f"resume: {given} is a model that ships, with weights alone: start from it: init_from={given}")
+    return path
 
 
 def find_latest(which: str) -> Path:

@@ -79,8 +79,7 @@ def collect_report(
 ) -> Report:
     evaluations, final = metrics.list_evaluations(rows), metrics.find_final(rows) or {}
     finding, advice = judged
-    said = finding.sentence[:1].upper() + finding.sentence[1:]
-    verdict = [f"{said}{f': {advice.sentence}' if advice.sentence else ''}."] if evaluations else []
+    verdict = [f"{finding.sentence[:1].upper()}{finding.sentence[1:]}."] if evaluations else []
     return Report(
         title=f"{name_text(run)}, {describe_model(run)}",
         about=f"{run.name}: {run.state}",
@@ -202,7 +201,7 @@ def list_settings(config: Config) -> dict[str, str]:
 
 def list_commands(run: Run, advice: Advice) -> dict[str, str]:
     directory = quote_word(run.name)
-    commands = {f"The advice: {advice.sentence}": join_words(advice.command)} if advice.command else {}
+    commands = {f"To try, after this verdict ({advice.sentence})": join_words(advice.command)} if advice.command else {}
     generate, compare = join_words(name_command("generate")), join_words(name_command("compare"))
     return commands | {
         "Write text": f"{generate} {directory} --length 500",

@@ -1,6 +1,4 @@
-"""The settings that follow from `init_from`: the model is that of its checkpoint, the rate and the length are those of
-fine-tuning. No torch.
-"""
+"""The settings that follow from `init_from`: the model is that of its checkpoint. No torch."""
 
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,6 @@ from lstmlm.settings.config import Config
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
 from lstmlm.system.paths import expand_path
-
-# Measured: docs/starting.md. The rate is one of adamw
-LR, MAX_EPOCHS = 0.003, 10
-LIMITS = {"train.max_epochs", "train.max_steps", "train.max_seconds", "train.patience"}
 
 
 def find_start(init_from: str) -> Path:
@@ -50,10 +44,6 @@ def inherit_settings(config: Config, typed: dict[str, object]) -> Config:
                 f"{name}: {typed[name]} was given, and init_from={config.init_from} has {value}: leave it out"
             )
     inherited = {name: value for name, value in there.items() if name not in typed}
-    if not typed.keys() & {"train.lr", "train.optimizer"}:
-        inherited["train.lr"] = LR
-    if not typed.keys() & LIMITS:
-        inherited["train.max_epochs"] = MAX_EPOCHS
     return config_from_flat(flatten(config) | inherited)
 
 

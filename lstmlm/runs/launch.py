@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstmlm.distributed.place import find_place
+from lstmlm.runs.find import find_resumed
 from lstmlm.runs.inherit import inherit_settings
 from lstmlm.runs.sweep import STOPPED, Sweep
 from lstmlm.settings.config import Config
@@ -24,7 +25,6 @@ from lstmlm.settings.overrides import (
 )
 from lstmlm.system.errors import BadInput, advise_on_memory, make_streams_safe, run_to_exit_code
 from lstmlm.system.interrupts import exit_on_interrupt
-from lstmlm.system.paths import expand_path
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -141,10 +141,12 @@ def run_job(composed: "DictConfig", typed: list[str], ranks: "Ranks | None") -> 
 
 def check_resume_in_sweep(config: Config) -> None:
     """BadInput if every job of a sweep would resume in one directory."""
-    if config.resume not in (None, "auto") and Path(expand_path(config.resume, "resume")).is_dir():
+    if config.resume in (None, "auto"):
+        return
+    if (found := find_resumed(config.resume)).is_dir():
         raise BadInput(
             f"resume: {config.resume}: the jobs of a sweep have directories of their own: leave out -m, or give a "
-            f"file, resume={Path(config.resume) / 'last.safetensors'}"
+            f"file, resume={found / 'last.safetensors'}"
         )
 
 
@@ -172,18 +174,6 @@ def start_run(config: Config, typed: list[str] | None, chosen: Path, named: bool
     return directory
 
 
-def find_source(given: str) -> Path:
-    """The run directory or the checkpoint file that `resume` names; `latest` is the latest run that can be resumed."""
-    from lstmlm.checkpoints.files import LAST
-    from lstmlm.checkpoints.shipped import list_shipped
-    from lstmlm.runs.find import find_run
-
-    source = find_run(given, LAST)
-    if source in list_shipped().values():
-        raise BadInput(f"resume: {given} is a model that ships, with weights alone: start from it: init_from={given}")
-    return source
-
-
 @advise_on_memory(MEMORY_ADVICE)
 def resume_run(
     config: Config, typed: dict[str, object], chosen: Path, named: bool, ranks: "Ranks | None" = None
@@ -205,7 +195,7 @@ def resume_run(
             raise BadInput("resume: auto needs a directory to look in: add hydra.run.dir=DIR, or hydra.sweep.dir=DIR")
         if not has_checkpoint(chosen):
             return start_run(inherit_settings(replace(config, resume=None), typed), None, chosen, named, ranks)
-    source = chosen if config.resume == "auto" else find_source(expand_path(str(config.resume), "resume"))
+    source = chosen if config.resume == "auto" else find_resumed(str(config.resume))
     others.connect()
     if source.is_dir():
         with claim_directory(source, named, resuming=True) as directory:

@@ -49,7 +49,11 @@ def prepare(config: Config, processes: int = 1) -> Prepared:
         raise BadInput("train.precision: bf16 is for cuda and cpu, this run is on mps: leave it out")
     data = config.data
     corpus = read_corpus(data)
-    batch_size = fit_batch_size(len(corpus.ids["train"]), data.batch_size, data.num_steps)
+    batch_size = data.batch_size
+    if data.documents is None:
+        batch_size = fit_batch_size(len(corpus.ids["train"]), data.batch_size, data.num_steps)
+    elif processes > 1:
+        raise BadInput("data.documents: works in one process: start train.py without torchrun")
     check_division(batch_size, processes, config.train.micro_batches)
     given = config.sample.prompt
     prompt = choose_prompt(corpus) if given is None else check_prompt(corpus.vocab, given, data)
@@ -85,7 +89,9 @@ def add_start(prepared: Prepared) -> Prepared:
 
 
 def choose_prompt(corpus: Corpus) -> str:
-    """The beginning of a sentence of the validation text, for samples to read on from."""
+    """The beginning of a sentence of the validation text, for samples to read on from; of documents: none."""
+    if corpus.vocab.boundary is not None:
+        return ""
     ids = corpus.ids["val"][:READ]
     return choose_sentence_start(
         corpus.vocab.decode(ids[ids != corpus.vocab.unk] if corpus.vocab.unk is not None else ids)

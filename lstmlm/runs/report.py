@@ -59,7 +59,8 @@ def log_report(
         log_command("to try:", advice.command)
         log.info("         (%s)", advice.sentence)
     log.info("run:     %s", directory)
-    log_command("next:", [*name_command("generate"), str(directory), "--length", "500"])
+    samples = ["--length", "500"] if prepared.config.data.documents is None else ["--documents", "20"]
+    log_command("next:", [*name_command("generate"), str(directory), *samples])
     log_command("", ["tensorboard", "--logdir", str(directory.parent)])
 
 

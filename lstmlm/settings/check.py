@@ -71,7 +71,28 @@ def check_data(config: Config, values: dict[str, Any]) -> None:
     for name, neutral in AS_BYTES.items():
         if data.vocab == "byte" and values[name] != neutral:
             raise BadInput(f"{name}: has no effect with data.vocab=byte, which takes every byte as it is: leave it out")
+    if data.documents is not None:
+        check_documents(config)
+    elif data.column is not None:
+        raise BadInput("data.column: needs documents: add data.documents=line, which makes each row a document")
+    if data.label is not None and data.column is None:
+        raise BadInput("data.label: needs data.column, the column that has the text: add data.column=NAME")
     if data.test_path is not None and data.val_path is None:
         raise BadInput("data.test_path: needs a validation text beside it: add data.val_path=FILE")
     if data.val_path is not None and data.max_tokens is not None:
         raise BadInput("data.max_tokens: has no effect with data.val_path: leave it out, or give a shorter data.path")
+
+
+def check_documents(config: Config) -> None:
+    """BadInput for a setting that is of one stream of text, and has no meaning for documents."""
+    data = config.data
+    if data.vocab == "byte":
+        raise BadInput("data.documents: needs characters, its begin and end symbol is no byte: leave data.vocab out")
+    if data.sampling != "sequential":
+        raise BadInput("data.sampling: has no effect with data.documents, which are read whole: leave it out")
+    if data.max_tokens is not None:
+        raise BadInput("data.max_tokens: has no effect with data.documents: give ranges of documents in data.split")
+    if data.column is not None and data.documents != "line":
+        raise BadInput(f"data.column: has no effect with data.documents={data.documents}: use data.documents=line")
+    if config.train.micro_batches != 1:
+        raise BadInput("train.micro_batches: has no effect with data.documents: lower data.batch_size instead")

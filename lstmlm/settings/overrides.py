@@ -25,7 +25,17 @@ HYDRA_FLAGS |= {
 }
 # Settings whose values are free text, which Hydra's grammar would parse
 DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir")
-FREE_TEXT = ("data.path", "data.val_path", "data.test_path", "resume", "init_from", "sample.prompt", *DIRECTORIES)
+FREE_TEXT = (
+    "data.path",
+    "data.val_path",
+    "data.test_path",
+    "resume",
+    "init_from",
+    "data.column",
+    "data.label",
+    "sample.prompt",
+    *DIRECTORIES,
+)
 
 FUNCTION = re.compile(r"\w+\(.*\)")  # of Hydra's sweeps: choice(a,b), glob(*)
 PLAIN = re.compile(r"[A-Za-z0-9_./+*?-]+")  # what Hydra's grammar reads as one value, as it stands

@@ -8,6 +8,9 @@ from typing import Any, TypedDict
 
 from lstmlm.system.errors import BadInput
 
+# The formats of the layers' weights in the steps in C, in the order of kernels/row_products.h
+WEIGHTS = ("float32", "bf16", "int8")
+
 
 @dataclass(frozen=True)
 class SamplingSettings:

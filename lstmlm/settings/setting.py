@@ -42,7 +42,7 @@ class Setting:
         """BadInput that names the setting, as `name`, if the value is none that it takes; None passes where it may."""
         if self.is_path and value is not None:
             expand_path(value, name)
-        if self.choices and value not in self.choices:
+        if self.choices and value is not None and value not in self.choices:
             raise BadInput(f"{name}: no such option {value!r}: choose one of {', '.join(self.choices)}")
         if isinstance(value, str) and self.words and value not in self.words:
             numbers = f"a number from {self.at_least} to {self.at_most}"

@@ -13,6 +13,8 @@ from torch import Tensor
 from lstmlm.system.errors import BadInput
 from lstmlm.text.lanes import ALL_LANES, Share
 
+State = tuple[Tensor, ...]  # of a model, each part (L, B, H)
+
 
 def fit_batch_size(num_chars: int, batch_size: int, num_steps: int) -> int:
     """The largest batch size, up to `batch_size`, of which the text fills one batch (B*T + 1 <= n)."""
@@ -32,7 +34,7 @@ class Streams(ABC):
     `share`: where several processes share a run, B / share.count of them.
     """
 
-    carries_state: bool  # does row i of the next batch continue where row i of this batch ends?
+    share: Share = ALL_LANES
 
     def __init__(
         self,
@@ -54,6 +56,14 @@ class Streams(ABC):
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches (X, Y) of one epoch. The generator, on the CPU, is used only before the first batch."""
 
+    @abstractmethod
+    def carry(self, state: State, X: Tensor) -> State | None:
+        """The state from which X (B, T) is read, given the one after the batch before it; None: the zero state."""
+
+    def count_targets(self, Y: Tensor) -> int:
+        """The number of characters of Y (B, T) that are learnt from."""
+        return Y.numel()
+
     def batch(self, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
         """The own lanes of X and Y (B, T) as the model takes them; no copy where they are so already."""
         X, Y = self.share.take(X, 0), self.share.take(Y, 0)
@@ -68,7 +78,8 @@ class Streams(ABC):
 class SequentialStreams(Streams):
     """B lanes of contiguous text, T characters at a time: the state is carried from batch to batch."""
 
-    carries_state = True
+    def carry(self, state: State, X: Tensor) -> State | None:
+        return state
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         B, T, offset = self.batch_size, self.num_steps, self.draw_offset(generator)
@@ -82,7 +93,8 @@ class SequentialStreams(Streams):
 class RandomWindows(Streams):
     """Shuffled windows of T characters that do not overlap, each from the zero state."""
 
-    carries_state = False
+    def carry(self, state: State, X: Tensor) -> State | None:
+        return None
 
     def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         B, T, offset = self.batch_size, self.num_steps, self.draw_offset(generator)

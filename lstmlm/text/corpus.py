@@ -13,6 +13,14 @@ from lstmlm.system.errors import BadInput, EnvironmentFault
 from lstmlm.system.hashing import hash_text
 from lstmlm.system.machine import get_total_memory
 from lstmlm.text.decoding import Decoder
+from lstmlm.text.documents import (
+    divide_documents,
+    frame_documents,
+    list_document_notes,
+    locate_documents,
+    make_document_split,
+    read_documents,
+)
 from lstmlm.text.files import read_files
 from lstmlm.text.ids_on_disk import (
     Facts,
@@ -25,10 +33,11 @@ from lstmlm.text.ids_on_disk import (
     write_facts,
     write_ids,
 )
+from lstmlm.text.labels import list_labels
 from lstmlm.text.origin import Origin, find_origin
 from lstmlm.text.preprocess import clean_text
 from lstmlm.text.split import SPLITS, Split, make_split, split_at_files
-from lstmlm.text.vocab import ByteVocab, Text, Vocab, restore_vocab
+from lstmlm.text.vocab import BOUNDARY, ByteVocab, Text, Vocab, make_label_token, restore_vocab
 
 LARGE = 64 << 20  # bytes: a larger text has its ids in files
 IN_MEMORY = 20  # bytes at the peak, measured, for each byte of a text that is held whole, as text and as ids
@@ -48,8 +57,10 @@ class Corpus:
     notes: tuple[str, ...]  # what reading changed or noticed, for the log
 
     def pieces(self, which: str) -> list[Tensor]:
-        """The ids of each piece of a part, (n,)."""
+        """The ids of each piece of a part, (n,); with data.documents each document is one."""
         ids = self.ids[which]
+        if self.vocab.boundary is not None:
+            return cut_pieces(ids, self.vocab)
         return list(torch.split(ids, self.split.lengths(which))) if len(ids) else []
 
     def bytes_per_char(self, which: str) -> float:
@@ -60,6 +71,14 @@ class Corpus:
         return 0 if self.vocab.unk is None else int((self.ids[which] == self.vocab.unk).sum())
 
 
+def cut_pieces(ids: Tensor, vocab: Vocab) -> list[Tensor]:
+    """Ids (N,) as one piece; of documents a piece for each, with the symbol before it and the boundary after it."""
+    if vocab.boundary is None:
+        return [ids]
+    places = zip(*(part.tolist() for part in locate_documents(ids, vocab.boundary)), strict=True)
+    return [ids[start : start + length + 1] for start, length in places]
+
+
 def read_corpus(data: Data, vocab: Vocab | None = None, origin: Origin | None = None) -> Corpus:
     """The text that the settings name, split, as ids of a given vocabulary or of that of its own training part.
 
@@ -67,13 +86,17 @@ def read_corpus(data: Data, vocab: Vocab | None = None, origin: Origin | None = 
     cannot be used.
     """
     origin = origin or find_origin(data)
-    if origin.num_bytes > LARGE and data.preprocess == "raw":
+    if origin.num_bytes > LARGE and data.preprocess == "raw" and data.documents is None:
         return read_mapped(origin, data, vocab)
     if (needed := IN_MEMORY * origin.num_bytes) > get_total_memory():
+        if data.documents is not None:
+            raise BadInput(f"data.documents: a text of {origin.num_bytes / 1e9:,.1f} GB needs {needed / 1e9:,.1f} GB")
         raise BadInput(
             f"data.preprocess: a text of {origin.num_bytes / 1e9:,.1f} GB needs {needed / 1e9:,.1f} GB of memory: "
             f"clean it up beforehand, and use data.preprocess=raw, which needs no memory"
         )
+    if data.documents is not None:
+        return read_document_corpus(origin, data, vocab)
     texts, notes = read_texts(origin, data)
     whole = join_texts(texts.values(), data)
     split = divide_text({which: len(text) for which, text in texts.items()}, data)
@@ -88,6 +111,26 @@ def read_corpus(data: Data, vocab: Vocab | None = None, origin: Origin | None = 
         vocab,
         {which: torch.from_numpy(vocab.encode(part)) for which, part in parts.items()},
         tuple(notes),
+    )
+
+
+def read_document_corpus(origin: Origin, data: Data, vocab: Vocab | None) -> Corpus:
+    """As `read_corpus`, of a text that is many documents."""
+    documents, notes = read_documents(origin, data)
+    parts, name = divide_documents(documents, data)
+    if vocab is None:
+        labels = list_labels((document.label for part in parts.values() for document in part), data.label)
+        vocab = build_document_vocab(frame_documents(parts["train"]), labels, data, origin)
+    texts = {which: frame_documents(part, vocab.labels) for which, part in parts.items()}
+    return Corpus(
+        origin,
+        sum(map(len, texts.values())),
+        make_document_split(texts, name),
+        {which: hash_text(text) for which, text in texts.items()},
+        {which: vocab.count_bytes(text) for which, text in texts.items()},
+        vocab,
+        {which: torch.from_numpy(vocab.encode(text)) for which, text in texts.items()},
+        (*notes, *list_document_notes(parts)),
     )
 
 
@@ -183,3 +226,9 @@ def build_vocab(train: Text | dict[str, int], data: Data, origin: Origin) -> Voc
         what = origin.named_by["train"]
         raise BadInput(f"{what}: the train part has 1 distinct character: there is nothing to learn")
     return ByteVocab() if isinstance(train, bytes) or data.vocab == "byte" else Vocab(train, data.min_freq)
+
+
+def build_document_vocab(train: str, labels: list[str], data: Data, origin: Origin) -> Vocab:
+    """The vocabulary of a training part of documents: the boundary is in it, however few they are, and every label."""
+    build_vocab(train.replace(BOUNDARY, ""), data, origin)  # BadInput where there is nothing to learn
+    return Vocab(train, data.min_freq, [BOUNDARY, *map(make_label_token, labels)])

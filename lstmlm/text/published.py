@@ -24,6 +24,13 @@ FETCHED = {
             size=1_115_394,
             sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
         ),
+        RemoteText(
+            name="names",
+            file="names.txt",
+            url="https://raw.githubusercontent.com/karpathy/makemore/master/names.txt",
+            size=228_145,
+            sha256="0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d",
+        ),
     )
 }
 

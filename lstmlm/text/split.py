@@ -28,8 +28,8 @@ class Split:
         return [end - start for start, end in self.pieces[which] if end > start]
 
 
-def make_split(num_chars: int, spec: Any, max_tokens: int | None = None) -> Split:
-    """The split of a text of `num_chars` characters.
+def make_split(num_chars: int, spec: Any, max_tokens: int | None = None, unit: str = "characters") -> Split:
+    """The split of a text of `num_chars` characters, or of as many of another `unit`.
 
     `spec` is fractions ([0.9, 0.05, 0.05]; the remainder is left out), ranges of characters ([[0, 10000],
     [10000, 20000], [20000, 30000]]), or a name of NAMED. `max_tokens` cuts the training part only.
@@ -50,7 +50,7 @@ def make_split(num_chars: int, spec: Any, max_tokens: int | None = None) -> Spli
     if max_tokens is not None:
         pieces["train"] = _take_first(pieces["train"], max_tokens)
         name += f", max_tokens {max_tokens}"
-    return check_split(Split(name, pieces), num_chars)
+    return check_split(Split(name, pieces), num_chars, unit)
 
 
 def split_at_files(train: int, val: int, test: int) -> Split:
@@ -60,20 +60,20 @@ def split_at_files(train: int, val: int, test: int) -> Split:
     return check_split(Split("files", pieces), train + val + test)
 
 
-def check_split(split: Split, num_chars: int) -> Split:
+def check_split(split: Split, num_chars: int, unit: str = "characters") -> Split:
     """The split, or BadInput that names its mistake."""
     for which, pieces in split.pieces.items():
         for start, end in pieces:
             if not 0 <= start <= end <= num_chars:
-                raise BadInput(f"data.split: {which} {start}-{end} does not lie in the text of {num_chars} characters")
+                raise BadInput(f"data.split: {which} {start}-{end} does not lie in the text of {num_chars} {unit}")
     ordered = sorted(piece for pieces in split.pieces.values() for piece in pieces if piece[0] < piece[1])
     for (_, end), (start, stop) in itertools.pairwise(ordered):
         if start < end:
-            raise BadInput(f"data.split: two parts overlap at characters {start}-{min(end, stop)}")
+            raise BadInput(f"data.split: two parts overlap at {unit} {start}-{min(end, stop)}")
     for which in ("train", "val"):
         if max(split.lengths(which), default=0) < 2:
             raise BadInput(
-                f"data.split: the {which} part has {split.size(which)} characters of {num_chars}: "
+                f"data.split: the {which} part has {split.size(which)} {unit} of {num_chars}: "
                 f"it needs at least 2: give a longer text or another data.split"
             )
     return split

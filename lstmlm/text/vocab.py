@@ -12,6 +12,10 @@ from lstmlm.system.arrays import Ids
 Text = str | bytes  # the text of a corpus: bytes where data.vocab=byte
 
 UNK = "<unk>"
+# Symbols of documents: codes that Unicode keeps from being characters of any text
+BOUNDARY = "\ufdd0"  # before each document and after it
+LABEL_MARKS = [chr(code) for code in range(0xFDD1, 0xFDF0)]  # in a text with labels, each before the documents of one
+MARKS = (BOUNDARY, *LABEL_MARKS)
 
 
 class Vocab:
@@ -23,6 +27,7 @@ class Vocab:
     """
 
     unk: int | None = 0  # the id of `<unk>`; None: nothing is unknown
+    labels: dict[str, str]  # of documents: each label and the mark that stands for it in a text
 
     def __init__(
         self,
@@ -45,9 +50,16 @@ class Vocab:
     def _assign_ids(self, tokens: Iterable[str]) -> None:
         self.idx_to_token = list(dict.fromkeys(tokens))
         self.token_to_idx = {token: idx for idx, token in enumerate(self.idx_to_token)}
-        characters = {ord(token): idx for token, idx in self.token_to_idx.items() if len(token) == 1}
+        self.labels = dict(zip(filter(None, map(read_label, self.idx_to_token)), LABEL_MARKS, strict=False))
+        self._idx_to_text = [self.labels.get(read_label(token) or "", token) for token in self.idx_to_token]
+        characters = {ord(text): idx for idx, text in enumerate(self._idx_to_text) if len(text) == 1}
         self._id_of_code_point = np.zeros(max(characters, default=0) + 1, dtype=np.int64)
         self._id_of_code_point[list(characters)] = list(characters.values())
+
+    @property
+    def boundary(self) -> int | None:
+        """The id of BOUNDARY; None for a vocabulary of one stream of text."""
+        return self.token_to_idx.get(BOUNDARY)
 
     def __len__(self) -> int:
         return len(self.idx_to_token)
@@ -81,11 +93,11 @@ class Vocab:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids (n,)."""
-        return "".join(map(self.idx_to_token.__getitem__, as_list(ids)))
+        return "".join(map(self._idx_to_text.__getitem__, as_list(ids)))
 
     def make_decoder(self) -> "TextDecoder":
         """For a text that comes id by id."""
-        return TextDecoder(self.idx_to_token)
+        return TextDecoder(self._idx_to_text)
 
     def to_bytes(self, ids: Iterable[int]) -> bytes:
         """The text of ids (n,) in UTF-8."""
@@ -96,9 +108,9 @@ class Vocab:
         return text.encode("utf-8", "backslashreplace")
 
     def count_bytes(self, text: Text) -> int:
-        """The length of a text in UTF-8."""
+        """The length of a text in UTF-8; a mark of documents counts as the line end that it stands for."""
         assert isinstance(text, str), "bytes are for a ByteVocab"
-        return len(text.encode("utf-8", "surrogatepass"))
+        return len(text.encode("utf-8", "surrogatepass")) - 2 * sum(map(text.count, MARKS))
 
     def find_unknown(self, text: str) -> list[tuple[int, str]]:
         """(position, character) of each character of the text that the vocabulary lacks."""
@@ -178,6 +190,16 @@ class ByteDecoder(TextDecoder):
         twin = ByteDecoder(self.idx_to_token)
         twin.bytes.setstate(self.bytes.getstate())
         return twin
+
+
+def make_label_token(label: str) -> str:
+    """The token of a label, which is no character."""
+    return BOUNDARY + label
+
+
+def read_label(token: str) -> str | None:
+    """The label of a token; None of any other token."""
+    return token[1:] if token.startswith(BOUNDARY) and len(token) > 1 else None
 
 
 def as_list(ids: Any) -> list[int]:

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from lstmlm.layers import fused_bf16
 from lstmlm.model.rnn_model import RNNModel, State
 
 
@@ -53,12 +54,17 @@ def forward(model: RNNModel, X: Tensor, state: State, precision: str) -> tuple[T
     bf16 is mixed precision (Micikevicius et al. 2018) with bfloat16 (Kalamkar et al. 2019), which has the exponents of
     float32, so gradients need no scaling. torch.autocast computes matrix products in bfloat16; weights, carried state,
     loss and optimizer stay in float32. Back-propagation runs outside of autocast and gives each operation's gradient
-    in the type of that operation.
+    in the type of that operation. Where bfloat16 is no gain, the computation is that of float32, and the log says so.
     """
     logits: Tensor
-    if precision == "float32":
+    if precision == "float32" or is_faster_in_float32(model, X.device):
         logits, state = model(X, state)
         return logits, state
     with torch.autocast(X.device.type, torch.bfloat16):
         logits, state = model(X, state)
     return logits.float(), tuple(part.float() for part in state)
+
+
+def is_faster_in_float32(model: RNNModel, device: torch.device) -> bool:
+    """Whether bfloat16 makes a model slower: backend=fused on a CPU without matrix tiles (layers/fused_bf16.py)."""
+    return model.backend == "fused" and device.type == "cpu" and fused_bf16.find_way() is None

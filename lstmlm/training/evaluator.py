@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from lstmlm.evaluation.baselines import Baseline
-from lstmlm.evaluation.scoring import Score, evaluate
+from lstmlm.evaluation.scoring import Score, evaluate_pieces, take_first
 from lstmlm.evaluation.scoring_bar import score_with_bar
-from lstmlm.generation.from_model import generate
+from lstmlm.generation.from_model import generate, generate_documents
 from lstmlm.model.gates import collect_gate_openings
 from lstmlm.model.rnn_model import RNNModel
+from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.text.vocab import Vocab
 from lstmlm.training.progress import PREVIEW_CHARS
 from lstmlm.training.tags import make_baseline_tags, make_score_tags
@@ -26,9 +28,13 @@ class SampleSettings:
     length: int  # characters after the prompt
     temperature: float
     seed: int
+    separator: str | None = None  # between documents; None: the text is one stream
 
     def write(self, model: RNNModel) -> str:
-        """The prompt and what the model writes after it."""
+        """The prompt and what the model writes after it; or documents that begin with the prompt."""
+        if self.separator is not None:
+            draw = SamplingSettings(temperature=self.temperature)
+            return generate_documents(model, self.vocab, self.prompt, self.length, draw, self.seed, self.separator)
         return generate(model, self.vocab, self.prompt, self.length, self.temperature, self.seed)
 
 
@@ -64,10 +70,10 @@ class Evaluator:
 
     def preview(self, model: RNNModel) -> tuple[Score, str]:
         """The score of the start of the validation text, and a sample."""
-        return evaluate(model, self.val_pieces[0][: PREVIEW_CHARS + 1]), self.sample.write(model)
+        return evaluate_pieces(model, take_first(self.val_pieces, PREVIEW_CHARS)), self.sample.write(model)
 
     def measure_gates(self, model: RNNModel) -> dict[str, float]:
         """The mean opening of every gate of every layer, over the start of the validation text."""
-        ids = self.val_pieces[0][None, :GATE_CHARS].to(model.W_hq.device).long()
+        ids = torch.cat(take_first(self.val_pieces, GATE_CHARS))[None, :GATE_CHARS].to(model.W_hq.device).long()
         openings = enumerate(collect_gate_openings(model, ids))
         return {f"gates/layer{k}_{gate}": o.mean().item() for k, gates in openings for gate, o in gates.items()}

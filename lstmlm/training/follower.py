@@ -62,8 +62,9 @@ class Follower:
 
     def train_on_batch(self, X: Tensor, Y: Tensor, lr: float) -> None:
         state, learner = self.state, self.learner
-        if state.carried is None or not self.streams.carries_state:
-            state.carried = learner.model.begin_state(X.shape[0], X.device)
+        before = None if state.carried is None else self.streams.carry(state.carried, X)
+        if before is None:
+            before = learner.model.begin_state(X.shape[0], X.device)
         set_lr(learner.optimizer, lr)
-        _, _, state.carried = train_step(learner, X, Y, state.carried, self.recipe, self.group)
+        _, _, state.carried = train_step(learner, X, Y, before, self.recipe, self.group)
         state.count_step(Y.numel())

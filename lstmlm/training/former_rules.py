@@ -4,14 +4,11 @@
 2: the gradient is scaled by theta / norm, as in the book, and the first step of a warm-up has one part of the peak.
 """
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor
 
-from lstmlm.training.optim import grad_clipping
+from lstmlm.training.optim import compute_clip_factor
 
 
-def grad_clipping_of_rules_1(params: Sequence[Tensor], theta: float | None) -> Tensor:
-    """`grad_clipping` with 1e-6 added to the norm."""
-    return grad_clipping(params, None) if theta is None else torch.nn.utils.clip_grad_norm_(params, theta)
+def compute_clip_factor_of_rules_1(norm: Tensor, theta: float | None) -> Tensor | None:
+    """`compute_clip_factor` with 1e-6 added to the norm."""
+    return compute_clip_factor(norm + 1e-6, theta)

@@ -73,11 +73,12 @@ def run_range_test(
     learner = Learner(model, optimizer)
     width, lowest = max_steps // 20, math.inf
     losses: list[float] = []
-    state: State = ()
-    for rate, (X, Y, fresh) in zip(rates, iterate_batches(streams, generator), strict=False):
+    state: State | None = None
+    for rate, (X, Y, is_first) in zip(rates, iterate_batches(streams, generator), strict=False):
         set_lr(optimizer, rate)
-        state = model.begin_state(X.shape[0], X.device) if fresh else state
-        loss, _, state = train_step(learner, X, Y, state, recipe)
+        before = None if is_first or state is None else streams.carry(state, X)
+        before = model.begin_state(X.shape[0], X.device) if before is None else before
+        loss, _, state = train_step(learner, X, Y, before, recipe)
         if not math.isfinite(loss.item()):
             break
         losses.append(loss.item())
@@ -97,10 +98,10 @@ def smooth(losses: list[float], width: int) -> list[float]:
 
 
 def iterate_batches(streams: Streams, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, bool]]:
-    """(X, Y, whether they start from the zero state), X and Y (B, T), epoch after epoch without end."""
+    """(X, Y, whether they are the first of an epoch), X and Y (B, T), epoch after epoch without end."""
     while True:
         for k, (X, Y) in enumerate(streams.epoch(generator)):
-            yield X, Y, k == 0 or not streams.carries_state
+            yield X, Y, k == 0
 
 
 def draw_range_test(test: RangeTest, path: Path) -> None:

@@ -88,15 +88,18 @@ def compute_lr_factor(progress: float, schedule: str, warmup: float, step_share:
     return SCHEDULES[schedule]((progress - warmup) / (1 - warmup))
 
 
-def grad_clipping(params: Sequence[Tensor], theta: float | None) -> Tensor:
-    """Scale the gradients by min(1, theta / norm), norm being their global norm (d2l section 9.5); None: do not.
+def compute_norm(params: Sequence[Tensor]) -> Tensor:
+    """The global norm of the gradients, on the device, finite or not."""
+    return torch.nn.utils.get_total_norm([param.grad for param in params if param.grad is not None])
 
-    Returns the norm before clipping, on the device, finite or not.
-    """
-    grads = [param.grad for param in params if param.grad is not None]
-    norm = torch.nn.utils.get_total_norm(grads)
-    if theta is not None:
-        scale = (theta / norm).clamp(max=1.0)
-        for grad in grads:
-            grad.mul_(scale)
-    return norm
+
+def compute_clip_factor(norm: Tensor, theta: float | None) -> Tensor | None:
+    """The factor of gradients with this norm: min(1, theta / norm) (d2l section 9.5), or None for no theta."""
+    return None if theta is None else (theta / norm).clamp(max=1.0)
+
+
+def scale_gradients(params: Sequence[Tensor], factor: Tensor | None) -> None:
+    """Multiply the gradients by a factor; None: by 1."""
+    for param in params:
+        if param.grad is not None and factor is not None:
+            param.grad.mul_(factor)

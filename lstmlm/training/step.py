@@ -9,10 +9,11 @@ from torch import Tensor
 
 from lstmlm.distributed.ranks import ONE_PROCESS, Averages
 from lstmlm.model.rnn_model import State
+from lstmlm.training import adamw_native
 from lstmlm.training.backprop import back_propagate
-from lstmlm.training.former_rules import grad_clipping_of_rules_1
+from lstmlm.training.former_rules import compute_clip_factor_of_rules_1
 from lstmlm.training.learner import Learner
-from lstmlm.training.optim import grad_clipping
+from lstmlm.training.optim import compute_clip_factor, compute_norm, scale_gradients
 from lstmlm.training.plan import Recipe
 
 
@@ -27,13 +28,19 @@ def train_step(
 ) -> StepResult:
     """One optimizer step on X, Y (B, T) from the state, at the learning rate that the optimizer has.
 
-    Each of several `ranks` has B of the lanes; loss and norm are those of all. Nothing here waits for the device.
+    Each of several `ranks` has B of the lanes; loss and norm are those of all. Nothing here waits for the device. A
+    step of AdamW in float32 on a CPU is one pass in C, where there is a compiler.
     """
     learner.model.train()
     learner.optimizer.zero_grad()
     loss, state = back_propagate(learner.model, X, Y, state, recipe.micro_batches, recipe.precision)
     loss = ranks.average(learner.params, loss)
-    clip = grad_clipping_of_rules_1 if recipe.rules == 1 else grad_clipping
-    norm = clip(learner.params, recipe.grad_clip)
-    learner.optimizer.step()
+    norm = compute_norm(learner.params)
+    compute_factor = compute_clip_factor_of_rules_1 if recipe.rules == 1 else compute_clip_factor
+    factor = compute_factor(norm, recipe.grad_clip)
+    if adamw_native.can_step(learner.optimizer):
+        adamw_native.make_step(learner.optimizer, factor)
+    else:
+        scale_gradients(learner.params, factor)
+        learner.optimizer.step()
     return StepResult(loss, norm, state)

@@ -122,12 +122,17 @@ class Trainer:
     def train_on_batch(self, X: Tensor, Y: Tensor) -> None:
         """One step on X, Y (B, T), the own lanes, from the carried state, or from the zero state where none is."""
         state, learner = self.state, self.learner
-        if state.carried is None or not self.streams.carries_state:
-            state.carried = learner.model.begin_state(X.shape[0], X.device)
-        lr, chars = self.compute_lr(state.step), Y.numel() * self.streams.share.count
+        before = None if state.carried is None else self.streams.carry(state.carried, X)
+        if before is None:
+            before = learner.model.begin_state(X.shape[0], X.device)
+        lr = self.compute_lr(state.step)
         set_lr(learner.optimizer, lr)
         with self.ranks.step(lr):
-            loss, norm, state.carried = train_step(learner, X, Y, state.carried, self.plan.recipe, self.ranks)
+            loss, norm, after = train_step(learner, X, Y, before, self.plan.recipe, self.ranks)
+        # A batch with another number of rows has whole documents, which nothing continues
+        share = self.streams.share
+        state.carried = after if X.shape[0] * share.count == self.streams.batch_size else None
+        chars = self.streams.count_targets(Y) * share.count
         state.count_step(chars)
         if learner.average is not None:
             learner.average.add(state.step)

@@ -5,6 +5,8 @@ from catalogue.row import ends, goes_on, reading, refused, row, typed
 
 ERRORS, CORPUS, DOWNLOAD = "system/test_errors.py::test_", "text/test_corpus.py::test_", "text/test_download.py::test_"
 LINE_ENDS = CORPUS + "line_ends_become_line_feeds_and_a_byte_order_mark_is_dropped_and_both_are_noted"
+ROWS = damage.file("table.csv", b"text,kind\n" + b"".join(b"word%d,a\n" % k for k in range(40)))
+TABLE = ("data=file", "data.path=table.csv", "data.documents=line")
 
 USER = [
     # A. Settings and the command line
@@ -83,6 +85,15 @@ USER = [
             typed("device=cuda", given=(strikes.no_gpu,)),
             refused(r"device: no cuda device on this machine: use device=cpu or device=auto"),
         ),
+    ),
+    row(
+        "A12",
+        "a model that ships, or a slip in its name, to resume from",
+        (
+            typed("resume=tide_clock"),
+            refused(r"resume: tide_clock is a model that ships, .*: init_from=tide_clock"),
+        ),
+        (typed("resume=tide_clok"), refused(r"resume: no such file: tide_clok: did you mean tide_clock\?")),
     ),
     # B. The text
     row(
@@ -196,6 +207,34 @@ USER = [
         ),
     ),
     row("B15", "a terminal of ASCII", tests=(ERRORS + "text_on_an_ascii_terminal_is_escaped",)),
+    row(
+        "B16",
+        "a table without the column, or one whose values are no labels",
+        (
+            [typed(*TABLE, f"data.column={column}", given=(ROWS,)) for column in ("nope", "Text")],
+            refused(r"data\.column: table\.csv has no column '\w+': its first line has 'text, kind'"),
+        ),
+        (
+            typed(*TABLE, "data.column=text", "data.label=nope", given=(ROWS,)),
+            refused(r"data\.label: table\.csv has no column 'nope': its first line has 'text, kind'"),
+        ),
+        (
+            typed(*TABLE, "data.column=text", "data.label=text", given=(ROWS,)),
+            refused(r"data\.label: 'text' has 40 different values: at most 31 are labels"),
+        ),
+        (typed("data.column=text"), refused(r"data\.column: needs documents: add data\.documents=line")),
+        (typed("data.label=kind"), refused(r"data\.label: needs data\.column")),
+    ),
+    row(
+        "B17",
+        "documents that are too few",
+        (
+            typed(
+                "data=file", "data.path=my.txt", "data.documents=blank", given=(damage.file("my.txt", b"one\ntwo\n"),)
+            ),
+            refused(r"data\.split: the train part has 0 documents of 1: it needs at least 2"),
+        ),
+    ),
     # C. Downloads
     row("C1", "no network", tests=(DOWNLOAD + "a_run_without_a_network_ends_in_one_line_and_writes_nothing",)),
     row(

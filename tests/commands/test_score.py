@@ -10,6 +10,7 @@ import pytest
 from helpers.command_line import SMALL_RUN
 
 from lstmlm.commands import shading
+from lstmlm.generation import native_stepper
 
 
 @pytest.fixture
@@ -103,3 +104,45 @@ def test_a_text_that_cannot_be_read_is_named_by_the_option_that_gave_it(run_dire
     empty = str(tmp_path / "empty.txt")
     assert command("evaluate", run, "--file", empty)[2] == f"error: --file: {empty} is empty: give a text file\n"
     assert command("evaluate", run, "--file", "nothere")[2] == "error: --file: no such file: nothere\n"
+
+
+def has_compiler() -> bool:
+    return native_stepper.find_kernel() is not None
+
+
+@pytest.mark.skipif(not has_compiler(), reason="there is no C compiler")
+@pytest.mark.parametrize("kind", ["bf16", "int8"])
+def test_small_weights_are_scored_beside_float32(run_directory, command, text, kind):
+    """The steps that `generate --weights` takes, on one stream and on windows; the difference is what they cost."""
+    run, words = str(run_directory), ("--weights", kind)
+    row, exact = score(command, run, str(text), *words), score(command, run, str(text))
+    assert row["float32_nats_per_char"] == pytest.approx(exact["nats_per_char"]) and "weights" not in exact
+    assert row["nats_per_char"] != exact["nats_per_char"]
+    assert row["nats_per_char"] == pytest.approx(exact["nats_per_char"], abs=1e-2)
+    same = json.loads(command("evaluate", run, "--file", str(text), *words, "--windows", "8", "--json")[1])
+    whole = json.loads(command("evaluate", run, "--file", str(text), "--windows", "8", "--json")[1])
+    for key in ("nats_per_char", "weights", "float32_nats_per_char", "backend"):
+        assert same[key] == row[key], key
+    assert same["windowed_nats_per_char"] == pytest.approx(whole["windowed_nats_per_char"], abs=1e-2)
+    cost = row["nats_per_char"] - row["float32_nats_per_char"]
+    for asked in (("score", run, str(text)), ("evaluate", run, "--file", str(text))):
+        assert f"{kind} weights cost {cost:+.5f} nats per character: float32 needs " in command(*asked, *words)[1]
+
+
+@pytest.mark.parametrize("words", [["score", "RUN", "-"], ["evaluate", "RUN"], ["generate", "RUN"]])
+def test_small_weights_are_refused_with_a_backend(run_directory, command, words):
+    words = [str(run_directory) if word == "RUN" else word for word in words]
+    says = "error: --weights: int8 is computed by the steps in C, on no backend: leave --backend out\n"
+    assert command(*words, "--weights", "int8", "--backend", "nn") == (2, "", says)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["RUN", "--adaptive"], "int8 weights cannot learn: leave --weights or --adaptive out"),
+        (["RUN", "RUN"], "int8 takes one run, got 2: score each by itself"),
+    ],
+)
+def test_small_weights_are_refused_where_they_cannot_serve(run_directory, command, words, says):
+    words = [str(run_directory) if word == "RUN" else word for word in words]
+    assert command("evaluate", *words, "--weights", "int8") == (2, "", f"error: --weights: {says}\n")

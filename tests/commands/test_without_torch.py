@@ -34,6 +34,15 @@ def test_the_text_of_every_cell_is_that_of_the_model_on_a_backend(train, command
     assert {row["backend"] for row in ours} == {None} and {row["backend"] for row in theirs} == {"nn"}
 
 
+@pytest.mark.parametrize("kind", ["bf16", "int8"])
+def test_small_weights_need_no_torch_either(train, command, tmp_path, kind):
+    assert train(*TINY, "hydra.run.dir=run")[0] == 0
+    if command("generate", "run", *WORDS, "--weights", kind)[0] == 2:
+        pytest.skip("there is no C compiler")
+    row = json.loads(generate_without_torch(str(tmp_path / "run"), *WORDS, "--weights", kind).splitlines()[0])
+    assert row["weights"] == kind and row["backend"] is None
+
+
 def test_a_conversation_needs_no_torch_either():
     done = shell("-c", WITHOUT_TORCH, "generate", "tide_clock", "--interactive", input="The tide\n/top\n/undo\n")
     assert done.returncode == 0 and done.stdout.startswith("The tide") and "back at the beginning" in done.stdout

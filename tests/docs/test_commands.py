@@ -48,6 +48,9 @@ TRAINED = [
     "python train.py data=file data.path=my.txt data.vocab=byte",
     "python train.py data=file 'data.path=texts/*.txt' data.encoding=latin-1",
     "python train.py init_from=runs/RUN data=file data.path=other.txt backend=fused",
+    "python train.py data=file data.path=names.txt data.documents=line backend=fused",
+    "python train.py data=file data.path=table.csv data.documents=line data.column=title",
+    "python train.py data=file data.path=table.csv data.documents=line data.column=title data.label=kind",
     "python train.py resume=runs/RUN",
     "python train.py resume=runs/RUN train.max_epochs=20",
     "python train.py resume=auto hydra.run.dir=runs/mine",
@@ -81,6 +84,10 @@ def template(tmp_path_factory) -> Path:
     files |= {"texts/a.txt": text[:9_000], "texts/b.txt": text[9_000:18_000], "chars.txt": "\n abcde"}
     for name, content in files.items():
         (folder / name).write_text(content)
+    words = "\n".join(re.findall(r"\w+", text)[:1000])
+    table = "title,kind\n" + "".join(f"{word},{'poem' if len(word) > 3 else 'joke'}\n" for word in words.split())
+    for name, content in {"names.txt": words, "table.csv": table}.items():
+        (folder / name).write_text(content)
     rnn, head = nn.LSTM(7, 5), nn.Linear(5, 7)
     state = {f"rnn.{name}": value for name, value in rnn.state_dict().items()}
     torch.save(state | {f"head.{name}": value for name, value in head.state_dict().items()}, folder / "FILE.pt")
@@ -88,6 +95,10 @@ def template(tmp_path_factory) -> Path:
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["train.py"])
         assert call_train([*TINY, SPLIT, "hydra.run.dir=runs/RUN"]) == 0
+        names = ["data=file", "data.path=names.txt", "data.documents=line"]
+        assert call_train([*TINY, SPLIT, *names, "hydra.run.dir=runs/NAMES"]) == 0
+        rows = ["data=file", "data.path=table.csv", "data.documents=line", "data.column=title", "data.label=kind"]
+        assert call_train([*TINY, SPLIT, *rows, "hydra.run.dir=runs/TITLES"]) == 0
     for copy in ("runs/RUN1", "runs/RUN2", "runs/RUN3", "runs/sweep_a/0_nn_s0", "runs/sweep_a/1_nn_s0"):
         shutil.copytree(folder / "runs/RUN", folder / copy)
     shutil.copy(folder / "runs/RUN/last.safetensors", folder / "model.safetensors")

@@ -12,13 +12,16 @@ from helpers.targets import list_targets
 
 from lstmlm.generation import native_stepper
 from lstmlm.generation.from_model import ModelStepper, start_writer
-from lstmlm.generation.native_stepper import NativeStepper
+from lstmlm.generation.native_stepper import NativeStepper, make_native_stepper
+from lstmlm.generation.packing import MOST_INT8_ROWS
 from lstmlm.generation.sampling import compute_distribution, draw
 from lstmlm.generation.writer import Writer, write_pieces
 from lstmlm.kernels.build import build_library
 from lstmlm.kernels.library import find_source, open_library
-from lstmlm.settings.sampling import SamplingSettings
+from lstmlm.settings.sampling import WEIGHTS, SamplingSettings
+from lstmlm.system.errors import BadInput
 
+SMALL = [kind for kind in WEIGHTS if kind != "float32"]
 needs_a_compiler = pytest.mark.usefixtures("kernel")
 
 
@@ -71,10 +74,57 @@ def test_steps_in_c_are_the_forward_and_the_steps_in_numpy(num_layers, embedding
     np.testing.assert_allclose(states[-1], np.array(state), rtol=0, atol=1e-5 * np.abs(states).max())
 
 
+def steps_of(model, kind: str) -> NativeStepper:
+    """The steps in C with the weights of a model in another format."""
+    book = {name: tensor.numpy() for name, tensor in model.book_weights().items()}
+    return make_native_stepper("lstm", book, model.config.num_layers, kind)
+
+
+def round_model(model, kind: str):
+    """The model with its layers' matrices as the format has them: nearest bfloat16, or integers times a scale."""
+    book = model.double().book_weights()
+    for name, W in book.items():
+        if "W_h" in name[9:] or (name[9:].startswith("W_x") and not name.startswith("layers.0.")):
+            scale = W.abs().amax(0) / 127
+            book[name] = W.bfloat16().double() if kind == "bf16" else (W / scale).round() * scale
+    model.load_book_weights(book)
+    return model
+
+
 @needs_a_compiler
+@pytest.mark.parametrize("N", [1, 2, 3, 16])
+@pytest.mark.parametrize("num_hiddens", [1, 5, 24, 65])
+@pytest.mark.parametrize(("num_layers", "embedding_dim"), [(1, None), (2, 4)])
+@pytest.mark.parametrize("kind", SMALL)
+def test_steps_with_small_weights_are_the_forward_of_the_rounded_weights(
+    kind, num_layers, embedding_dim, num_hiddens, N
+):
+    """The hidden state is rounded too: to a step of 2^-15, or with int8 1/2047."""
+    model = model_of(num_layers, num_hiddens, embedding_dim=embedding_dim)
+    ids, first = np.random.default_rng(0).integers(7, size=(6, N)), some_state(num_layers, N, num_hiddens)
+    first[:, 0] = np.tanh(first[:, 0])  # a hidden state is between -1 and 1
+    logits, states = steps_of(model, kind).read(first, ids)
+    given = tuple(torch.from_numpy(first[:, k]).double() for k in (0, 1))
+    with torch.no_grad():
+        whole, end = round_model(model, kind)(torch.from_numpy(ids.T.copy()), given)
+    tolerance = 1e-4 if kind == "bf16" else 3e-3
+    np.testing.assert_allclose(logits.reshape(-1, 7), whole.numpy(), rtol=0, atol=tolerance * np.abs(logits).max())
+    np.testing.assert_allclose(states[-1], np.stack(end, 1), rtol=0, atol=tolerance * np.abs(states).max())
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("kind", SMALL)
+def test_small_weights_give_other_logits(kind):
+    model, ids = model_of(1, 24), np.zeros((3, 1), np.int64)
+    first = np.zeros((1, 2, 1, 24), np.float32)
+    assert not np.array_equal(steps_of(model, kind).read(first, ids)[0], ModelStepper(model).native.read(first, ids)[0])
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("kind", WEIGHTS)
 @pytest.mark.parametrize("num_hiddens", [5, 64, 100])
-def test_a_step_is_the_same_to_the_last_bit_alone_or_beside_others_and_however_the_text_is_cut(num_hiddens):
-    native = ModelStepper(model_of(2, num_hiddens, 66)).native
+def test_a_step_is_the_same_to_the_last_bit_alone_or_beside_others_and_however_the_text_is_cut(num_hiddens, kind):
+    native = steps_of(model_of(2, num_hiddens, 66), kind)
     ids, first = np.random.default_rng(0).integers(66, size=(9, 7)), some_state(2, 7, num_hiddens)
     logits, states = native.read(first, ids)
     for cut in (1, 4):
@@ -178,12 +228,15 @@ def test_the_bits_of_three_thousand_characters_do_not_depend_on_the_instructions
     """Vectors of 4, 8 and 16 numbers, as far as this processor has them."""
     model = model_of(2, 65, 66)
     book = {name: tensor.numpy() for name, tensor in model.book_weights().items()}
-    library = build_library(find_source(native_stepper.KERNEL), tmp_path, target=target)
-    other = NativeStepper(open_library(library, native_stepper.FUNCTIONS), book, 2)
+    library = open_library(
+        build_library(find_source(native_stepper.KERNEL), tmp_path, target=target), native_stepper.FUNCTIONS
+    )
     first, numbers = some_state(2, 3, 65), np.random.default_rng(0).random((1000, 3))
     arguments = (first, np.zeros((3, 66)), np.zeros((0, 3), int), numbers, 0, SETTINGS["all"])
-    for ours, theirs in zip(other.draw(*arguments), ModelStepper(model).native.draw(*arguments), strict=True):
-        assert np.array_equal(ours, theirs)
+    for kind in WEIGHTS:
+        other = NativeStepper(library, book, 2, kind)
+        for ours, theirs in zip(other.draw(*arguments), steps_of(model, kind).draw(*arguments), strict=True):
+            assert np.array_equal(ours, theirs), kind
 
 
 def test_without_a_compiler_the_text_is_the_same_and_nothing_is_logged(monkeypatch, caplog):
@@ -203,3 +256,23 @@ def test_without_a_compiler_the_text_is_the_same_and_nothing_is_logged(monkeypat
 def test_other_cells_and_doubles_are_stepped_in_numpy():
     for model in (make_model("nn"), make_model("nn", torch.float32, cell="gru")):
         assert ModelStepper(model).native is None
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_small_weights_are_refused_where_the_steps_in_c_cannot_take_them(monkeypatch, kind):
+    whole = {"W_hq": np.zeros((MOST_INT8_ROWS + 1, 1), np.float32)}
+    refusals = [("gru", whole, "the model is of cell gru"), ("lstm", {"W_hq": np.zeros((1, 1))}, "are float64")]
+    monkeypatch.setenv("LSTMLM_NATIVE", "0")
+    native_stepper.find_kernel.cache_clear()
+    try:
+        for cell, weights, says in [*refusals, ("lstm", whole, "needs the steps in C")]:
+            with pytest.raises(BadInput, match=rf"^--weights: {kind} .*{says}.*: leave --weights out$"):
+                make_native_stepper(cell, weights, 1, kind)
+    finally:
+        native_stepper.find_kernel.cache_clear()
+
+
+@needs_a_compiler
+def test_int8_is_refused_where_a_sum_could_be_too_large():
+    with pytest.raises(BadInput, match=f"^--weights: int8 is for at most {MOST_INT8_ROWS} hidden units"):
+        make_native_stepper("lstm", {"W_hq": np.zeros((MOST_INT8_ROWS + 1, 1), np.float32)}, 1, "int8")

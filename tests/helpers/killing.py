@@ -25,8 +25,9 @@ from lstmlm.model.rnn_model import RNNModel
 from lstmlm.runs import launch
 from lstmlm.system import durable
 from lstmlm.system.errors import BadInput
+from lstmlm.training import adamw_native
 from lstmlm.training.evaluator import Evaluator
-from lstmlm.training.optim import build_optimizer, grad_clipping
+from lstmlm.training.optim import build_optimizer, compute_clip_factor, compute_norm, scale_gradients
 from lstmlm.training.trainer import Trainer
 
 # Learned by heart, and no help with what is held out: the validation loss gets worse
@@ -68,7 +69,9 @@ def warm_up() -> None:
     model(torch.zeros(1, 2, dtype=torch.int64))
     for param in model.trained().values():
         param.grad = torch.zeros_like(param)
-    grad_clipping(list(model.trained().values()), 1.0)
+    params = list(model.trained().values())
+    scale_gradients(params, compute_clip_factor(compute_norm(params), 1.0))
+    adamw_native.find_kernel()
     optimizer.step()
     assert len(os.listdir("/proc/self/task")) == 1, "a fork needs one thread: set OPENBLAS_NUM_THREADS=1"
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from lstmlm.checkpoints.shipped import list_shipped
-from lstmlm.runs.find import find_run, find_weights
+from lstmlm.runs.find import find_resumed, find_run, find_weights
 from lstmlm.system.errors import BadInput
 
 NAMES = ["2026-01-01_scratch_s0", "2026-01-02_nn_s0", "sweep_a/0_nn_s1"]
@@ -72,3 +72,15 @@ def test_without_runs_latest_says_where_it_looked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match=r"^latest: there is no run with a best\.safetensors below runs/ here"):
         find_run(None)
+
+
+def test_resume_takes_the_same_names_but_no_model_that_ships(runs, tmp_path):
+    assert str(find_resumed("latest")) == f"runs/{NAMES[2]}"
+    assert str(find_resumed(NAMES[0])) == f"runs/{NAMES[0]}"
+    for given in ("shakespeare", str(list_shipped()["shakespeare"])):
+        with pytest.raises(BadInput, match=rf"^resume: {given} is a model that ships, .*: init_from={given}$"):
+            find_resumed(given)
+    with pytest.raises(BadInput, match=r"^resume: no such file: tide_clok: did you mean tide_clock\?$"):
+        find_resumed("tide_clok")
+    with pytest.raises(BadInput, match=r"^resume: is empty"):
+        find_resumed("")

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import shutil
+import sys
 
 import pytest
 import torch
@@ -10,28 +11,33 @@ from helpers.command_line import TINY
 
 import lstmlm
 from lstmlm.checkpoints import checkpoint
-from lstmlm.runs.inherit import LR, MAX_EPOCHS
+from lstmlm.runs.launch import train as call_train
 from lstmlm.settings.hydra_yaml import from_yaml
 
 OWN = [word for word in TINY if not word.startswith(("model.", "data.split="))] + ["data.split=[0.9,0.1,0]"]
 TEXT = ["data=file", "data.path=my.txt"]
 
 
-@pytest.fixture
-def trained(train, tmp_path):
-    """A run in first/, and my.txt, whose characters are in part others."""
-    (tmp_path / "first.txt").write_text("the tide comes in, the tide goes out. " * 20)
-    (tmp_path / "my.txt").write_text("The sea is deep; it comes and goes. " * 20)
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A folder with a run in first/, its text, and my.txt, whose characters are in part others."""
+    folder = tmp_path_factory.mktemp("init_from")
+    (folder / "first.txt").write_text("the tide comes in, the tide goes out. " * 20)
+    (folder / "my.txt").write_text("The sea is deep; it comes and goes. " * 20)
     words = ["model.num_hiddens=8", "model.num_layers=2", "model.dropout=0.1", "hydra.run.dir=first"]
-    assert train(*OWN, *words, "data=file", "data.path=first.txt")[0] == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["train.py"])
+        assert call_train([*OWN, *words, "data=file", "data.path=first.txt"]) == 0
+    return folder
+
+
+@pytest.fixture
+def trained(kept, tmp_path, monkeypatch):
+    """The run, in a copy of the folder, where the user stands."""
+    shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return tmp_path / "first"
-
-
-def weights_at_start(directory):
-    """Of the checkpoint of step 0: the only one of a run whose steps are not made."""
-    loaded = checkpoint.load_checkpoint(directory / "last.safetensors")
-    assert loaded.record["step"] == 0
-    return loaded
 
 
 def settings(directory):
@@ -86,16 +92,14 @@ def test_the_log_says_what_becomes_of_the_characters_and_the_checkpoint_where_th
     }
 
 
-def test_the_model_is_that_of_the_file_and_rate_and_length_are_for_fine_tuning(train, trained, tmp_path):
-    limits = [word for word in OWN if not word.startswith("train.max_steps")]
-    assert train(*limits, *TEXT, "init_from=first", "hydra.run.dir=second")[0] == 0
+def test_the_model_is_that_of_the_file_and_all_else_is_new(train, trained, tmp_path):
+    assert train(*OWN, *TEXT, "init_from=first", "train.lr=0.02", "hydra.run.dir=second")[0] == 0
     now = settings(tmp_path / "second")
     assert (now["model.num_hiddens"], now["model.num_layers"], now["model.dropout"]) == (8, 2, 0.1)
-    assert (now["train.lr"], now["train.max_epochs"]) == (LR, MAX_EPOCHS)
-    typed = ["train.lr=0.02", "train.max_steps=3", "model.dropout=0.4", "model.num_layers=2"]
-    assert train(*limits, *TEXT, "init_from=first", *typed, "hydra.run.dir=third")[0] == 0
-    now = settings(tmp_path / "third")
-    assert (now["train.lr"], now["train.max_steps"], now["model.dropout"]) == (0.02, 3, 0.4)
+    assert (now["train.lr"], now["data.path"]) == (0.02, str(tmp_path / "my.txt"))
+    typed = ["model.dropout=0.4", "model.num_layers=2"]
+    assert train(*OWN, *TEXT, "init_from=first", *typed, "hydra.run.dir=third")[0] == 0
+    assert settings(tmp_path / "third")["model.dropout"] == 0.4
 
 
 @pytest.mark.parametrize("word", ["model.num_hiddens=9", "model.cell=gru", "model.embedding_dim=4"])
@@ -131,7 +135,7 @@ def test_auto_starts_from_the_weights_once(train, trained):
 def test_a_text_that_has_grown_is_trained_on_from_the_trained_weights(train, trained, tmp_path):
     with open(tmp_path / "first.txt", "a") as text:
         text.write("The sea is deep. ")
-    code, _, err = train("resume=first", "train.max_steps=8")
+    code, _, err = train("resume=first", "train.max_steps=8", "data.path=first.txt")
     assert code == 2 and "init_from=first in place of resume=first" in err and err.count("\n") == 1
     code, out, err = train(*OWN, "data=file", "data.path=first.txt", "init_from=first", "hydra.run.dir=second")
     assert (code, err) == (0, "") and " taken over, " in out

@@ -56,7 +56,7 @@ def test_every_setting_is_checked_by_choice_bound_or_type():
         "data.split",
         "data.encoding",
     }
-    by_type |= {"sample.prompt", "train.book_report", "train.baselines"}
+    by_type |= {"data.column", "data.label", "sample.prompt", "train.book_report", "train.baselines"}
     assert {name for name, facts in SETTINGS.items() if not facts.choices and not facts.is_bounded} == by_type
 
 

@@ -25,7 +25,7 @@ def test_a_recipe_opens_with_its_command_its_outcome_or_that_it_was_not_run_and_
 
 @every_recipe
 def test_a_recipe_composes_and_runs(recipe, train, tmp_path):
-    (tmp_path / "small.txt").write_text("the tide comes in and goes out. " * 30)
+    (tmp_path / "small.txt").write_text("the tide comes in and goes out.\n" * 30)
     words = [word for word in to_words(composed_config(f"experiment={recipe.stem}")) if not word.startswith("data")]
     assert words, "it changes nothing"
     code, out, err = train(f"experiment={recipe.stem}", *SMALL, "hydra.run.dir=run")

@@ -7,6 +7,7 @@ from helpers.forms import every_form, make_model
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.inspection.equality import measure_difference
+from lstmlm.layers import fused_bf16
 from lstmlm.runs import prepare
 from lstmlm.system.errors import BadInput
 from lstmlm.training.backprop import back_propagate
@@ -52,8 +53,17 @@ def test_parts_that_do_not_divide_the_batch_are_refused_in_one_line(train):
     assert code == 2 and err.startswith("error: train.micro_batches: 16 lanes of a batch") and err.count("\n") == 1
 
 
+@pytest.fixture
+def emulated(monkeypatch):
+    """Products in bfloat16 on every machine: backend=fused needs tiles for them."""
+    monkeypatch.setenv("LSTMLM_TILES", "emulate")
+    if fused_bf16.find_kernel() is None:
+        pytest.skip("there is no C compiler")
+
+
 @every_form
 @SHAPES
+@pytest.mark.usefixtures("emulated")
 def test_bfloat16_is_near_and_what_comes_of_it_is_float32(cell, backend, num_layers, embedding_dim):
     shape = {"cell": cell, "num_layers": num_layers, "embedding_dim": embedding_dim, "dtype": torch.float32}
     exact, rough = (result(make_model(backend, **shape), 2, precision) for precision in ("float32", "bf16"))
@@ -62,12 +72,38 @@ def test_bfloat16_is_near_and_what_comes_of_it_is_float32(cell, backend, num_lay
 
 
 def test_bfloat16_is_around_the_fused_layer_without_its_kernel_too(monkeypatch):
+    """On a GPU: the loops in PyTorch."""
     monkeypatch.setattr("lstmlm.layers.fused_native.can_run", lambda W: False)
+    monkeypatch.setattr("lstmlm.layers.fused_bf16.can_run", lambda W: False)
+    monkeypatch.setattr("lstmlm.training.backprop.is_faster_in_float32", lambda model, device: False)
     test_bfloat16_is_near_and_what_comes_of_it_is_float32("lstm", "fused", 2, 3)
 
 
+def test_without_tiles_the_fused_layer_computes_in_float32_bit_for_bit(monkeypatch):
+    monkeypatch.setenv("LSTMLM_TILES", "0")
+    exact, same = (result(make_model("fused", torch.float32), 1, precision) for precision in ("float32", "bf16"))
+    assert all(torch.equal(exact[name], same[name]) for name in exact)
+
+
+@pytest.mark.parametrize(
+    ("tiles", "says"),
+    [
+        ("0", "computes in float32, which is faster here: "),
+        ("emulate", "matrix tiles are emulated in C, which is slow"),
+    ],
+)
+def test_a_run_of_the_fused_layer_says_once_how_bfloat16_is_computed(train, monkeypatch, tiles, says):
+    monkeypatch.setenv("LSTMLM_TILES", tiles)
+    if tiles == "emulate" and fused_bf16.find_kernel() is None:
+        pytest.skip("there is no C compiler")
+    words = ("backend=fused", "train.precision=bf16", "device=cpu", "train.max_steps=4", "train.eval_every=4")
+    code, out, err = train(*SMALL_RUN, *words)
+    assert (code, err) == (0, "") and out.count("train.precision=bf16: ") == 1 and says in out
+
+
 @pytest.mark.parametrize("backend", ["scratch", "nn"])
-def test_a_run_in_bfloat16_learns_says_that_it_is_slower_here_and_keeps_float32(train, tmp_path, backend):
+def test_a_run_in_bfloat16_learns_says_that_it_is_slower_here_and_keeps_float32(train, tmp_path, monkeypatch, backend):
+    monkeypatch.setattr(fused_bf16, "has_tile_flags", lambda: False)
     words = (*SMALL_RUN, "train.max_steps=20", "train.lr=0.03", "train.precision=bf16", "device=cpu")
     code, out, err = train(*words, f"backend={backend}", "hydra.run.dir=run")
     assert (code, err) == (0, "") and "train.precision=bf16 is slower than float32 on a CPU" in out

@@ -161,17 +161,17 @@ def test_a_time_limit_ends_the_run(train, tmp_path):
 
 
 def test_divergence_ends_with_the_step_and_leaves_the_last_good_checkpoint(train, tmp_path, monkeypatch):
-    clip, train_step, calls = step.grad_clipping, trainer.train_step, []
+    compute_norm, train_step, calls = step.compute_norm, trainer.train_step, []
 
-    def clip_poisoned(params, theta):
+    def poison(params):
         params[0].grad[0] = float("nan")
-        return clip(params, theta)
+        return compute_norm(params)
 
     def poisoned(*arguments):
         calls.append(None)
         with monkeypatch.context() as patch:
             if len(calls) == 33:
-                patch.setattr(step, "grad_clipping", clip_poisoned)
+                patch.setattr(step, "compute_norm", poison)
             return train_step(*arguments)
 
     monkeypatch.setattr(trainer, "train_step", poisoned)

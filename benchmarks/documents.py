@@ -1,0 +1,198 @@
+"""How good models of documents are.
+
+    python benchmarks/documents.py FOLDER [--seeds 0,1,2] [--parts names,stream,samples,labels] [--small]
+
+Runs and texts go into FOLDER; a run that is there is not made again. --small tries the script out. The parts:
+
+names    experiment=names with each seed: the validation loss of the last weights, beside Kneser-Ney over documents
+stream   the same model on the same names as one stream of shuffled lines, without data.documents, for as many epochs
+samples  the first letters of 2,000 names that the model of the first seed writes, beside those of the list
+labels   lines of three texts, each labelled with its text (data.label): how many samples an n-gram judge recognises,
+         which has read other lines of the same texts
+"""
+
+import argparse
+import contextlib
+import csv
+import io
+import random
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from machine import machine
+
+import lstmlm
+from lstmlm.checkpoints.checkpoint import load_checkpoint
+from lstmlm.evaluation.baselines import compute_ngram_baselines, find_best_ngram
+from lstmlm.evaluation.held_out import read_own_corpus
+from lstmlm.evaluation.kneser_ney import KneserNey
+from lstmlm.generation.documents import list_ends
+from lstmlm.generation.from_model import start_writer
+from lstmlm.generation.writer import group_by_sample, write_pieces
+from lstmlm.runs.launch import train as run_train
+from lstmlm.settings.sampling import SamplingSettings
+from lstmlm.system.paths import find_cache, find_shipped
+from lstmlm.text.corpus import Corpus
+from lstmlm.text.labels import choose_begin
+from lstmlm.text.vocab import MARKS, Vocab
+
+RECIPE = "experiment=names"
+SAMPLES, LONGEST = 2000, 60
+LINES, JUDGED, ORDER = 1500, 100, 5  # of each label: lines to learn, samples; of the judge
+PLAIN = ["train.portrait_share=0", "train.baselines=false"]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where texts and runs are, and what is appended to the settings of each run."""
+
+    path: Path
+    seeds: list[int]
+    extra: list[str]
+
+    def train(self, name: str, *words: str) -> dict:
+        """The last row of the metrics of a run, which is made in silence unless it is there."""
+        directory = self.path / name
+        if not (directory / "metrics.jsonl").exists():
+            with contextlib.redirect_stdout(io.StringIO()):
+                code = run_train([*words, *PLAIN, *self.extra, f"hydra.run.dir={directory}"])
+            if code:
+                raise SystemExit(f"error: {directory}: the run ended with exit code {code}")
+        return lstmlm.Run(directory).final
+
+    def read_names(self) -> Corpus:
+        return read_own_corpus(load_checkpoint(self.path / f"names_{self.seeds[0]}" / "last.safetensors"))
+
+
+def report(what: str, final: dict) -> None:
+    print(f"{what}: {final['loss/val_last']:.4f} nats, {final['cpu_seconds']:.0f} CPU-seconds", flush=True)
+
+
+def draw(model: lstmlm.LanguageModel, count: int, label: str | None = None) -> list[str]:
+    """Documents at temperature 1, drawn together."""
+    vocab, settings = model.vocab, SamplingSettings(temperature=1.0)
+    writer = start_writer(model.model, vocab, "", settings, list(range(count)), choose_begin(vocab, label))
+    samples = group_by_sample(write_pieces(writer, vocab, LONGEST, list_ends(vocab)), count)
+    return ["".join(piece for piece, _ in pieces if piece not in MARKS) for pieces in samples]
+
+
+# The parts
+
+
+def compare_names(folder: Folder) -> None:
+    losses = []
+    for seed in folder.seeds:
+        final = folder.train(f"names_{seed}", RECIPE, f"seed={seed}")
+        report(f"names, seed {seed}", final)
+        losses.append(final["loss/val_last"])
+    print(f"names: mean {np.mean(losses):.4f} [{min(losses):.4f}, {max(losses):.4f}], {len(losses)} seeds")
+    corpus = folder.read_names()
+    parts = ([piece.numpy() for piece in corpus.pieces(which)] for which in ("train", "val"))
+    best = find_best_ngram(compute_ngram_baselines(*parts))
+    print(f"{best.name} over documents: {best.nats_per_char:.4f} nats")
+
+
+def compare_with_stream(folder: Folder) -> None:
+    """The parts are the same names, in the same order, and every line end is scored."""
+    corpus = folder.read_names()
+    texts = [corpus.vocab.decode(corpus.ids[which][1:]).replace(MARKS[0], "\n") for which in ("train", "val")]
+    path = folder.path / "stream.txt"
+    path.write_text("".join(texts))
+    ends = len(texts[0]), sum(map(len, texts))
+    split = f"data.split=[[0,{ends[0]}],[{ends[0]},{ends[1]}],[{ends[1]},{ends[1]}]]"
+    text = ["data=file", f"data.path={path}", "data.documents=null", split]
+    report("one stream of shuffled lines", folder.train("stream", RECIPE, *text, f"seed={folder.seeds[0]}"))
+
+
+def compare_first_letters(folder: Folder) -> None:
+    model = lstmlm.load(folder.path / f"names_{folder.seeds[0]}" / "last.safetensors")
+    names = (find_cache() / "names.txt").read_text().split()
+    samples = draw(model, SAMPLES)
+    shares = [Counter(name[0] for name in part if name) for part in (names, samples)]
+    differences = {
+        letter: 100 * (shares[1][letter] / len(samples) - shares[0][letter] / len(names))
+        for letter in sorted(set(shares[0]) | set(shares[1]))
+    }
+    worst = max(differences, key=lambda letter: abs(differences[letter]))
+    known = set(names)
+    print(f"first letters of {len(samples):,} samples: {worst} differs most, by {differences[worst]:+.2f} points")
+    print(f"samples that stand in the list: {100 * sum(name in known for name in samples) / len(samples):.1f} %")
+
+
+def read_labelled_lines() -> dict[str, list[str]]:
+    """Lines of three texts, in an order that is drawn: the first for the model, the rest for the judge."""
+    sources = {
+        "shakespeare": find_cache() / "tiny_shakespeare.txt",
+        "time_machine": find_cache() / "time_machine.txt",
+        "tide_clock": find_shipped("data") / "tide_clock.txt",
+    }
+    lines = {}
+    for label, path in sources.items():
+        found = [line.strip() for line in path.read_text(encoding="utf-8").split("\n")]
+        lines[label] = [line for line in dict.fromkeys(found) if len(line) > 30 and not re.search(r":$", line)]
+        random.Random(0).shuffle(lines[label])
+    return lines
+
+
+def judge_labels(folder: Folder) -> None:
+    lines = read_labelled_lines()
+    path = folder.path / "lines.csv"
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "source"])
+        rows.writerows((line, label) for label, own in lines.items() for line in own[:LINES])
+    words = ["data=file", f"data.path={path}", "data.documents=line", "data.column=text", "data.label=source"]
+    words += ["backend=fused", "threads=1", "model.num_hiddens=192", "train.max_epochs=12", "train.eval_every=2000"]
+    final = folder.train("labels", *words, f"seed={folder.seeds[0]}")
+    report("lines of three texts", final)
+    model = lstmlm.load(folder.path / "labels" / "last.safetensors")
+    vocab = model.vocab
+    judges = {label: KneserNey(encode(own[LINES:], vocab), len(vocab), ORDER) for label, own in lines.items()}
+
+    def recognise(text: str) -> str:
+        (ids,) = encode([text], vocab)
+        return min(judges, key=lambda label: judges[label].compute_char_nats(ids, ORDER).sum())
+
+    for what, texts in (
+        ("samples", {label: draw(model, JUDGED, label) for label in lines}),
+        ("lines of the texts", {label: own[:JUDGED] for label, own in lines.items()}),
+    ):
+        right = {label: sum(recognise(text) == label for text in own) for label, own in texts.items()}
+        told = ", ".join(f"{label} {count}" for label, count in right.items())
+        print(f"{what} recognised, of {JUDGED} each: {told}; {100 * sum(right.values()) / JUDGED / len(right):.0f} %")
+
+
+def encode(texts: Iterable[str], vocab: Vocab) -> list[np.ndarray]:
+    return [vocab.encode(MARKS[0] + text + MARKS[0]) for text in texts]
+
+
+PARTS = {
+    "names": compare_names,
+    "stream": compare_with_stream,
+    "samples": compare_first_letters,
+    "labels": judge_labels,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--small", action="store_true")
+    args = parser.parse_args()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    sys.argv = ["train.py"]  # the program that runs name in what they print
+    print(machine(), flush=True)
+    seeds = [int(seed) for seed in args.seeds.split(",")]
+    for part in args.parts.split(","):
+        PARTS[part](Folder(args.folder, seeds, ["train.max_steps=40"] * args.small))
+
+
+if __name__ == "__main__":
+    main()

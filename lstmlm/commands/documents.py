@@ -1,0 +1,62 @@
+"""`generate --documents`: documents, separated as the source's were, and how many of them are copies."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lstmlm.commands.display import Say, print_note
+from lstmlm.system.errors import BadInput
+from lstmlm.text.labels import choose_begin
+from lstmlm.text.vocab import LABEL_MARKS
+
+if TYPE_CHECKING:
+    from lstmlm.checkpoints.validation import Record
+    from lstmlm.text.vocab import Vocab
+
+
+def check_documents(vocab: "Vocab", documents: int | None, interactive: bool) -> None:
+    """BadInput for --documents without a model of documents, and for --interactive with one."""
+    if documents is not None and vocab.boundary is None:
+        raise BadInput("--documents: the model was trained on one stream of text, without ends: use --samples")
+    if interactive and vocab.boundary is not None:
+        raise BadInput("--interactive: the model writes documents, which end: use --documents")
+
+
+def choose_label(vocab: "Vocab", label: str | None) -> str:
+    """The symbol before the documents of --label; BadInput for one that the model lacks. A note, if it is left out."""
+    if label is None and vocab.labels:
+        names = ", ".join(map(ascii, vocab.labels))
+        print_note(f"no --label: documents with the first of the labels {names}")
+    return choose_begin(vocab, label, "--label")
+
+
+def write_documents(path: Path, record: "Record", documents: Sequence[str], ended: int, say: Say) -> None:
+    """Write the documents, and note how many were cut off and how many stand word for word in the training text.
+
+    `path` and `record` are those of the checkpoint, `ended` is the number of documents that the model ended.
+    """
+    from lstmlm.evaluation.given_text import get_data_settings
+    from lstmlm.generation.documents import SEPARATORS
+
+    separator = SEPARATORS[get_data_settings(record).documents or "line"]
+    say(separator.join(documents) + "\n")
+    if cut := len(documents) - ended:
+        print_note(f"{cut} of {len(documents)} were cut off at --length")
+    try:
+        known = read_training_documents(path)
+    except BadInput as error:
+        print_note(f"not compared with the training text: {error}")
+        return
+    copies = sum(document in known for document in documents)
+    print_note(f"{copies} of {len(documents)} stand word for word in the training text")
+
+
+def read_training_documents(path: Path) -> set[str]:
+    """The documents that the model of a checkpoint was trained on; BadInput where they are missing or have changed."""
+    from lstmlm.checkpoints.checkpoint import load_checkpoint
+    from lstmlm.evaluation.held_out import read_own_corpus
+    from lstmlm.text.vocab import BOUNDARY
+
+    corpus = read_own_corpus(load_checkpoint(path))
+    documents = corpus.vocab.decode(corpus.ids["train"]).split(BOUNDARY)
+    return {document.lstrip("".join(LABEL_MARKS)) for document in documents}

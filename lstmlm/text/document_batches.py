@@ -1,0 +1,103 @@
+"""Documents as minibatches: each from the zero state, its begin and end symbol included.
+
+N = ids of a part, B = batch_size, T = num_steps. In the ids the boundary stands before each document and after it, so a
+document of n characters has n + 1 inputs, the boundary first, and n + 1 targets, the boundary last. With labels the
+mark of the label is the first input.
+
+A short document, of up to T targets, is a row of a batch. A batch has as many as make about B*T targets, whatever their
+lengths: batches of like lengths are faster and learn less (benchmarks/LOG.md). The windows of long documents are in
+lanes, one document after the other, with the state carried to the next window of the same document. What is left of a
+row is filled up with targets that cost nothing.
+"""
+
+import heapq
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from lstmlm.text.batches import State, Streams
+from lstmlm.text.documents import locate_documents
+
+IGNORED = -100  # as a target: torch's cross_entropy leaves it out
+Windows = tuple[Tensor, Tensor]  # where each window begins in the ids, and its number of targets: (rows,) each
+
+
+class DocumentBatches(Streams):
+    """The documents of ids (N,); every one is in every epoch once, in an order drawn anew.
+
+    `batch_size` is the number of lanes of the long documents, if there are any.
+    """
+
+    def __init__(
+        self, ids: Tensor, batch_size: int, num_steps: int, boundary: int, device: torch.device | str = "cpu"
+    ) -> None:
+        self.num_steps, self.device, self.ids, self.boundary = num_steps, torch.device(device), ids, boundary
+        self.starts, self.lengths = locate_documents(ids, boundary)
+        self.begins = torch.cat([ids[self.starts], torch.tensor([boundary])]).unique()  # as inputs: nothing before them
+        self.short = torch.nonzero(self.lengths <= num_steps).flatten()
+        self.long = torch.nonzero(self.lengths > num_steps).flatten()
+        self.batch_size = min(batch_size, len(self.long)) or batch_size
+        num_targets = int(self.lengths[self.short].sum())
+        self.num_short = -(-num_targets // (batch_size * num_steps))  # batches of short documents
+        self.steps_per_epoch = self.num_short + max(map(len, self.fill_lanes(torch.Generator())), default=0)
+
+    def epoch(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of short documents in any order, and somewhere between them those of the long ones."""
+        short = self.short[torch.randperm(len(self.short), generator=generator)]
+        batches = list(short.tensor_split(self.num_short)) if self.num_short else []
+        lanes = self.fill_lanes(generator)
+        place = int(torch.randint(len(batches) + 1, (), generator=generator))
+        for documents in batches[:place]:
+            yield self.cut((self.starts[documents], self.lengths[documents]))
+        for k in range(max(map(len, lanes), default=0)):
+            windows = [lane[k] if k < len(lane) else (0, 0) for lane in lanes]
+            begins, lengths = torch.tensor(windows).unbind(1)
+            yield self.cut((begins, lengths))
+        for documents in batches[place:]:
+            yield self.cut((self.starts[documents], self.lengths[documents]))
+
+    def fill_lanes(self, generator: torch.Generator) -> list[list[tuple[int, int]]]:
+        """The windows (begin, number of targets) of the long documents, lane by lane, in an order that is drawn.
+
+        The longest documents are dealt first, each to the shortest lane, so that the lanes end at about the same time
+        and the longest lane has the same length in every epoch.
+        """
+        long = self.long[torch.randperm(len(self.long), generator=generator)]
+        windows = -(-self.lengths[long] // self.num_steps)
+        dealt: list[list[int]] = [[] for _ in range(min(self.batch_size, len(long)))]
+        loads = [(0, lane) for lane in range(len(dealt))]
+        for k in torch.sort(windows, descending=True, stable=True).indices.tolist():
+            load, lane = heapq.heappop(loads)
+            dealt[lane].append(int(long[k]))
+            heapq.heappush(loads, (load + int(windows[k]), lane))
+        lanes = []
+        for documents in dealt:
+            order = torch.randperm(len(documents), generator=generator).tolist()
+            lanes.append([window for k in order for window in self.cut_document(documents[k])])
+        return lanes
+
+    def cut_document(self, document: int) -> list[tuple[int, int]]:
+        """The windows (begin, number of targets) of a document."""
+        start, end = int(self.starts[document]), int(self.starts[document] + self.lengths[document])
+        return [(begin, min(self.num_steps, end - begin)) for begin in range(start, end, self.num_steps)]
+
+    def cut(self, windows: Windows) -> tuple[Tensor, Tensor]:
+        """X and Y (rows, longest) of windows, filled up with the boundary and IGNORED."""
+        begins, lengths = windows
+        columns = torch.arange(int(lengths.max()))
+        places = (begins[:, None] + columns).clamp(max=len(self.ids) - 2)
+        inside = columns < lengths[:, None]
+        X = torch.where(inside, self.ids[places], self.boundary)
+        Y = torch.where(inside, self.ids[places + 1], IGNORED)
+        return self.batch(X, Y)
+
+    def carry(self, state: State, X: Tensor) -> State | None:
+        """Only a window that does not begin with the symbol before a document goes on with its document."""
+        if state[0].shape[1] != X.shape[0]:
+            return None
+        goes_on = ~torch.isin(X[:, 0], self.begins.to(X))[None, :, None]
+        return tuple(part * goes_on for part in state)
+
+    def count_targets(self, Y: Tensor) -> int:
+        return int((Y != IGNORED).sum())

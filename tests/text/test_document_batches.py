@@ -1,0 +1,102 @@
+"""Documents as batches: all of them in every epoch, each from the zero state, short or long."""
+
+import pytest
+import torch
+from helpers.forms import make_model
+
+from lstmlm.text.document_batches import IGNORED, DocumentBatches
+from lstmlm.training.backprop import back_propagate
+
+S = 1  # the boundary
+
+
+def frame(documents):
+    return torch.tensor([S] + [idx for document in documents for idx in [*document, S]])
+
+
+def make_documents(lengths, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(2, 7, (length,), generator=generator).tolist() for length in lengths]
+
+
+LENGTHS = {
+    "short": [3, 1, 5, 4, 2, 2, 3, 6, 1],
+    "long": [20, 13, 9, 31, 8],
+    "mixed": [3, 20, 1, 7, 40, 2, 8, 5, 13],
+    "one": [50],
+    "a short one": [2],
+}
+
+
+def read_back(streams, seed=0):
+    """The documents of the batches of an epoch, put together by the carried state: where it is zero, one begins."""
+    documents, open_rows = [], []
+    state = None
+    for X, Y in streams.epoch(torch.Generator().manual_seed(seed)):
+        ones = (torch.ones(1, len(X), 1),)
+        carried = None if state is None else streams.carry(state, X)
+        goes_on = torch.zeros(len(X)) if carried is None else carried[0][0, :, 0]
+        rows = []
+        for k in range(len(X)):
+            targets = Y[k][Y[k] != IGNORED].tolist()
+            if targets and not goes_on[k]:
+                assert X[k, 0] == S
+                documents.append([])
+                rows.append(documents[-1])
+            else:
+                rows.append(open_rows[k] if targets else None)
+            if targets:
+                inputs = X[k][: len(targets)].tolist()
+                assert inputs[1:] == targets[:-1] and inputs[0] == (rows[k][-1] if rows[k] else S)
+                rows[k].extend(targets)
+        open_rows, state = rows, ones if len(X) == streams.batch_size else None
+    return documents
+
+
+@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_every_document_is_read_once_whole_and_with_its_end(lengths, batch_size):
+    documents = make_documents(lengths)
+    streams = DocumentBatches(frame(documents), batch_size, 7, S)
+    for seed in range(5):
+        assert sorted(read_back(streams, seed)) == sorted([*document, S] for document in documents)
+
+
+@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+def test_every_epoch_has_as_many_batches(lengths):
+    streams = DocumentBatches(frame(make_documents(lengths)), 2, 7, S)
+    counts = {sum(1 for _ in streams.epoch(torch.Generator().manual_seed(seed))) for seed in range(20)}
+    assert counts == {streams.steps_per_epoch}
+
+
+def test_the_order_is_drawn_anew_and_a_seed_fixes_it():
+    streams = DocumentBatches(frame(make_documents(LENGTHS["mixed"])), 2, 7, S)
+    assert read_back(streams, 3) == read_back(streams, 3) != read_back(streams, 4)
+
+
+def test_a_batch_of_short_documents_has_about_as_many_characters_as_one_of_a_stream():
+    streams = DocumentBatches(frame(make_documents([5] * 400)), 4, 12, S)
+    counts = [streams.count_targets(Y) for _, Y in streams.epoch(torch.Generator())]
+    assert sum(counts) == 400 * 6 and max(counts) <= 48 < 1.1 * min(counts)
+
+
+@pytest.mark.parametrize("backend", ["scratch", "nn", "fused"])
+def test_the_gradient_of_a_batch_is_that_of_its_documents_one_by_one(backend):
+    documents = make_documents(LENGTHS["short"])
+    model = make_model(backend, num_layers=2)
+    ((X, Y),) = DocumentBatches(frame(documents), 8, 7, S).epoch(torch.Generator())
+    loss, _ = back_propagate(model, X, Y, model.begin_state(len(X), "cpu"), 1, "float32")
+    packed = {name: param.grad.clone() for name, param in model.trained().items()}
+    model.zero_grad()
+    total = sum(len(document) + 1 for document in documents)
+    summed = 0.0
+    for document in documents:
+        ids = torch.tensor([S, *document, S])[None]
+        own, _ = back_propagate(model, ids[:, :-1], ids[:, 1:], model.begin_state(1, "cpu"), 1, "float32")
+        share = (len(document) + 1) / total
+        summed += share * own.item()
+        for name, param in model.trained().items():
+            packed[name] -= share * param.grad
+        model.zero_grad()
+    assert loss.item() == pytest.approx(summed, abs=1e-12)
+    assert max(difference.abs().max().item() for difference in packed.values()) < 1e-12
