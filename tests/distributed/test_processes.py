@@ -92,6 +92,7 @@ def test_other_settings_have_the_losses_of_one_process_too(played, kind):
         ("setting", [2, 2], "error: model.num_hidens: no such setting: did you mean model.num_hiddens?"),
         ("division", [2, 2], "5 lanes of a batch cannot be divided among 2 processes: give 4 or 6"),
         ("parts", [2, 2], "cannot be divided among 2 processes, of 3 micro-batches each: give 6"),
+        ("documents", [2, 2], "error: data.documents: works in one process: start train.py without torchrun"),
         ("text", [4, 4], "error: rank 1: "),
         ("version", [4, 4], "error: rank 1: lstmlm is 0.0 here, "),
         ("disk", [4, 4], "No space left on device: free space there"),

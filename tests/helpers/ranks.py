@@ -253,6 +253,7 @@ def mistakes(folder: Path) -> dict:
         "setting": (["model.num_hidens=3"], None),
         "division": (["data.batch_size=5"], None),
         "parts": (["train.micro_batches=3"], None),
+        "documents": (["data.documents=line"], None),
         "text": ([], other_text),
         "version": ([], other_version),
         "disk": ([], full_disk),
