@@ -17,6 +17,7 @@ NO_TORCH = ["text.vocab", "checkpoints.validation", "model.shapes", "model.model
 NO_TORCH += ["generation.stepper", "generation.native_stepper", "generation.packing", "generation.sampling"]
 NO_TORCH += ["generation.writer"]
 NO_TORCH += ["generation.conversation", "checkpoints.arrays", "checkpoints.shipped", "evaluation.given_text"]
+NO_TORCH += ["text.documents", "text.labels", "text.identity", "generation.documents", "commands.documents"]
 NO_TORCH += ["runs.find", "commands.generate", "commands.models", "commands.prompts", "cli"]
 
 

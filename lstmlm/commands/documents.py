@@ -1,13 +1,11 @@
 """`generate --documents`: documents, separated as the source's were, and how many of them are copies."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lstmlm.commands.display import Say, print_note
 from lstmlm.system.errors import BadInput
 from lstmlm.text.labels import choose_begin
-from lstmlm.text.vocab import LABEL_MARKS
 
 if TYPE_CHECKING:
     from lstmlm.checkpoints.validation import Record
@@ -30,10 +28,10 @@ def choose_label(vocab: "Vocab", label: str | None) -> str:
     return choose_begin(vocab, label, "--label")
 
 
-def write_documents(path: Path, record: "Record", documents: Sequence[str], ended: int, say: Say) -> None:
+def write_documents(record: "Record", documents: Sequence[str], ended: int, say: Say) -> None:
     """Write the documents, and note how many were cut off and how many stand word for word in the training text.
 
-    `path` and `record` are those of the checkpoint, `ended` is the number of documents that the model ended.
+    `record` is that of the checkpoint, `ended` is the number of documents that the model ended.
     """
     from lstmlm.evaluation.given_text import get_data_settings
     from lstmlm.generation.documents import SEPARATORS
@@ -43,7 +41,7 @@ def write_documents(path: Path, record: "Record", documents: Sequence[str], ende
     if cut := len(documents) - ended:
         print_note(f"{cut} of {len(documents)} were cut off at --length")
     try:
-        known = read_training_documents(path)
+        known = read_training_documents(record)
     except BadInput as error:
         print_note(f"not compared with the training text: {error}")
         return
@@ -51,12 +49,16 @@ def write_documents(path: Path, record: "Record", documents: Sequence[str], ende
     print_note(f"{copies} of {len(documents)} stand word for word in the training text")
 
 
-def read_training_documents(path: Path) -> set[str]:
+def read_training_documents(record: "Record") -> set[str]:
     """The documents that the model of a checkpoint was trained on; BadInput where they are missing or have changed."""
-    from lstmlm.checkpoints.checkpoint import load_checkpoint
-    from lstmlm.evaluation.held_out import read_own_corpus
-    from lstmlm.text.vocab import BOUNDARY
+    from lstmlm.evaluation.given_text import get_data_settings
+    from lstmlm.text.documents import divide_documents, read_documents
+    from lstmlm.text.identity import explain_other_bytes
+    from lstmlm.text.origin import find_origin
 
-    corpus = read_own_corpus(load_checkpoint(path))
-    documents = corpus.vocab.decode(corpus.ids["train"]).split(BOUNDARY)
-    return {document.lstrip("".join(LABEL_MARKS)) for document in documents}
+    data = get_data_settings(record)
+    origin = find_origin(data)
+    if why := explain_other_bytes(record["data"], origin):
+        raise BadInput(why)
+    parts, _ = divide_documents(read_documents(origin, data)[0], data)
+    return {document.text for document in parts["train"]}

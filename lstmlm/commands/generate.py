@@ -170,7 +170,7 @@ def run(args: argparse.Namespace) -> None:
             drawn = [list(pieces) for _, pieces in samples]
             texts = [prompt + "".join(piece for piece, _ in pieces) for pieces in drawn]
             ended = sum(len(pieces) < args.length or not pieces[-1][0] for pieces in drawn)
-            write_documents(path, record, texts, ended, make_printer(out, False))
+            write_documents(record, texts, ended, make_printer(out, False))
         else:
             write_samples(prompt, samples, out, make_printer(out, args.color), index)
 

@@ -6,7 +6,7 @@ Each held-out character is scored with the counts and the discounts of all text 
 `kneser_ney.KneserNey` were counted anew after every character. Nothing is counted anew: the held-out text is known, so
 the counts at each of its positions are those of the training text and a running sum over the positions before. A count
 grows where an event happens. At the highest order each occurrence of an n-gram is one; below it, the first occurrence
-of an n-gram after a character, or at the start of a piece.
+of an n-gram after a character, and each at the start of a piece.
 """
 
 from collections.abc import Sequence
@@ -45,9 +45,7 @@ def find_new_predecessors(here: Numbering, longer: Numbering) -> Booleans:
     """The positions, (N+M,), where an n-gram ends after a predecessor that it did not have before."""
     is_event = np.zeros(len(here.numbers), dtype=bool)
     is_event[longer.first] = True
-    at_starts = np.flatnonzero((here.numbers != UNSEEN) & (longer.numbers == UNSEEN))
-    _, first = np.unique(here.numbers[at_starts], return_index=True)
-    is_event[at_starts[first]] = True
+    is_event |= (here.numbers != UNSEEN) & (longer.numbers == UNSEEN)  # each start of a piece
     return is_event
 
 

@@ -9,8 +9,9 @@ For a character c after the context h of n-1 characters, and h' the same without
 
 where a counts occurrences, A(h) is the sum of a over the characters after h, and D is one discount for a count of 1,
 another for 2, another for 3 and more, estimated from the counts of counts. q is the same formula with continuation
-counts in place of a: the number of distinct characters before hc, the start of a piece being one more. Below the empty
-context lies the uniform distribution over V. After an unseen context p_n(c | h) = q_{n-1}(c | h').
+counts in place of a: the number of distinct characters before hc, each start of a piece being one more, so that the
+beginnings of documents count as often as they occur. Below the empty context lies the uniform distribution over V.
+After an unseen context p_n(c | h) = q_{n-1}(c | h').
 
 Kneser and Ney 1995, "Improved backing-off for m-gram language modeling". The three discounts are those of Chen and
 Goodman 1999, "An empirical study of smoothing techniques for language modeling".
@@ -94,7 +95,7 @@ def count_orders(pieces: Sequence[Integers], vocab_size: int) -> Iterator[Order]
     """Yield the orders n = 1, 2, ..., without end.
 
     The continuations of the n-grams are counted from the (n+1)-grams: each of these is one more predecessor of the
-    n-gram at its end. The start of a piece is a predecessor too.
+    n-gram at its end. Each start of a piece is a predecessor too.
     """
     ids, starts = join_pieces(pieces)
     num_contexts = 1
@@ -102,7 +103,7 @@ def count_orders(pieces: Sequence[Integers], vocab_size: int) -> Iterator[Order]
     while True:
         longer = number_ngrams(find_contexts(here.numbers, starts), ids, vocab_size)
         at_starts = here.numbers[(here.numbers != UNSEEN) & (longer.numbers == UNSEEN)]
-        suffixes = np.concatenate([here.numbers[longer.first], np.unique(at_starts)])
+        suffixes = np.concatenate([here.numbers[longer.first], at_starts])
         continuations = np.bincount(suffixes, minlength=len(here.keys))
         contexts = here.keys // vocab_size
         yield Order(

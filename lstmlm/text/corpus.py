@@ -13,11 +13,11 @@ from lstmlm.system.errors import BadInput, EnvironmentFault
 from lstmlm.system.hashing import hash_text
 from lstmlm.system.machine import get_total_memory
 from lstmlm.text.decoding import Decoder
+from lstmlm.text.document_batches import locate_documents
 from lstmlm.text.documents import (
     divide_documents,
     frame_documents,
     list_document_notes,
-    locate_documents,
     make_document_split,
     read_documents,
 )

@@ -17,10 +17,18 @@ import torch
 from torch import Tensor
 
 from lstmlm.text.batches import State, Streams
-from lstmlm.text.documents import locate_documents
 
 IGNORED = -100  # as a target: torch's cross_entropy leaves it out
 Windows = tuple[Tensor, Tensor]  # where each window begins in the ids, and its number of targets: (rows,) each
+
+
+def locate_documents(ids: Tensor, boundary: int) -> tuple[Tensor, Tensor]:
+    """Where each document of framed ids (N,) begins, with the symbol before it, and its number of targets."""
+    ends = torch.nonzero(ids == boundary).flatten()
+    if len(ids) and ids[0] == boundary:
+        return ends[:-1], ends.diff()
+    starts = torch.cat([torch.zeros(1, dtype=ends.dtype), ends[:-1] + 1])[: len(ends)]
+    return starts, ends - starts
 
 
 class DocumentBatches(Streams):

@@ -1,7 +1,4 @@
-"""Texts that are many documents, as `data.documents` and `data.column` say: cut, shuffled, divided, framed.
-
-N = ids of a text of documents.
-"""
+"""Texts that are many documents, as `data.documents` says: cut, shuffled, divided, framed. No torch."""
 
 import csv
 import io
@@ -13,8 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from lstmlm.settings.config import Data
 from lstmlm.system.errors import BadInput
@@ -136,15 +131,6 @@ def frame_documents(documents: list[Document], labels: Mapping[str, str] = NO_LA
         return BOUNDARY.join(["", *(document.text for document in documents), ""]) if documents else ""
     marks = (find_label_mark(labels, document.label, "data.label") for document in documents)
     return "".join(mark + document.text + BOUNDARY for mark, document in zip(marks, documents, strict=True))
-
-
-def locate_documents(ids: Tensor, boundary: int) -> tuple[Tensor, Tensor]:
-    """Where each document of framed ids (N,) begins, with the symbol before it, and its number of targets."""
-    ends = torch.nonzero(ids == boundary).flatten()
-    if len(ids) and ids[0] == boundary:
-        return ends[:-1], ends.diff()
-    starts = torch.cat([torch.zeros(1, dtype=ends.dtype), ends[:-1] + 1])[: len(ends)]
-    return starts, ends - starts
 
 
 def make_document_split(texts: dict[str, str], name: str) -> Split:

@@ -1,10 +1,12 @@
-"""Is a text the one that a run was trained on, divided as then?"""
+"""Is a text the one that a run was trained on, divided as then? No torch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lstmlm.text.corpus import Corpus
 from lstmlm.text.origin import Origin
+
+if TYPE_CHECKING:
+    from lstmlm.text.corpus import Corpus
 
 
 def explain_other_bytes(recorded: Mapping[str, Any], origin: Origin) -> str | None:
@@ -12,7 +14,7 @@ def explain_other_bytes(recorded: Mapping[str, Any], origin: Origin) -> str | No
     return None if origin.sha256 == recorded["sha256"] else f"{origin.path} has changed since the run"
 
 
-def explain_other_parts(recorded: Mapping[str, Any], vocab: Sequence[str], corpus: Corpus) -> str | None:
+def explain_other_parts(recorded: Mapping[str, Any], vocab: Sequence[str], corpus: "Corpus") -> str | None:
     """Why the parts, or the vocabulary, are not those of the run; None if they are.
 
     The same bytes may be divided otherwise: by other files for the validation, or where one file ends and the next

@@ -34,6 +34,17 @@ def test_the_text_of_every_cell_is_that_of_the_model_on_a_backend(train, command
     assert {row["backend"] for row in ours} == {None} and {row["backend"] for row in theirs} == {"nn"}
 
 
+def test_documents_are_written_and_compared_with_the_training_text_without_torch(train, command, tmp_path):
+    (tmp_path / "names.txt").write_text("anna\nbo\nbea\nabba\n" * 30)
+    text = ["data=file", f"data.path={tmp_path / 'names.txt'}", "data.documents=line"]
+    words = [word for word in TINY if not word.startswith("data.split=")]
+    assert train(*words, *text, "data.split=[0.8,0.1,0.1]", "hydra.run.dir=run")[0] == 0
+    asked = ("--documents", "4", "--seed", "3", "--length", "30")
+    code, with_torch, note = command("generate", "run", *asked, "--backend", "nn")
+    assert code == 0 and "stand word for word in the training text" in note
+    assert generate_without_torch(str(tmp_path / "run"), *asked) == with_torch
+
+
 @pytest.mark.parametrize("kind", ["bf16", "int8"])
 def test_small_weights_need_no_torch_either(train, command, tmp_path, kind):
     assert train(*TINY, "hydra.run.dir=run")[0] == 0

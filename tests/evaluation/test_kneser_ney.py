@@ -8,9 +8,8 @@ import pytest
 
 from lstmlm.evaluation.kneser_ney import KneserNey, estimate_discounts
 
-TEXTS = ["abracadabra abracadabra", "the tide, the time, the tíde", "aab"]
+TEXTS = ["abracadabra abracadabra", "the tide, the time, the tíde", "aab", "aaa", "abra"]
 HELD_OUT = "abra the tide, aaa cad"
-START = object()  # the predecessor of an n-gram at the start of a piece
 
 
 def occurrences(pieces: list[str], n: int) -> dict[str, int]:
@@ -23,9 +22,9 @@ def occurrences(pieces: list[str], n: int) -> dict[str, int]:
 
 def continuations(pieces: list[str], n: int) -> dict[str, int]:
     before = defaultdict(set)
-    for piece in pieces:
+    for k, piece in enumerate(pieces):
         for end in range(n, len(piece) + 1):
-            before[piece[end - n : end]].add(piece[end - n - 1] if end > n else START)
+            before[piece[end - n : end]].add(piece[end - n - 1] if end > n else f"the start of {k}")
     return {ngram: len(seen) for ngram, seen in before.items()}
 
 
