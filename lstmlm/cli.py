@@ -5,6 +5,7 @@ import importlib
 import sys
 from types import ModuleType
 
+from lstmlm.distributed.place import find_place, refuse_place
 from lstmlm.system.command_parser import CommandParser, suggest
 from lstmlm.system.errors import BadInput, make_streams_safe, run_to_exit_code
 from lstmlm.system.interrupts import exit_on_interrupt
@@ -76,8 +77,12 @@ def main(argv: list[str] | None = None) -> int:
             from lstmlm.runs.launch import train
         return train(argv[1:])
     make_streams_safe()
+    place = find_place()
+    if place is not None and place.rank > 0:
+        return 0  # rank 0 refuses
 
     def job() -> None:
+        refuse_place(f"lstmlm {' '.join(argv[:1])}".strip())
         args = parse(argv)
         args.run(args)
         sys.stdout.flush()

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from lstmlm.api.keywords import check_overrides, name_as_typed, write_overrides
+from lstmlm.distributed.place import refuse_place
 from lstmlm.runs.inherit import inherit_settings
 from lstmlm.runs.launch import resume_run, start_run
 from lstmlm.runs.run_directory import has_checkpoint
@@ -23,6 +24,7 @@ ONE_AT_A_TIME = threading.Lock()
 
 def execute_run(overrides: Sequence[object], keywords: Mapping[str, object]) -> Path:
     """Start or resume the run of these overrides and keywords, and return its directory; also if it was interrupted."""
+    refuse_place("lstmlm.train")
     words, written = check_overrides(overrides), write_overrides(keywords)
     words += [override for own in written.values() for override in own]
     try:

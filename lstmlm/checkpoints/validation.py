@@ -44,7 +44,8 @@ RECORD = {
     "loop": dict,
     "versions": dict,
 }
-RECORD_LATER = {"prompt": str, "started_from": dict}  # which a file may lack: the start of samples, that of the run
+# Which a file may lack: the start of samples, that of the run, the number of processes that share it, if not one
+RECORD_LATER = {"prompt": str, "started_from": dict, "processes": int}
 STARTED_FROM = {"path": str, "sha256": str, "step": int, "text": str}
 DATA = {"name": str, "path": str, "sha256": str, "split": str, "pieces": dict, "hashes": dict}
 DATA_1 = {"name": str, "path": str, "sha256": str, "preprocess": str, "split": str, "ranges": dict, "hashes": dict}
@@ -200,6 +201,8 @@ def check_record(record: Record) -> None:
         check_texts(record["started_from"])
         if not 0 <= record["started_from"]["step"] < LARGEST_COUNT:
             raise Refused("is damaged: the step that it started from")
+    if not 0 < record.get("processes", 1) < LARGEST_COUNT:
+        raise Refused(f"is damaged: processes is {ascii(record['processes'])[:40]}")
     if len(record.get("prompt", "")) > LONGEST_TEXT:
         raise Refused(f"is damaged: its prompt has {len(record['prompt']):,} characters")
     try:

@@ -13,6 +13,7 @@ from lstmlm.layers.registry import layer_class
 from lstmlm.model.dropout import drop_elements, drop_locked, drop_weights
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.system.dotted import under
+from lstmlm.text.lanes import ALL_LANES
 
 State = tuple[Tensor, ...]  # for an LSTM (H, C), for a GRU or an RNN (H,), each (L, B, H)
 
@@ -27,7 +28,7 @@ class RNNModel(nn.Module):
     `locked_input` on the input of the first layer, `locked_between` on the output of every layer but the last and
     `locked_output` on the output of the last; `weight_drop` on the recurrent matrices. All masks are drawn from
     `dropout_generator`, on the model's device (None: torch's global generator), so that every backend drops the same
-    units and weights.
+    units and weights. `share` says which lanes of a batch the model is given, where several processes share a run.
 
     Args:
         config: sizes, cell and dropout rates. BadInput if a value is out of its bounds.
@@ -40,6 +41,7 @@ class RNNModel(nn.Module):
         H, L, E = config.num_hiddens, config.num_layers, config.embedding_dim
         self.locked_rates = [config.locked_between] * (L - 1) + [config.locked_output]  # on the output of each layer
         self.dropout_generator: torch.Generator | None = None
+        self.share = ALL_LANES
         self.W_e = None if E is None else nn.Parameter(torch.randn(config.vocab_size, E))
         widths = [E or config.vocab_size] + [H] * (L - 1)
         self.layers = nn.ModuleList(layer_class(config.cell, backend)(width, H) for width in widths)
@@ -75,7 +77,9 @@ class RNNModel(nn.Module):
             X = self.W_e[X]
         if (rate := self._rate(self.config.locked_input)) == 0:
             return X  # ids stay ids
-        return drop_locked(to_dense(X, self.config.vocab_size, self.W_hq.dtype), rate, self.dropout_generator)
+        return drop_locked(
+            to_dense(X, self.config.vocab_size, self.W_hq.dtype), rate, self.dropout_generator, self.share
+        )
 
     def hidden_states(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
         """The output of every layer after its dropout, each (T, B, H), and the next state."""
@@ -84,8 +88,8 @@ class RNNModel(nn.Module):
         for layer, locked_rate, *layer_state in zip(self.recurrent_layers, self.locked_rates, *state, strict=True):
             masked = drop_weights(layer, self._rate(self.config.weight_drop), generator)
             Y, next_state = masked(Y, tuple(layer_state))
-            Y = drop_elements(Y, self._rate(self.config.dropout), generator)
-            Y = drop_locked(Y, self._rate(locked_rate), generator)
+            Y = drop_elements(Y, self._rate(self.config.dropout), generator, self.share)
+            Y = drop_locked(Y, self._rate(locked_rate), generator, self.share)
             outputs.append(Y)
             states.append(next_state)
         return outputs, tuple(torch.stack(part) for part in zip(*states, strict=True))

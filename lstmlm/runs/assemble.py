@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
+from lstmlm.distributed.ranks import Ranks
 from lstmlm.evaluation.baselines import Baseline
 from lstmlm.generation.documents import SEPARATORS
 from lstmlm.inspection.gate_trace import draw_layers
@@ -33,6 +34,7 @@ from lstmlm.system.machine import count_cores
 from lstmlm.text.batches import STREAMS, Streams
 from lstmlm.text.corpus import Corpus
 from lstmlm.text.document_batches import DocumentBatches
+from lstmlm.text.lanes import ALL_LANES, Share
 from lstmlm.training.ema import WeightAverage
 from lstmlm.training.evaluator import Evaluator, SampleSettings
 from lstmlm.training.learner import Learner
@@ -60,13 +62,12 @@ def make_generator(seed: int, purpose: str, device: torch.device | str = "cpu") 
 # From the text
 
 
-def make_streams(prepared: Prepared) -> Streams:
-    """The training part as batches."""
-    data, vocab = prepared.config.data, prepared.corpus.vocab
+def make_streams(prepared: Prepared, share: Share = ALL_LANES) -> Streams:
+    """The training part as batches, of which this process has a share."""
+    data, vocab, ids = prepared.config.data, prepared.corpus.vocab, prepared.corpus.ids["train"]
     if vocab.boundary is not None:
-        ids = prepared.corpus.ids["train"]
         return DocumentBatches(ids, prepared.batch_size, data.num_steps, vocab.boundary, prepared.device)
-    return STREAMS[data.sampling](prepared.corpus.ids["train"], prepared.batch_size, data.num_steps, prepared.device)
+    return STREAMS[data.sampling](ids, prepared.batch_size, data.num_steps, prepared.device, share)
 
 
 def to_arrays(pieces: list[Tensor]) -> list[NDArray[Any]]:
@@ -98,11 +99,16 @@ def build_model(config: Config, vocab_size: int, device: torch.device, start: St
     return model.to(device)
 
 
-def build_learner(config: Config, vocab_size: int, device: torch.device, start: Start | None) -> Learner:
-    """The model with its optimizer and, if train.ema is set, the average of its weights."""
-    train, model = config.train, build_model(config, vocab_size, device, start)
+def build_learner(prepared: Prepared, share: Share, averages: bool = True) -> Learner:
+    """The model for a share of the lanes, with its optimizer and, if train.ema is set, the average of its weights.
+
+    Of several processes one `averages`.
+    """
+    config, train = prepared.config, prepared.config.train
+    model = build_model(config, len(prepared.corpus.vocab), prepared.device, prepared.start)
+    model.share = share
     optimizer = build_optimizer(model, train.optimizer, train.lr, train.weight_decay)
-    return Learner(model, optimizer, None if train.ema is None else WeightAverage(model, train.ema))
+    return Learner(model, optimizer, WeightAverage(model, train.ema) if averages and train.ema is not None else None)
 
 
 def choose_threads(prepared: Prepared, streams: Streams) -> tuple[Prepared, Speed]:
@@ -187,18 +193,20 @@ def assemble_trainer(
     tracker: Tracker,
     directory: Path,
     cpu_started: float,
+    ranks: Ranks,
 ) -> Trainer:
     """The trainer of a new run; `restore_trainer` takes it to where a checkpoint was written."""
     config = prepared.config
     return Trainer(
-        build_learner(config, len(prepared.corpus.vocab), prepared.device, prepared.start),
+        build_learner(prepared, ranks.share),
         streams,
         make_generator(config.seed, "data order"),
         make_plan(config),
         evaluator=Evaluator(val_pieces, baseline, make_sample_settings(prepared)),
-        saver=Saver(directory, describe_run(prepared)),
+        saver=Saver(directory, describe_run(prepared) | describe_processes(ranks.share.count)),
         tracker=tracker,
         cpu_started=cpu_started,
+        ranks=ranks,
     )
 
 
@@ -208,6 +216,11 @@ def restore_trainer(trainer: Trainer, loaded: Checkpoint) -> None:
         trainer.restore(loaded)
     except (KeyError, RuntimeError) as error:
         raise BadInput(f"resume: the state of the loop does not fit its settings ({str(error)!a:.80})") from None
+
+
+def describe_processes(count: int) -> dict[str, Any]:
+    """What the record of a checkpoint says of the number of processes: nothing of one."""
+    return {} if count == 1 else {"processes": count}
 
 
 def describe_run(prepared: Prepared) -> dict[str, Any]:

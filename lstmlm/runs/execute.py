@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
+from lstmlm.distributed.ranks import ONE_PROCESS, Ranks
 from lstmlm.evaluation.baselines import Baseline, compute_ngram_baselines, compute_unigram_nats, find_best_ngram
 from lstmlm.evaluation.scoring import take_first
 from lstmlm.runs.advice import Advice, advise
@@ -18,6 +19,7 @@ from lstmlm.runs.assemble import (
     assemble_tracker,
     assemble_trainer,
     choose_threads,
+    describe_run,
     make_limits,
     make_streams,
     restore_trainer,
@@ -49,18 +51,23 @@ FINAL_SAMPLE = 400  # characters
 
 
 def execute(
-    prepared: Prepared, directory: Path, loaded: Checkpoint | None = None, typed: list[str] | None = None
+    prepared: Prepared,
+    directory: Path,
+    loaded: Checkpoint | None = None,
+    typed: list[str] | None = None,
+    ranks: Ranks = ONE_PROCESS,
 ) -> None:
     """Train in `directory`, which belongs to this run alone, score the final weights, and log a report.
 
     With a checkpoint of the same run, training continues from it. `typed` are the overrides that gave the settings of a
-    new run, for the commands that the report proposes.
+    new run, for the commands that the report proposes. `ranks` are the other processes of the run.
     """
     cpu_started = time.process_time()
     keep_memory()
-    asked, streams = prepared.config, make_streams(prepared)
+    asked, streams = prepared.config, make_streams(prepared, ranks.share)
     announce_run(prepared, directory)
     prepared, speed = choose_threads(prepared, streams)
+    ranks.announce(describe_run(prepared), prepared.device.type, prepared.config.rank_timeout)
     config, corpus, limits = prepared.config, prepared.corpus, make_limits(prepared.config)
     write_durably(directory / "config.yaml", to_yaml(config).encode())
     announce_training(prepared, limits.count_steps(streams.steps_per_epoch))
@@ -71,7 +78,7 @@ def execute(
     baseline = find_baseline(corpus, val_pieces) if config.train.baselines else None
     resumed_at = None if loaded is None else find_last_recorded_step(loaded)
     with contextlib.closing(assemble_tracker(prepared, streams, directory, expected.fitting, resumed_at)) as tracker:
-        trainer = assemble_trainer(prepared, streams, val_pieces, baseline, tracker, directory, cpu_started)
+        trainer = assemble_trainer(prepared, streams, val_pieces, baseline, tracker, directory, cpu_started, ranks)
         if loaded is not None:
             restore_trainer(trainer, loaded)
         fit(trainer)
@@ -110,7 +117,7 @@ def find_baseline(corpus: Corpus, val_pieces: list[Tensor]) -> Baseline:
 def fit(trainer: Trainer) -> None:
     """Train until a limit is reached. Stopped or Diverged if the run ends before, which metrics.jsonl then says."""
     try:
-        with StopRequest() as stop:
+        with StopRequest(hangup=trainer.ranks.share.count > 1) as stop:
             try:
                 trainer.fit(stop)
             except KeyboardInterrupt:  # a second Ctrl-C

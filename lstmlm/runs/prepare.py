@@ -38,9 +38,13 @@ class Prepared:
     started_from: dict[str, Any] | None = None  # the origin of that start, of a resumed run too
 
 
-def prepare(config: Config) -> Prepared:
-    """Read and check all that the settings name. BadInput if it cannot be used. Only a download is written."""
+def prepare(config: Config, processes: int = 1) -> Prepared:
+    """Read and check all that the settings name, for a run of so many processes. BadInput if it cannot be used. Only a
+    download is written.
+    """
     device = pick_device(config.device)
+    if device.type == "mps" and processes > 1:
+        raise BadInput("device: mps serves one process: use device=cpu, or start train.py without torchrun")
     if config.train.precision == "bf16" and device.type == "mps":
         raise BadInput("train.precision: bf16 is for cuda and cpu, this run is on mps: leave it out")
     data = config.data
@@ -48,11 +52,9 @@ def prepare(config: Config) -> Prepared:
     batch_size = data.batch_size
     if data.documents is None:
         batch_size = fit_batch_size(len(corpus.ids["train"]), data.batch_size, data.num_steps)
-    if batch_size % (parts := config.train.micro_batches):
-        raise BadInput(
-            f"train.micro_batches: {batch_size} lanes of a batch cannot be divided into {parts} equal parts: "
-            f"give a divisor of {batch_size}"
-        )
+    elif processes > 1:
+        raise BadInput("data.documents: works in one process: start train.py without torchrun")
+    check_division(batch_size, processes, config.train.micro_batches)
     given = config.sample.prompt
     prompt = choose_prompt(corpus) if given is None else check_prompt(corpus.vocab, given, data)
     check_memory(config, len(corpus.vocab))
@@ -60,6 +62,24 @@ def prepare(config: Config) -> Prepared:
     typed = {key: path for key in PATHS if (path := getattr(data, key)) is not None}
     paths: dict[str, Any] = {key: os.path.abspath(expand_path(path, f"data.{key}")) for key, path in typed.items()}
     return Prepared(replace(config, data=replace(data, **paths)), device, corpus, batch_size, prompt)
+
+
+def check_division(batch_size: int, processes: int, micro_batches: int) -> None:
+    """BadInput if the lanes of a batch cannot be divided equally."""
+    parts = processes * micro_batches
+    if batch_size % parts == 0:
+        return
+    if processes == 1:
+        raise BadInput(
+            f"train.micro_batches: {batch_size} lanes of a batch cannot be divided into {parts} equal parts: "
+            f"give a divisor of {batch_size}"
+        )
+    each = "" if micro_batches == 1 else f", of {micro_batches} micro-batches each"
+    near = " or ".join(str(size) for size in (batch_size // parts * parts, -(-batch_size // parts) * parts) if size)
+    raise BadInput(
+        f"data.batch_size: {batch_size} lanes of a batch cannot be divided among {processes} processes{each}: "
+        f"give {near}, or start another number of processes"
+    )
 
 
 def add_start(prepared: Prepared) -> Prepared:

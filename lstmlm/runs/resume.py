@@ -8,6 +8,7 @@ from pathlib import Path
 from lstmlm.checkpoints import checkpoint
 from lstmlm.checkpoints.checkpoint import CONVERTED, Checkpoint
 from lstmlm.checkpoints.files import BEST, LAST, PREVIOUS
+from lstmlm.distributed.ranks import ONE_PROCESS, Ranks
 from lstmlm.runs.assemble import make_limits, make_streams
 from lstmlm.runs.execute import execute
 from lstmlm.runs.prepare import Prepared, prepare
@@ -56,16 +57,23 @@ def settings_to_resume(loaded: Checkpoint, typed: dict[str, object]) -> Config:
     return config_from_flat(stored | {key: value for key, value in typed.items() if SETTINGS[key].may_change})
 
 
-def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, source: Path, in_place: bool) -> None:
+def resume(
+    loaded: Checkpoint,
+    typed: dict[str, object],
+    directory: Path,
+    source: Path,
+    in_place: bool,
+    ranks: Ranks = ONE_PROCESS,
+) -> None:
     """Resume from a checkpoint in `directory`, in place or as a new run. A run that has finished is left as it is.
 
-    `source` is the run or the file as the user named it.
+    `source` is the run or the file as the user named it. `ranks` are the other processes of the run.
     """
     if loaded.record["data"]["name"] == CONVERTED:
         raise BadInput("resume: the checkpoint was converted: it has no text and no optimizer to resume with")
     config = settings_to_resume(loaded, typed)
     try:
-        prepared = prepare(config)
+        prepared = prepare(config, ranks.share.count)
     except BadInput:
         if moved := find_moved_text(config):
             place = f"resume: the text of the run is not at {moved[1]}: say where it is with {moved[0]}=FILE"
@@ -88,9 +96,10 @@ def resume(loaded: Checkpoint, typed: dict[str, object], directory: Path, source
         )
         return
     log.info("resuming from step %d, epoch %.1f", step, loaded.record["epoch"])
-    for line in list_differences(loaded, config, before.count_steps(per_epoch), limits.count_steps(per_epoch)):
+    steps = before.count_steps(per_epoch), limits.count_steps(per_epoch)
+    for line in list_differences(loaded, config, ranks.share.count, *steps):
         log.info("%s", line)
-    execute(prepared, directory, loaded)
+    execute(prepared, directory, loaded, ranks=ranks)
 
 
 def find_moved_text(config: Config) -> tuple[str, str] | None:
@@ -115,13 +124,16 @@ def check_same_text(loaded: Checkpoint, prepared: Prepared, source: Path) -> Non
         raise BadInput(f"resume: {why}")
 
 
-def list_differences(loaded: Checkpoint, config: Config, steps_before: int | None, steps_now: int | None) -> list[str]:
+def list_differences(
+    loaded: Checkpoint, config: Config, processes: int, steps_before: int | None, steps_now: int | None
+) -> list[str]:
     """A line for each reason why the run will not continue bit for bit, or not with the same schedule."""
     stored = flatten(loaded.record["config"])
     keys = ("backend", "device", "threads")
-    now = checkpoint.collect_versions() | {key: flatten(config)[key] for key in keys}
+    now = checkpoint.collect_versions() | {key: flatten(config)[key] for key in keys} | {"processes": processes}
     then = loaded.record["versions"] | {key: stored[key] for key in keys}
-    matters = [key for key in ("torch", "cpu", *keys) if now[key] != then[key]]
+    then |= {"processes": loaded.record.get("processes", 1)}
+    matters = [key for key in ("torch", "cpu", *keys, "processes") if now[key] != then[key]]
     lines = [f"from here on not bit for bit: {key} is {now[key]}, was {then[key]}" for key in matters]
     if steps_before != steps_now and (config.train.schedule != "constant" or config.train.warmup > 0):
         lines.append(f"the horizon of the schedule changes from {steps_before} steps to {steps_now}")

@@ -215,6 +215,13 @@ class Config:
         words=("auto",),
         may_change=True,
     )
+    rank_timeout: float = setting(
+        "seconds after which a process of several that does not answer ends the run (docs/scaling.md)",
+        at_least=3,
+        at_most=1e6,
+        before=60.0,
+        **ONLY_TOLD,
+    )
     model: Model = group()
     data: Data = group()
     train: Train = group()

@@ -37,6 +37,12 @@ class EnvironmentFault(LstmlmError):
     exit_code = 4
 
 
+class ReportedElsewhere(LstmlmError):
+    """Ends a process of several without a line: another one has said why."""
+
+    exit_code = 4
+
+
 class Stopped(LstmlmError):
     """Ctrl-C (exit code 130) or SIGTERM (143) stopped the command, a run after the step was finished and saved.
 
@@ -100,6 +106,8 @@ def print_error(error: LstmlmError) -> int:
 
     The message may quote a stranger's file: what would control a terminal, or begin a second line, is escaped.
     """
+    if isinstance(error, ReportedElsewhere):
+        return error.exit_code
     line = escape_controls(str(error) if isinstance(error, Stopped) else f"error: {error}").replace("\n", "\\n")
     print(line, file=sys.stderr)
     return error.exit_code

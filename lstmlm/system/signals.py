@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+# By which a launcher announces the end of a job, where the system has them
+ANNOUNCEMENTS = [getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+
 
 class Interrupted(Exception):
     """A signal asked for a stop during work that may be dropped."""
@@ -16,26 +19,41 @@ class StopRequest:
     """A context manager that records the first SIGINT or SIGTERM instead of stopping the process.
 
     `exit_code` is None until a signal arrives, then 130 (SIGINT) or 143 (SIGTERM). A SIGINT after the first signal
-    raises KeyboardInterrupt. SIGHUP, which a terminal sends when it is closed, is ignored.
+    raises KeyboardInterrupt. SIGHUP, which a terminal sends when it is closed, is ignored; with `hangup` it is as
+    SIGTERM, because torchrun, which passes its signals on, will end the process in any case.
+
+    A launcher of jobs on a cluster has handlers of its own: its SIGTERM stays with it, and its SIGUSR1 or SIGUSR2,
+    which announces the end of the job, asks for a stop, and goes to its handler when the block has ended. The handler
+    then sees to it that the job starts again.
 
     Python delivers signals to the main thread alone: in another thread nothing is recorded.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hangup: bool = False) -> None:
         self.exit_code: int | None = None
-        self._interrupts = False
+        self._interrupts = self._received = False
+        self._hangup = hangup
+        self._announced: int | None = None  # the launcher's signal
 
     def __enter__(self) -> "StopRequest":
         self._before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+            self._before = {signal.SIGINT: signal.signal(signal.SIGINT, self._request)}
+            if not callable(signal.getsignal(signal.SIGTERM)):
+                self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._request)
+            for number in ANNOUNCEMENTS:
+                if callable(signal.getsignal(number)):
+                    self._before[number] = signal.signal(number, self._pass_on)
             if hasattr(signal, "SIGHUP"):
-                self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+                handler = self._request if self._hangup else signal.SIG_IGN
+                self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, handler)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._announced is not None:
+            self._before[self._announced](self._announced, None)
 
     @contextlib.contextmanager
     def interrupts(self) -> Iterator[None]:
@@ -48,9 +66,20 @@ class StopRequest:
         finally:
             self._interrupts = False
 
+    def ask(self, exit_code: int) -> None:
+        """Request a stop for another process, which has received a signal."""
+        if self.exit_code is None:
+            self.exit_code = exit_code
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self._announced, self.exit_code = number, 128 + signal.SIGTERM
+        if self._interrupts:
+            raise Interrupted
+
     def _request(self, number: int, frame: FrameType | None) -> None:
-        if self.exit_code is not None and number == signal.SIGINT:
+        if self._received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.exit_code = 128 + number
+        self._received = True
+        self.exit_code = 128 + (signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
         if self._interrupts:
             raise Interrupted

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lstmlm.system.errors import BadInput
+from lstmlm.text.lanes import ALL_LANES, Share
 
 State = tuple[Tensor, ...]  # of a model, each part (L, B, H)
 
@@ -29,12 +30,23 @@ def fit_batch_size(num_chars: int, batch_size: int, num_steps: int) -> int:
 class Streams(ABC):
     """The ids (n,) of a text and the length of an epoch; a subclass defines the batches of an epoch.
 
-    `ids` are int64, or of a smaller type in a mapped file. Batches are int64, on `device`.
+    `ids` are int64, or of a smaller type in a mapped file. Batches are int64, on `device`, and have the lanes of
+    `share`: where several processes share a run, B / share.count of them.
     """
 
-    def __init__(self, ids: Tensor, batch_size: int, num_steps: int, device: torch.device | str = "cpu") -> None:
+    share: Share = ALL_LANES
+
+    def __init__(
+        self,
+        ids: Tensor,
+        batch_size: int,
+        num_steps: int,
+        device: torch.device | str = "cpu",
+        share: Share = ALL_LANES,
+    ) -> None:
         assert len(ids) > batch_size * num_steps, "batch_size is larger than fit_batch_size allows"
         self.batch_size, self.num_steps, self.device = batch_size, num_steps, torch.device(device)
+        self.share = share
         # Ids mapped from a file stay there; ids in memory move to the device
         self.ids = ids.to(self.device) if ids.dtype == torch.int64 else ids
         # As many as fit after the largest offset, so that every epoch has the same length; at least one batch
@@ -53,7 +65,8 @@ class Streams(ABC):
         return Y.numel()
 
     def batch(self, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
-        """X and Y (B, T) as the model takes them; no copy where they are so already."""
+        """The own lanes of X and Y (B, T) as the model takes them; no copy where they are so already."""
+        X, Y = self.share.take(X, 0), self.share.take(Y, 0)
         return X.to(self.device, torch.int64), Y.to(self.device, torch.int64)
 
     def draw_offset(self, generator: torch.Generator) -> int:

@@ -13,6 +13,7 @@ from lstmlm.checkpoints.checkpoint import Checkpoint
 from lstmlm.layers.contract import Tensors
 from lstmlm.model.rnn_model import State
 from lstmlm.system.dotted import under
+from lstmlm.text.lanes import Share
 from lstmlm.training.clock import Clock
 from lstmlm.training.meter import Meter, Reading
 
@@ -32,7 +33,7 @@ class LoopState:
     step: int = 0  # optimizer steps so far
     batch: int = 0  # batches of this epoch so far
     chars: int = 0  # characters trained on so far
-    carried: State | None = None  # into the next batch, each (L, B, H); None: the zero state
+    carried: State | None = None  # into the next batch of the own lanes, each (L, B, H); None: the zero state
     since_evaluation: Reading = field(default_factory=Reading)
     this_epoch: Reading = field(default_factory=Reading)
     best: dict[str, float] = field(default_factory=lambda: {"loss/val": math.inf})  # figures of the best evaluation
@@ -62,9 +63,12 @@ class LoopState:
 
     # Checkpoints
 
-    def to_tensors(self) -> Tensors:
-        """The tensors of a checkpoint that hold the loop: `run.carried.0`, ..., `run.meter`, `run.epoch_start`."""
-        carried = {f"run.carried.{k}": part.detach() for k, part in enumerate(self.carried or ())}
+    def to_tensors(self, carried_by_all: State | None) -> Tensors:
+        """The tensors of a checkpoint that hold the loop: `run.carried.0`, ..., `run.meter`, `run.epoch_start`.
+
+        `carried_by_all` is `carried` with the lanes of all processes.
+        """
+        carried = {f"run.carried.{k}": part.detach() for k, part in enumerate(carried_by_all or ())}
         return carried | {"run.meter": self.meter.sums.clone(), "run.epoch_start": self.epoch_start.clone()}
 
     def to_record(self, steps_per_epoch: int) -> dict[str, Any]:
@@ -83,8 +87,9 @@ class LoopState:
             loop["evaluation_due"] = True
         return {"step": self.step, "epoch": self.step / steps_per_epoch, "metrics": self.best, "loop": loop}
 
-    def restore(self, loaded: Checkpoint, zero_state: State) -> None:
-        """Take over what `to_tensors` and `to_record` gave; `zero_state` is that of the model for one batch.
+    def restore(self, loaded: Checkpoint, zero_state: State, share: Share) -> None:
+        """Take over what `to_tensors` and `to_record` gave; `zero_state` is that of the model for the lanes of all
+        processes, of which this one has a `share`.
 
         KeyError or RuntimeError if the checkpoint does not hold the loop of such a model.
         """
@@ -94,7 +99,7 @@ class LoopState:
         parts = tuple(carried[str(k)].to(zero_state[0].device) for k in range(len(carried)))
         if parts and [part.shape for part in parts] != [zero.shape for zero in zero_state]:
             raise RuntimeError("the carried state is that of another model or batch")
-        self.carried = parts or None
+        self.carried = tuple(share.take(part, 1) for part in parts) or None
         self.epoch_start = tensors["epoch_start"]
         self.meter.restore(tensors["meter"], loop["meter_chars"], loop["meter_steps"])
         self.clock.restore(loop)

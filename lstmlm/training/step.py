@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from lstmlm.distributed.ranks import ONE_PROCESS, Averages
 from lstmlm.model.rnn_model import State
 from lstmlm.training import adamw_native
 from lstmlm.training.backprop import back_propagate
@@ -22,14 +23,18 @@ class StepResult(NamedTuple):
     state: State  # after X, without a graph
 
 
-def train_step(learner: Learner, X: Tensor, Y: Tensor, state: State, recipe: Recipe) -> StepResult:
+def train_step(
+    learner: Learner, X: Tensor, Y: Tensor, state: State, recipe: Recipe, ranks: Averages = ONE_PROCESS
+) -> StepResult:
     """One optimizer step on X, Y (B, T) from the state, at the learning rate that the optimizer has.
 
-    Nothing in it waits for the device. A step of AdamW in float32 on a CPU is one pass in C, where there is a compiler.
+    Each of several `ranks` has B of the lanes; loss and norm are those of all. Nothing here waits for the device. A
+    step of AdamW in float32 on a CPU is one pass in C, where there is a compiler.
     """
     learner.model.train()
     learner.optimizer.zero_grad()
     loss, state = back_propagate(learner.model, X, Y, state, recipe.micro_batches, recipe.precision)
+    loss = ranks.average(learner.params, loss)
     norm = compute_norm(learner.params)
     compute_factor = compute_clip_factor_of_rules_1 if recipe.rules == 1 else compute_clip_factor
     factor = compute_factor(norm, recipe.grad_clip)

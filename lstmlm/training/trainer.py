@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
+from lstmlm.distributed.ranks import ONE_PROCESS, Ranks
 from lstmlm.evaluation.scoring import Score
 from lstmlm.system.errors import Stopped
 from lstmlm.system.signals import Interrupted, StopRequest
@@ -35,6 +36,7 @@ class Trainer:
     """Trains a learner on streams by a plan, evaluates it and saves checkpoints.
 
     `data_generator` draws the order of the data. `cpu_started` is what time.process_time() gave when the run began.
+    `ranks` are the other processes of the run, which follow this one (follower.py).
     """
 
     def __init__(
@@ -48,9 +50,11 @@ class Trainer:
         saver: Saver,
         tracker: Tracker,
         cpu_started: float,
+        ranks: Ranks = ONE_PROCESS,
     ) -> None:
         self.learner, self.streams, self.data_generator, self.plan = learner, streams, data_generator, plan
-        self.evaluator, self.saver, self.tracker = evaluator, saver, tracker
+        self.evaluator, self.saver, self.tracker, self.ranks = evaluator, saver, tracker, ranks
+        self.start: Checkpoint | None = None  # where `fit` begins
         self.state = LoopState(data_generator.get_state(), Meter(streams.device), Clock(cpu_started))
         self.val_scores: dict[int, Score] = {}  # of this process: of the best and the last evaluation, by step
         self.eval_every = plan.intervals.eval_every or streams.steps_per_epoch
@@ -60,8 +64,10 @@ class Trainer:
 
         KeyError or RuntimeError if its state is not that of such a trainer.
         """
+        self.start = loaded
         self.learner.restore(loaded)
-        self.state.restore(loaded, self.learner.model.begin_state(self.streams.batch_size, self.streams.device))
+        zero_state = self.learner.model.begin_state(self.streams.batch_size, self.streams.device)
+        self.state.restore(loaded, zero_state, self.streams.share)
         if not self.saver.restore_best(loaded):
             self.state.forget_best()
 
@@ -70,8 +76,10 @@ class Trainer:
     def fit(self, stop: StopRequest) -> None:
         """Train until a limit is reached; Stopped, after the step is finished and saved, if `stop` asks for it."""
         state = self.state
-        if state.step == 0:
-            self.save_last()
+        if self.start is None or state.step == 0:
+            self.start = self.save_last()
+        self.ranks.begin(self.start, stop)
+        self.start = None
         self.show_start()
         state.clock.start_lap()
         if state.evaluation_due:
@@ -112,16 +120,19 @@ class Trainer:
         return False
 
     def train_on_batch(self, X: Tensor, Y: Tensor) -> None:
-        """One step on X, Y (B, T) from the carried state, or from the zero state where none is carried."""
+        """One step on X, Y (B, T), the own lanes, from the carried state, or from the zero state where none is."""
         state, learner = self.state, self.learner
         before = None if state.carried is None else self.streams.carry(state.carried, X)
         if before is None:
             before = learner.model.begin_state(X.shape[0], X.device)
-        set_lr(learner.optimizer, self.compute_lr(state.step))
-        loss, norm, after = train_step(learner, X, Y, before, self.plan.recipe)
+        lr = self.compute_lr(state.step)
+        set_lr(learner.optimizer, lr)
+        with self.ranks.step(lr):
+            loss, norm, after = train_step(learner, X, Y, before, self.plan.recipe, self.ranks)
         # A batch with another number of rows has whole documents, which nothing continues
-        state.carried = after if X.shape[0] == self.streams.batch_size else None
-        chars = self.streams.count_targets(Y)
+        share = self.streams.share
+        state.carried = after if X.shape[0] * share.count == self.streams.batch_size else None
+        chars = self.streams.count_targets(Y) * share.count
         state.count_step(chars)
         if learner.average is not None:
             learner.average.add(state.step)
@@ -241,7 +252,7 @@ class Trainer:
     def save_last(self) -> Checkpoint:
         """Write `last`, and return what was written. Diverged, and nothing written, if a number is not finite."""
         with self.state.clock.pause_lap():
-            tensors = self.learner.to_tensors() | self.state.to_tensors()
+            tensors = self.learner.to_tensors() | self.state.to_tensors(self.ranks.gather(self.state.carried))
             record = self.state.to_record(self.streams.steps_per_epoch)
             self.check_finite(tensors)
             self.tracker.flush()

@@ -119,6 +119,8 @@ def folder(template, tmp_path, monkeypatch, capsys) -> Path:
 def find_training_words(command: str) -> list[str] | None:
     """The overrides and flags of a command that trains, or None for another."""
     words = shlex.split(command)
+    if words[:1] == ["torchrun"]:  # its own options, and then as without it
+        words = ["python", *words[words.index("train.py") :]]
     if words[:2] == ["python", "train.py"]:
         return words[2:]
     for start in (["lstmlm", "train"], ["python", "-m", "lstmlm", "train"]):

@@ -13,6 +13,7 @@ from lstmlm.model.dropout import drop_elements, drop_locked
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.system.dotted import under
 from lstmlm.system.errors import BadInput
+from lstmlm.text.lanes import Share
 from lstmlm.training import trainer
 
 RATES = {"locked_input": 0.2, "locked_between": 0.3, "locked_output": 0.4, "weight_drop": 0.5}
@@ -37,6 +38,15 @@ def test_a_locked_mask_is_the_same_at_all_steps_and_another_in_each_lane_and_win
         assert (window == window[0]).all()
         assert not torch.equal(window[0, 0], window[0, 1])
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("drop", [drop_elements, drop_locked])
+def test_what_a_lane_drops_does_not_depend_on_the_number_of_processes(drop):
+    whole = drop(torch.ones(5, 6, 7), 0.5, seeded())
+    generators = [seeded() for _ in range(3)]
+    parts = [drop(torch.ones(5, 2, 7), 0.5, generators[k], Share(k, 3)) for k in range(3)]
+    assert torch.equal(torch.cat(parts, 1), whole)
+    assert len({generator.get_state().numpy().tobytes() for generator in generators}) == 1
 
 
 @pytest.mark.parametrize("drop", [drop_elements, drop_locked])

@@ -7,6 +7,7 @@ import torch
 
 from lstmlm.system.errors import BadInput
 from lstmlm.text.batches import RandomWindows, SequentialStreams, fit_batch_size
+from lstmlm.text.lanes import Share
 
 
 def epoch(streams, seed=0):
@@ -24,6 +25,15 @@ def test_each_lane_continues_where_it_ended():
     batches = epoch(SequentialStreams(torch.arange(1000), 4, 7))
     for (_, Y), (X, _) in itertools.pairwise(batches):
         assert torch.equal(X[:, 0], Y[:, -1])
+
+
+@pytest.mark.parametrize("kind", [SequentialStreams, RandomWindows])
+def test_the_shares_of_the_lanes_are_the_batches_of_one_process(kind):
+    whole = epoch(kind(torch.arange(1000), 6, 7))
+    shares = [epoch(kind(torch.arange(1000), 6, 7, share=Share(k, 3))) for k in range(3)]
+    for batch, *parts in zip(whole, *shares, strict=True):
+        for k in range(2):
+            assert torch.equal(torch.cat([part[k] for part in parts]), batch[k])
 
 
 def test_windows_do_not_overlap_and_come_shuffled():

@@ -9,6 +9,7 @@ import torch
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
 from lstmlm.system.json_text import encode_json
+from lstmlm.text.lanes import ALL_LANES, Share
 from lstmlm.training.clock import Clock
 from lstmlm.training.loop_state import LoopState
 from lstmlm.training.meter import Meter, Reading
@@ -37,7 +38,7 @@ def make_used() -> LoopState:
 def save(state: LoopState) -> Checkpoint:
     """As it comes back from a file."""
     record = json.loads(encode_json(state.to_record(steps_per_epoch=4)))
-    return Checkpoint(state.to_tensors(), record)
+    return Checkpoint(state.to_tensors(state.carried), record)
 
 
 def view(state: LoopState) -> dict[str, object]:
@@ -53,28 +54,35 @@ def view(state: LoopState) -> dict[str, object]:
 def test_every_field_comes_back():
     used, restored = make_used(), make_fresh()
     before = view(restored)
-    restored.restore(save(used), ZEROS)
+    restored.restore(save(used), ZEROS, ALL_LANES)
     assert view(restored) == view(used)
     assert all(before[key] != value for key, value in view(used).items())
 
 
+def test_one_of_three_processes_takes_the_state_of_its_lane():
+    used, restored = make_used(), make_fresh()
+    used.carried = tuple(torch.randn(zero.shape) for zero in ZEROS)
+    restored.restore(save(used), ZEROS, Share(1, 3))
+    assert all(torch.equal(own, whole[:, 1:2]) for own, whole in zip(restored.carried, used.carried, strict=True))
+
+
 def test_a_state_of_another_batch_is_refused():
     with pytest.raises(RuntimeError, match="another model or batch"):
-        make_fresh().restore(save(make_used()), (torch.zeros(2, 9, 4), torch.zeros(2, 9, 4)))
+        make_fresh().restore(save(make_used()), (torch.zeros(2, 9, 4), torch.zeros(2, 9, 4)), ALL_LANES)
 
 
 def test_a_missing_tensor_is_refused():
     saved = save(make_used())
     del saved.tensors["run.meter"]
     with pytest.raises(KeyError):
-        make_fresh().restore(saved, ZEROS)
+        make_fresh().restore(saved, ZEROS, ALL_LANES)
 
 
 def test_where_nothing_is_carried_nothing_is_saved():
     used = make_used()
     used.carried = None
     restored = make_used()
-    restored.restore(save(used), ZEROS)
+    restored.restore(save(used), ZEROS, ALL_LANES)
     assert restored.carried is None and not [name for name in save(used).tensors if "carried" in name]
 
 
@@ -83,5 +91,5 @@ def test_what_an_older_file_lacks_is_as_in_a_run_that_has_not_evaluated():
     for key in ("evaluations_since_best", "evaluation_due"):
         del saved.record["loop"][key]
     state = make_fresh()
-    state.restore(saved, ZEROS)
+    state.restore(saved, ZEROS, ALL_LANES)
     assert (state.evaluations_since_best, state.evaluation_due) == (0, False)
