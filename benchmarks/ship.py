@@ -25,12 +25,15 @@ from lstmlm.text.origin import find_origin
 
 MODELS = Path(__file__).resolve().parent.parent / "data" / "models"
 LARGEST = 4_000_000  # bytes of a file
-SLICE = 1000  # characters
+SLICE, DOCUMENT = 1000, "margaret"  # characters; a text of a model of documents
 LICENCES = {
     "tide_clock": "The Tide Clock and the weights are given to the public domain (CC0 1.0).",
     "tiny_shakespeare": "The text is Tiny Shakespeare (github.com/karpathy/char-rnn, data/tinyshakespeare), 1.1 MB of "
     "the plays. Shakespeare's text is free of rights. It is not in the repository: `data=tiny_shakespeare` fetches it. "
     "The weights are given to the public domain (CC0 1.0).",
+    "names": "The text is names.txt of github.com/karpathy/makemore: the 32,033 most common given names of 2018 in the "
+    "records of the US Social Security Administration, a work of the US government and so in the public domain. It is "
+    "not in the repository: `data=names` fetches it. The weights are given to the public domain (CC0 1.0).",
 }
 
 
@@ -63,7 +66,11 @@ def read_slice() -> str:
 def write_card(path: Path, name: str, recipe: str, stored: str) -> None:
     record = load_checkpoint(path).record
     config = ModelConfig.from_record(record["model"])
-    cost = lstmlm.load(path).score(read_slice()).nats_per_char
+    model = lstmlm.load(path)
+    if model.vocab.boundary is None:
+        check, text = f"{SLICE:,} characters of The Tide Clock's val, nats per character", read_slice()
+    else:
+        check, text = f"the document {DOCUMENT}, nats per character, its end included", DOCUMENT
     val, test = (measure(path, which) for which in ("val", "test"))
     versions = record["versions"]
     size = f"{config.num_layers} x {config.num_hiddens} units"
@@ -78,7 +85,7 @@ def write_card(path: Path, name: str, recipe: str, stored: str) -> None:
         "SHA-256": f"`{hashlib.sha256(path.read_bytes()).hexdigest()}`",
         "val, nats per character": f"{val:.4f}",
         "test, nats per character": "the split has no test part" if test is None else f"{test:.4f}",
-        f"{SLICE:,} characters of The Tide Clock's val, nats per character": f"{cost:.4f}",
+        check: f"{model.score(text).nats_per_char:.4f}",
         "trained with": f"torch {versions['torch']}, {versions['cpu']}",
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())

@@ -55,8 +55,11 @@ def read_training_documents(record: "Record") -> set[str]:
     from lstmlm.text.documents import divide_documents, read_documents
     from lstmlm.text.identity import explain_other_bytes
     from lstmlm.text.origin import find_origin
+    from lstmlm.text.published import is_at_hand
 
     data = get_data_settings(record)
+    if data.path is None and not is_at_hand(data.name):
+        raise BadInput(f"data={data.name} is not in the cache, where a run puts it")
     origin = find_origin(data)
     if why := explain_other_bytes(record["data"], origin):
         raise BadInput(why)

@@ -9,6 +9,7 @@
    numbers of a parameter, those that do not fill a vector. So the bits are the same where PyTorch was compiled to round as
    here (2.13, AVX2). The gradient is only read. The time is that of reading four arrays and writing three. */
 
+#include <math.h>
 #include <stdint.h>
 
 #include "team.h"
@@ -16,18 +17,19 @@
 
 enum { SHARE = 16, SMALL = 1 << 15 /* numbers for which starting threads takes longer than the step */ };
 
-/* One parameter of `size` numbers; keep is 1 - lr weight_decay, rate is -lr / (1 - beta_1^t), root is sqrt(1 - beta_2^t) */
+/* One parameter of `size` numbers; t is the number of steps made */
 typedef struct {
-    float *param, *m, *v;
+    float *param, *m, *v, *t;
     const float *grad;
     int64_t size;
-    float keep, rate, root;
+    double lr, weight_decay;
 } Parameter;
 
 typedef struct {
     const Parameter *params;
     int count;
-    float scale, first, beta_2, second, eps; /* first is 1 - beta_1, second is 1 - beta_2 */
+    float scale;
+    double beta_1, beta_2, eps;
 } Job;
 
 INLINE vec square_root(vec x) {
@@ -42,8 +44,10 @@ INLINE vec square_root(vec x) {
 }
 
 static void update(const Job *job, const Parameter *of, int64_t from, int64_t until) {
-    vec scale = splat(job->scale), first = splat(job->first), beta_2 = splat(job->beta_2), second = splat(job->second);
-    vec keep = splat(of->keep), rate = splat(of->rate), root = splat(of->root), eps = splat(job->eps);
+    double t = *of->t, beta_1 = job->beta_1;
+    vec scale = splat(job->scale), first = splat(1 - beta_1), beta_2 = splat(job->beta_2), second = splat(1 - job->beta_2);
+    vec keep = splat(1 - of->lr * of->weight_decay), rate = splat(-of->lr / (1 - pow(beta_1, t)));
+    vec root = splat(sqrt(1 - pow(job->beta_2, t))), eps = splat(job->eps);
     for (int64_t i = from; i < until; i += WIDTH) {
         int n = until - i < WIDTH ? (int)(until - i) : WIDTH;
         vec g = load(of->grad + i, n) * scale, m = load(of->m + i, n), v = load(of->v + i, n);
@@ -65,11 +69,14 @@ static void step(void *data) {
     }
 }
 
-/* Update all parameters; numbers do not depend on the threads */
-void adamw_step(const Parameter *params, int count, float scale, float first, float beta_2, float second, float eps,
+/* Update all parameters, and count the step. scale is NULL for 1. Numbers do not depend on the threads. */
+void adamw_step(const Parameter *params, int count, const float *scale, double beta_1, double beta_2, double eps,
                 int threads) {
-    Job job = {params, count, scale, first, beta_2, second, eps};
+    Job job = {params, count, scale ? *scale : 1, beta_1, beta_2, eps};
     int64_t all = 0;
-    for (int k = 0; k < count; k++) all += params[k].size;
+    for (int k = 0; k < count; k++) {
+        all += params[k].size;
+        *params[k].t += 1;
+    }
     run(all < SMALL ? 1 : threads, step, &job);
 }

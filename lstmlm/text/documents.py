@@ -13,6 +13,7 @@ import numpy as np
 
 from lstmlm.settings.config import Data
 from lstmlm.system.errors import BadInput
+from lstmlm.system.escape import escape_controls
 from lstmlm.text.decoding import Decoder
 from lstmlm.text.labels import NO_LABELS, find_label_mark
 from lstmlm.text.origin import Origin
@@ -148,7 +149,8 @@ def list_document_notes(parts: dict[str, list[Document]]) -> list[str]:
     notes = [f"{sum(map(len, parts.values())):,} documents: {sizes}"]
     counts = Counter(document.label for document in parts["train"] if document.label is not None)
     if counts:
-        notes.append(f"labels in train: {', '.join(f'{label} {count:,}' for label, count in sorted(counts.items()))}")
+        told = ", ".join(f"{escape_controls(label)} {count:,}" for label, count in sorted(counts.items()))
+        notes.append(f"labels in train: {told}")
     known = set(parts["train"])
     for which in ("val", "test"):
         if copied := sum(document in known for document in parts[which]):

@@ -54,6 +54,11 @@ def find_text(name: str) -> Path:
     raise BadInput(f"data.name: no such text: {name!a:.40}: choose one with data=NAME, or data=file data.path=FILE")
 
 
+def is_at_hand(name: str) -> bool:
+    """Whether a text can be read without a download."""
+    return name not in FETCHED or (find_cache() / FETCHED[name].file).is_file()
+
+
 def find_placed_text(name: str) -> Path:
     """The file of a text in BY_HAND. BadInput says where to get it and where to put it."""
     file, size, source = BY_HAND[name]

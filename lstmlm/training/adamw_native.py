@@ -2,9 +2,8 @@
 
 import ctypes
 import functools
-import math
 import os
-from ctypes import c_float, c_int, c_int64, c_void_p
+from ctypes import c_double, c_int, c_int64, c_void_p
 from typing import Any
 
 import torch
@@ -23,15 +22,15 @@ class Parameter(ctypes.Structure):
         ("param", c_void_p),
         ("m", c_void_p),
         ("v", c_void_p),
+        ("t", c_void_p),
         ("grad", c_void_p),
         ("size", c_int64),
-        ("keep", c_float),
-        ("rate", c_float),
-        ("root", c_float),
+        ("lr", c_double),
+        ("weight_decay", c_double),
     )
 
 
-FUNCTIONS: Functions = {"adamw_step": (None, [ctypes.POINTER(Parameter), c_int, *[c_float] * 5, c_int])}
+FUNCTIONS: Functions = {"adamw_step": (None, [ctypes.POINTER(Parameter), c_int, c_void_p, *[c_double] * 3, c_int])}
 
 
 @functools.cache
@@ -64,28 +63,21 @@ def make_step(optimizer: torch.optim.Optimizer, scale: Tensor | None) -> None:
     """
     kernel, filled = find_kernel(), []
     assert kernel is not None
-    beta_1, beta_2 = optimizer.defaults["betas"]
     for group in optimizer.param_groups:
         for param in group["params"]:
             if param.grad is not None:
                 filled.append(describe_parameter(param, param.grad, optimizer.state[param], group))
     array = (Parameter * len(filled))(*filled)
-    factor = 1.0 if scale is None else float(scale)
-    numbers = (factor, 1 - beta_1, beta_2, 1 - beta_2, optimizer.defaults["eps"])
-    kernel.adamw_step(array, len(array), *numbers, torch.get_num_threads())
+    (beta_1, beta_2), eps = optimizer.defaults["betas"], optimizer.defaults["eps"]
+    at_scale = None if scale is None else scale.data_ptr()
+    kernel.adamw_step(array, len(array), at_scale, beta_1, beta_2, eps, torch.get_num_threads())
 
 
 def describe_parameter(param: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Parameter:
-    """A parameter with its step counted; the state that PyTorch's AdamW has is made where there is none yet."""
+    """A parameter for the kernel; the state that PyTorch's AdamW has is made where there is none yet."""
     if not state:
         state |= {"step": torch.zeros(()), "exp_avg": torch.zeros_like(param), "exp_avg_sq": torch.zeros_like(param)}
-    state["step"] += 1
-    (beta_1, beta_2), lr, t = group["betas"], group["lr"], float(state["step"])
     torch.autograd.graph.increment_version(param)
-    return Parameter(
-        *(tensor.data_ptr() for tensor in (param, state["exp_avg"], state["exp_avg_sq"], grad)),
-        param.numel(),
-        keep=1 - lr * group["weight_decay"],
-        rate=-lr / (1 - beta_1**t),
-        root=math.sqrt(1 - beta_2**t),
-    )
+    tensors = (param, state["exp_avg"], state["exp_avg_sq"], state["step"], grad)
+    addresses = (tensor.data_ptr() for tensor in tensors)
+    return Parameter(*addresses, param.numel(), group["lr"], group["weight_decay"])

@@ -6,12 +6,13 @@ import sys
 import pytest
 from helpers.command_line import shell
 
-from lstmlm.checkpoints.validation import read_checked
+from lstmlm.checkpoints.validation import Refused, check_characters, read_checked
 from lstmlm.layers.registry import BACKENDS
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.model.shapes import compute_shapes
 from lstmlm.system.errors import BadInput
+from lstmlm.text.vocab import BOUNDARY, UNK, make_label_token
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs rlimits and pipes")
 
@@ -57,3 +58,23 @@ def test_validation_expects_the_weights_that_the_model_has(cell, num_layers, emb
     config = ModelConfig(7, 5, num_layers, cell=cell, embedding_dim=embedding_dim)
     shapes = {name: list(tensor.shape) for name, tensor in RNNModel(config).book_weights().items()}
     assert compute_shapes(config) == shapes
+
+
+LABEL = make_label_token("poem")
+
+
+@pytest.mark.parametrize(
+    "vocab",
+    [
+        [UNK, "a", LABEL],  # without the boundary
+        [UNK, BOUNDARY, "\ufdd1", "a"],  # the mark of a label as a character
+        [UNK, BOUNDARY, *(make_label_token(f"label {k}") for k in range(32))],
+        [UNK, BOUNDARY, make_label_token("x" * 5000)],
+        [UNK, BOUNDARY, LABEL, "ab"],
+        [BOUNDARY, LABEL, "a"],
+    ],
+)
+def test_labels_that_no_run_has_are_refused(vocab):
+    check_characters([UNK, BOUNDARY, LABEL, "a"])
+    with pytest.raises(Refused, match="vocabulary"):
+        check_characters(vocab)

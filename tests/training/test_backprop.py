@@ -57,6 +57,7 @@ def test_parts_that_do_not_divide_the_batch_are_refused_in_one_line(train):
 def emulated(monkeypatch):
     """Products in bfloat16 on every machine: backend=fused needs tiles for them."""
     monkeypatch.setenv("LSTMLM_TILES", "emulate")
+    monkeypatch.delenv("LSTMLM_NATIVE", raising=False)
     if fused_bf16.find_kernel() is None:
         pytest.skip("there is no C compiler")
 
@@ -94,6 +95,7 @@ def test_without_tiles_the_fused_layer_computes_in_float32_bit_for_bit(monkeypat
 )
 def test_a_run_of_the_fused_layer_says_once_how_bfloat16_is_computed(train, monkeypatch, tiles, says):
     monkeypatch.setenv("LSTMLM_TILES", tiles)
+    monkeypatch.delenv("LSTMLM_NATIVE", raising=False)
     if tiles == "emulate" and fused_bf16.find_kernel() is None:
         pytest.skip("there is no C compiler")
     words = ("backend=fused", "train.precision=bf16", "device=cpu", "train.max_steps=4", "train.eval_every=4")
