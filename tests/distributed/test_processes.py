@@ -10,6 +10,9 @@ import pytest
 from helpers.command_line import shell
 from helpers.forms import FORMS
 
+from lstmlm.runs.prepare import check_division
+from lstmlm.system.errors import BadInput
+
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs fork and gloo")
@@ -81,7 +84,7 @@ def test_resume_auto_of_a_finished_run_ends_with_0(played):
     assert played["sizes"]["finished"] == [0, 0]
 
 
-@pytest.mark.parametrize("kind", ["random windows", "locked, weights", "parts", "patience", "bf16"])
+@pytest.mark.parametrize("kind", ["windows", "parts", "bf16"])
 def test_other_settings_have_the_losses_of_one_process_too(played, kind):
     assert played["options"][kind] < (1e-2 if kind == "bf16" else 1e-5)
 
@@ -91,7 +94,6 @@ def test_other_settings_have_the_losses_of_one_process_too(played, kind):
     [
         ("setting", [2, 2], "error: model.num_hidens: no such setting: did you mean model.num_hiddens?"),
         ("division", [2, 2], "5 lanes of a batch cannot be divided among 2 processes: give 4 or 6"),
-        ("parts", [2, 2], "cannot be divided among 2 processes, of 3 micro-batches each: give 6"),
         ("documents", [2, 2], "error: data.documents: works in one process: start train.py without torchrun"),
         ("text", [4, 4], "error: rank 1: "),
         ("version", [4, 4], "error: rank 1: lstmlm is 0.0 here, "),
@@ -104,6 +106,15 @@ def test_a_mistake_or_a_fault_is_one_line_and_ends_all_processes(played, kind, c
     found, errors = played["mistakes"][kind]
     assert found == codes
     assert len(errors.splitlines()) == 1 and line in errors
+
+
+def test_a_batch_that_micro_batches_do_not_divide_is_refused_with_those_that_do():
+    for batch_size, processes, micro_batches in ((4, 2, 3), (12, 4, 2), (7, 7, 2)):
+        with pytest.raises(
+            BadInput, match=f"among {processes} processes, of {micro_batches} micro-batches each: give "
+        ):
+            check_division(batch_size, processes, micro_batches)
+    check_division(24, 4, 3)
 
 
 def test_help_is_printed_once_and_ends_with_0(played):

@@ -206,10 +206,13 @@ def describe_tensors(directory: Path) -> dict:
 def options(folder: Path) -> dict:
     """Other settings by 1 and 2 processes: the largest difference of their losses."""
     kinds = {
-        "random windows": ["data.sampling=random"],
-        "locked, weights": ["model.locked_output=0.3", "model.locked_input=0.2", "model.weight_drop=0.3"],
-        "parts": ["train.micro_batches=2", "model.dropout=0"],
-        "patience": ["train.patience=1", "train.lr=0.3"],
+        "windows": [
+            "data.sampling=random",
+            "model.locked_output=0.3",
+            "model.locked_input=0.2",
+            "model.weight_drop=0.3",
+        ],
+        "parts": ["train.micro_batches=2", "model.dropout=0", "train.patience=1", "train.lr=0.3"],
         "bf16": ["train.precision=bf16"],
     }
     found = {}
@@ -252,7 +255,6 @@ def mistakes(folder: Path) -> dict:
     scenes = {
         "setting": (["model.num_hidens=3"], None),
         "division": (["data.batch_size=5"], None),
-        "parts": (["train.micro_batches=3"], None),
         "documents": (["data.documents=line"], None),
         "text": ([], other_text),
         "version": ([], other_version),
