@@ -39,7 +39,7 @@ def measure(backend: str, B: int, T: int, H: int, L: int) -> dict[str, int]:
 
     from lstmlm.model.model_config import ModelConfig
     from lstmlm.model.rnn_model import RNNModel
-    from lstmlm.training.optim import build_optimizer, grad_clipping
+    from lstmlm.training.optim import build_optimizer, compute_clip_factor, compute_norm, scale_gradients
 
     torch.set_num_threads(1)
     model = RNNModel(ModelConfig(V, H, L, dropout=0.2), backend)
@@ -56,7 +56,8 @@ def measure(backend: str, B: int, T: int, H: int, L: int) -> dict[str, int]:
             if param.grad is not None:
                 param.grad.zero_()
         loss.backward()
-        grad_clipping(list(model.trained().values()), 1.0)
+        params = list(model.trained().values())
+        scale_gradients(params, compute_clip_factor(compute_norm(params), 1.0))
         optimizer.step()
 
     step(1, 2)

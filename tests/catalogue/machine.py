@@ -154,7 +154,7 @@ MACHINE = [
         "I2",
         "clipping a gradient that is not finite: the step is found by its norm",
         (
-            running(strikes.patched("lstmlm.training.step.grad_clipping", strikes.infinite_norm)),
+            running(strikes.patched("lstmlm.training.step.compute_norm", strikes.infinite_norm)),
             ends(3, r"error: training diverged at step 1: the loss or the norm of its gradient is not finite"),
         ),
     ),

@@ -56,7 +56,7 @@ def infinite_moments(trainer: trainer.Trainer) -> None:
         state["exp_avg_sq"].fill_(math.inf)
 
 
-def infinite_norm(params: list, theta: float | None) -> torch.Tensor:
+def infinite_norm(params: list) -> torch.Tensor:
     return torch.tensor(math.inf)
 
 

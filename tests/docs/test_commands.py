@@ -39,6 +39,7 @@ NOT_RUN = {
     r"pip install .*": "installs from the net, as .ci/run does",
     r"python -m pytest -n 2": "is what runs this test",
     r"tensorboard .*": "is a server that runs until it is stopped",
+    r"python benchmarks/.*": "measures for minutes",
 }
 # Commands that also train
 TRAINED = [

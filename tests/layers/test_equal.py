@@ -14,7 +14,14 @@ from lstmlm.scratch.gru import gru, init_gru_state
 from lstmlm.scratch.lstm import get_lstm_params, init_lstm_state, lstm
 from lstmlm.scratch.rnn import init_rnn_state, rnn
 from lstmlm.system.errors import BadInput
-from lstmlm.training.optim import build_optimizer, grad_clipping, moments_from_book, moments_to_book
+from lstmlm.training.optim import (
+    build_optimizer,
+    compute_clip_factor,
+    compute_norm,
+    moments_from_book,
+    moments_to_book,
+    scale_gradients,
+)
 
 every_pair = pytest.mark.parametrize(("cell", "pair"), [(cell, pair) for cell, *pair in PAIRS], ids=str)
 SHAPES = [{"num_layers": 1}, {"num_layers": 2}, {"num_layers": 2, "embedding_dim": 3}]
@@ -112,7 +119,8 @@ def steps(model, optimizer, ids, first: int, last: int) -> list[float]:
         loss = functional.cross_entropy(logits, ids[:, k * 4 + 1 : k * 4 + 5].T.flatten())
         optimizer.zero_grad()
         loss.backward()
-        grad_clipping(list(model.trained().values()), 0.5)
+        params = list(model.trained().values())
+        scale_gradients(params, compute_clip_factor(compute_norm(params), 0.5))
         optimizer.step()
         losses.append(loss.item())
     return losses

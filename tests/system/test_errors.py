@@ -24,7 +24,7 @@ SETTINGS = [
     (["backend=foo"], r"backend=foo: no such option: choose one of cell, fused, nn, scratch"),
     (
         ["data=poems"],
-        r"data=poems: no such option: choose one of enwik8, file, ptb_char, text8, tide_clock, time_machine",
+        r"data=poems: no such option: choose one of enwik8, file, names, ptb_char, text8, tide_clock, time_machine",
     ),
     (["experiment=foo"], r"experiment=foo: no such option: choose one of d2l"),
     (
