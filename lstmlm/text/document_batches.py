@@ -5,12 +5,13 @@ document of n characters has n + 1 inputs, the boundary first, and n + 1 targets
 mark of the label is the first input.
 
 A short document, of up to T targets, is a row of a batch. A batch has as many as make about B*T targets, whatever their
-lengths: batches of like lengths are faster and learn less (benchmarks/LOG.md). The windows of long documents are in
-lanes, one document after the other, with the state carried to the next window of the same document. What is left of a
-row is filled up with targets that cost nothing.
+lengths: batches of like lengths are faster and learn less (benchmarks/LOG.md). The windows of long documents, of equal
+lengths, are in lanes, one document after the other, with the state carried to the next window of the same document.
+What is left of a row is filled up with targets that cost nothing.
 """
 
 import heapq
+import itertools
 from collections.abc import Iterator
 
 import torch
@@ -86,9 +87,15 @@ class DocumentBatches(Streams):
         return lanes
 
     def cut_document(self, document: int) -> list[tuple[int, int]]:
-        """The windows (begin, number of targets) of a document."""
-        start, end = int(self.starts[document]), int(self.starts[document] + self.lengths[document])
-        return [(begin, min(self.num_steps, end - begin)) for begin in range(start, end, self.num_steps)]
+        """The windows (begin, number of targets) of a document, of equal lengths.
+
+        A last window of what is left would be short, and as the loss is the mean over a batch, its end would count as
+        much as the whole document before it: samples then end too early.
+        """
+        start, length = int(self.starts[document]), int(self.lengths[document])
+        count = -(-length // self.num_steps)
+        cuts = [length * k // count for k in range(count + 1)]
+        return [(start + begin, end - begin) for begin, end in itertools.pairwise(cuts)]
 
     def cut(self, windows: Windows) -> tuple[Tensor, Tensor]:
         """X and Y (rows, longest) of windows, filled up with the boundary and IGNORED."""

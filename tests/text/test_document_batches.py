@@ -80,6 +80,12 @@ def test_a_batch_of_short_documents_has_about_as_many_characters_as_one_of_a_str
     assert sum(counts) == 400 * 6 and max(counts) <= 48 < 1.1 * min(counts)
 
 
+def test_the_windows_of_a_long_document_are_equal_so_that_its_end_counts_as_any_other_character():
+    streams = DocumentBatches(frame(make_documents([9, 9, 9, 9, 16, 16])), 2, 8, S)
+    counts = [streams.count_targets(Y) for _, Y in streams.epoch(torch.Generator())]
+    assert sum(counts) == 4 * 10 + 2 * 17 and min(counts) >= 2 * 5
+
+
 @pytest.mark.parametrize("backend", ["scratch", "nn", "fused"])
 def test_the_gradient_of_a_batch_is_that_of_its_documents_one_by_one(backend):
     documents = make_documents(LENGTHS["short"])
