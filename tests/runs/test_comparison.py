@@ -9,8 +9,8 @@ import pytest
 from helpers.command_line import TINY, composed_config
 
 from lstmlm.runs.comparison import find_differing_settings, format_label, group_seeds, rank_runs
-from lstmlm.runs.comparison_picture import combine_curves, group_curves
-from lstmlm.runs.summary import find_runs, read_run
+from lstmlm.runs.comparison_picture import combine_curves, draw_curves, group_curves
+from lstmlm.runs.summary import Run, find_runs, read_run
 from lstmlm.settings.hydra_yaml import to_yaml
 from lstmlm.training import metrics
 
@@ -248,6 +248,14 @@ def test_a_setting_goes_by_its_last_part_where_that_is_enough(standing):
     long = read_run(made(standing / "b", [2.0], f"sample.prompt='{'to be ' * 50}'"))
     assert format_label(long, ["sample.prompt"]) == "prompt=" + ("to be " * 7)[:37] + "..."
     assert format_label(run, ["data.path", "sample.path"]).startswith("data.path=None sample.path=")
+
+
+def test_a_name_with_dollars_or_in_another_script_is_no_formula(tmp_path):
+    pytest.importorskip("matplotlib")
+    runs = [Run(name, curve=((1, 3.0), (2, 2.0))) for name in ("runs/a$\\frac$", "runs/\u6f6e")]
+    for run in runs:
+        draw_curves([[run]], tmp_path / "curves.png")
+        assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_picture_of_runs_without_a_curve_is_drawn_too(command, standing):
