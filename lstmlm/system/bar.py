@@ -18,3 +18,9 @@ class Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
     def __init__(self, *, disable: bool | None = None, **options: Any) -> None:
         # disable=None: no bar where the stream is not a terminal, as a notebook's is not
         super().__init__(disable=False if disable is None and in_notebook() else disable, miniters=1, **options)
+
+    def disp(self, *_: Any, **__: Any) -> None:
+        """Nothing, where an interrupt came while a notebook's bar was being made: tqdm then closes a bar without one.
+
+        A bar that is whole has a `disp` of its own.
+        """
