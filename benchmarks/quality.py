@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 from machine import machine
 
@@ -44,17 +44,8 @@ HERE = Path(__file__).resolve().parent
 WINDOW, LONG_WINDOW, SEEDS = 64, 256, 3  # characters; fewer seeds are no result
 NAMES = {"tiny_shakespeare": "Tiny Shakespeare", "time_machine": "The Time Machine", "tide_clock": "The Tide Clock"}
 NAMES |= {"ptb_char": "Penn Treebank by characters", "text8": "text8", "enwik8": "enwik8"}
-COLUMNS = [
-    "system",
-    "split",
-    "protocol",
-    "parameters",
-    "CPU-seconds",
-    "nats",
-    "bits",
-    f"windows of {LONG_WINDOW}",
-    "source",
-]
+LONG = f"windows of {LONG_WINDOW}"
+COLUMNS = ["system", "split", "protocol", "parameters", "CPU-seconds", "nats", "bits", "sd", LONG, "source"]
 KINDS = {
     "frozen": "Frozen: the weights, or counts, stay as they were after training.",
     "adaptive": "Adaptive: each character is scored first, and then learnt from. Not comparable with the table above.",
@@ -136,16 +127,15 @@ def own_rows(group: Group, system: str, evaluated: dict[str, Evaluated]) -> Iter
         figures["adaptive", "one stream", weights] = adaptive
     if None in last:
         print(f"note: {run.name}: nothing is known of its last weights: --evaluate scores them", file=sys.stderr)
-    count = len(group.runs)
+    count, backend = len(group.runs), run.settings["backend"]
+    backend += f", {precision}" * (precision != "float32")
     source = f"ours, seeds {', '.join(str(one.seed) for one in group.runs)}"
     for (kind, protocol, weights), nats in figures.items():
         if None not in nats:
             yield {
                 "text": run.settings["data.name"],
                 "kind": kind,
-                "system": ", ".join(
-                    [system, run.settings["backend"], *[precision] * (precision != "float32"), weights]
-                ),
+                "system": ", ".join([system, backend, weights]),
                 "precision": precision,
                 "split": f"{run.split} ({run.split_hash[:8]})",
                 "protocol": protocol,
@@ -153,7 +143,8 @@ def own_rows(group: Group, system: str, evaluated: dict[str, Evaluated]) -> Iter
                 "CPU-seconds": spread([one.cpu_seconds for one in group.runs], 0),
                 "value": fmean(nats),
                 "nats": spread(nats, 4),
-                f"windows of {LONG_WINDOW}": in_long_windows(answers, weights) if protocol == "one stream" else "",
+                "sd": f"{stdev(nats):.4f}" if count > 1 else "",
+                LONG: in_long_windows(answers, weights) if protocol == "one stream" else "",
                 "source": source if count >= SEEDS else f"{source}: {count} of {SEEDS} seeds, not yet a result",
             }
 
@@ -208,7 +199,8 @@ def others_rows(others: list[dict]) -> Iterable[dict]:
             "parameters": other.get("parameters"),
             "CPU-seconds": other.get("cost", ""),
             "value": nats,
-            f"windows of {LONG_WINDOW}": "",
+            "sd": "",
+            LONG: "",
             "nats": f"{nats:.{3 if 'bits' in other else len(str(other['nats']).partition('.')[2])}f}",
             "source": f"{source}, {other['status']}",
         }
@@ -236,8 +228,9 @@ HEAD = """# Quality
 Made by `python benchmarks/quality.py RUN ...` from the directories of finished runs. Nats and bits per
 character of the validation text, whole: the mean, and in brackets the range over the seeds. Our rows are of the last
 weights, or of their average at the end (EMA), never of those that were best on this very text. *One stream*: the state
-is carried from the first character to the last. *Windows of 64*, *of 256*: from an empty state each, as transformers are.
-Only rows of one split and one protocol can be compared. *Claimed*: as the source says; *re-run*: measured here."""
+is carried from the first character to the last. *Windows*: from an empty state each, as transformers are scored. sd:
+the standard deviation over the seeds. Only rows of one split and one protocol can be compared. *Claimed*: as the source
+says; *re-run*: measured here."""
 
 
 def made(groups: list[Group]) -> str:
@@ -256,10 +249,8 @@ def day_of(run: Run) -> str:
 
 def commands(recipes: list[dict]) -> str:
     """The command behind each of our rows, and what was tried before it was found."""
-    lines = [
-        "| system | made by, with `backend=... seed=... train.precision=...` | settings tried before |",
-        "|---|---|---|",
-    ]
+    made_by = "made by, with `backend=... seed=... train.precision=...`"
+    lines = [f"| system | {made_by} | settings tried before |", "|---|---|---|"]
     for recipe in recipes:
         tried = "not said" if recipe["tried"] is None else recipe["tried"]
         lines.append(f"| {recipe['system']} | `{recipe['command']}` | {tried} |")

@@ -62,6 +62,7 @@ def test_a_row_is_the_mean_of_the_last_weights_not_of_the_best(train, quality):
     page, _ = quality("sweep")
     (row,) = cells(page, "last weights", "one stream")
     assert row[5:7] == ["2.2500 [2.0000, 2.5000]", f"{2.25 / math.log(2):.3f}"] and row[3] == "2,871"
+    assert row[7] == f"{math.sqrt(0.125):.4f}"  # of 2.0 and 2.5
     (made,) = cells(page, "`python train.py ")
     assert "model.num_hiddens=8" in made[1] and "seed=" not in made[1] and made[2] == "not said"
 
@@ -72,7 +73,7 @@ def test_windows_are_scored_once_for_each_checkpoint_and_kept_beside_the_run(tra
     said = json.loads(command("evaluate", "run/last.safetensors", "--windows", "64", "--json")[1])
     (stream,), (windows,) = cells(page, "one stream", "ours"), cells(page, "windows of 64", "ours")
     long = json.loads(command("evaluate", "run/last.safetensors", "--windows", "256", "--json")[1])
-    assert stream[7] == f"{long['windowed_nats_per_char']:.4f}" != windows[5] and windows[7] == ""
+    assert stream[8] == f"{long['windowed_nats_per_char']:.4f}" != windows[5] and windows[8] == ""
     assert stream[5] == f"{said['nats_per_char']:.4f}" and windows[5] == f"{said['windowed_nats_per_char']:.4f}"
     monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("asked again"))
     assert quality("run", "--evaluate") == quality("run") == (page, "")
