@@ -13,7 +13,7 @@ from helpers.forms import make_model
 from torch import nn
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.layers.torch_nn import WIDTH, TorchLSTM
+from lstmlm.layers.torch_nn import WIDTH, TorchLSTM, widen_inputs
 from lstmlm.runs import prepare
 from lstmlm.training import loss_scale
 from lstmlm.training.learner import Learner
@@ -124,6 +124,25 @@ def test_steps_in_float16_are_near_those_in_float32_and_what_comes_of_them_is_fl
     assert found != expected
     torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), rtol=0.01, atol=0)
     assert {tensor.dtype for name, tensor in rough.to_tensors().items() if name[:3] != "run"} == {torch.float32}
+
+
+def test_inputs_are_widened_with_zeros_to_a_width_that_the_kernels_take_and_the_function_stays():
+    rnn, inputs = nn.GRU(7, 5), torch.randn(3, 2, 7)
+    weights = dict(rnn.named_parameters())
+    wide, wide_weights, wide_inputs = widen_inputs(rnn, weights, inputs)
+    assert (wide.input_size, wide.hidden_size, wide_inputs.shape) == (WIDTH, 5, (3, 2, WIDTH))
+    Y, H = torch.func.functional_call(wide, wide_weights, wide_inputs)
+    torch.testing.assert_close((Y, H), rnn(inputs))
+    twice = nn.RNN(2 * WIDTH, 5)
+    assert widen_inputs(twice, weights, inputs) == (twice, weights, inputs)
+
+
+def test_float16_alone_is_computed_with_widened_inputs(monkeypatch):
+    widths = []
+    monkeypatch.setattr("lstmlm.layers.torch_nn.widen_inputs", lambda rnn, *rest: widths.append(1) or (rnn, *rest))
+    for precision in ("float32", "bf16", "fp16"):
+        make_steps(make_learner("sgd", None), make_recipe(precision), 1)
+    assert len(widths) == 1
 
 
 def test_one_layer_after_another_with_widened_inputs_is_the_lstm_of_several_layers():
