@@ -8,7 +8,8 @@ names    experiment=names with each seed: the validation loss of the last weight
 stream   the same model on the same names as one stream of shuffled lines, without data.documents, for as many epochs
 samples  the first letters of 2,000 names that the model of the first seed writes, beside those of the list
 labels   lines of three texts, each labelled with its text (data.label): how many samples an n-gram judge recognises,
-         which has read other lines of the same texts
+         which has read other lines of the same texts, as many of each: a model of less text gives more probability to
+         what is no word, and so would claim bad samples
 """
 
 import argparse
@@ -73,9 +74,9 @@ def report(what: str, final: dict) -> None:
     print(f"{what}: {final['loss/val_last']:.4f} nats, {final['cpu_seconds']:.0f} CPU-seconds", flush=True)
 
 
-def draw(model: lstmlm.LanguageModel, count: int, label: str | None = None) -> list[str]:
-    """Documents at temperature 1, drawn together."""
-    vocab, settings = model.vocab, SamplingSettings(temperature=1.0)
+def draw(model: lstmlm.LanguageModel, count: int, label: str | None = None, temperature: float = 1.0) -> list[str]:
+    """Documents, drawn together."""
+    vocab, settings = model.vocab, SamplingSettings(temperature=temperature)
     writer = start_writer(model.model, vocab, "", settings, list(range(count)), choose_begin(vocab, label))
     samples = group_by_sample(write_pieces(writer, vocab, LONGEST, list_ends(vocab)), count)
     return ["".join(piece for piece, _ in pieces if piece not in MARKS) for pieces in samples]
@@ -152,14 +153,18 @@ def judge_labels(folder: Folder) -> None:
     report("lines of three texts", final)
     model = lstmlm.load(folder.path / "labels" / "last.safetensors")
     vocab = model.vocab
-    judges = {label: KneserNey(encode(own[LINES:], vocab), len(vocab), ORDER) for label, own in lines.items()}
+    read = min(map(len, lines.values()))
+    judges = {label: KneserNey(encode(own[LINES:read], vocab), len(vocab), ORDER) for label, own in lines.items()}
 
     def recognise(text: str) -> str:
         (ids,) = encode([text], vocab)
         return min(judges, key=lambda label: judges[label].compute_char_nats(ids, ORDER).sum())
 
     for what, texts in (
-        ("samples", {label: draw(model, JUDGED, label) for label in lines}),
+        *(
+            (f"samples at temperature {t:g}", {label: draw(model, JUDGED, label, t) for label in lines})
+            for t in (1, 0.6)
+        ),
         ("lines of the texts", {label: own[:JUDGED] for label, own in lines.items()}),
     ):
         right = {label: sum(recognise(text) == label for text in own) for label, own in texts.items()}
