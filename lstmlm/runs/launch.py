@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lstmlm.distributed.place import find_place
 from lstmlm.runs.find import find_resumed
 from lstmlm.runs.inherit import inherit_settings
-from lstmlm.runs.sweep import STOPPED, Sweep
+from lstmlm.runs.sweep import STOPPED, Sweep, explain_lost_job
 from lstmlm.settings.config import Config
 from lstmlm.settings.help import format_help
 from lstmlm.settings.hydra_main import call_hydra_main
@@ -86,17 +86,20 @@ def train_with(argv: list[str], ranks: "Ranks | None") -> int:
     def compose_and_run() -> None:
         given = [word for word in argv if word not in flags]
         check_words(given)
-        if ranks is not None and (launcher := next((w for w in given if w.startswith("hydra/launcher=")), None)):
+        launcher = next((word for word in given if word.startswith("hydra/launcher=")), None)
+        if ranks is not None and launcher is not None:
             raise BadInput(f"{launcher}: torchrun has started the processes: leave one of the two out")
         words.extend(quote_free_text(given, sweeps))
         try:
             if sweep is not None:
                 sweep.total = count_jobs([word for word in words if "=" in word])  # not `--cfg job`
+                if launcher is not None:
+                    sweep.share_outcomes()
             call_hydra_main(flags + words, job)
         except SystemExit as end:  # the one above, or argparse's after --help
             codes.append(end.code if isinstance(end.code, int) else 0)
         except Exception as error:
-            raise explain_hydra_error(error) from error
+            raise explain_lost_job(explain_hydra_error(error)) from error
 
     codes.append(run_to_exit_code(compose_and_run))
     if sweep is not None:
