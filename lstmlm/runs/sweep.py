@@ -72,9 +72,9 @@ class Sweep:
         code = TERMINATED
         with end_on_announcement():
             code = run_to_exit_code(named)
-            outcome = Outcome(name, str(directory), code)
-            with contextlib.suppress(FileNotFoundError):  # the command that started the sweep has ended
-                (self.outcomes / f"{number:09}").write_text(json.dumps(asdict(outcome)))
+        outcome = Outcome(name, str(directory), code)
+        with contextlib.suppress(FileNotFoundError):  # the command that started the sweep has ended
+            (self.outcomes / f"{number:09}").write_text(json.dumps(asdict(outcome)))
         return code
 
     def close(self) -> list[int]:
