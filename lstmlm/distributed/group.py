@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # documented, but not in __all__
 
+from lstmlm.distributed.attempt import agree_on_attempt
 from lstmlm.distributed.place import Place
 from lstmlm.model.rnn_model import State
 from lstmlm.system.errors import EnvironmentFault, LstmlmError, ReportedElsewhere
@@ -53,7 +54,8 @@ class Group:
         handler = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own would act when the others have come
         try:
             server = TCPStore(place.host, place.port, is_master=serves, timeout=wait, wait_for_workers=False)
-            self.store = PrefixStore(f"lstmlm/{place.attempt}", server)
+            name = agree_on_attempt(server, place.rank, place.size, START_TIMEOUT)
+            self.store = PrefixStore(f"lstmlm/{name}", server)
             dist.init_process_group("gloo", store=self.store, rank=place.rank, world_size=place.size, timeout=wait)
         except RuntimeError as error:
             raise EnvironmentFault(
