@@ -135,16 +135,18 @@ class TimedAverages:
     def __init__(self, group: "Group") -> None:
         self.group, self.waiting, self.exchanging = group, list[float](), list[float]()
 
-    def average(self, params: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
+    def average(
+        self, params: Sequence[nn.Parameter], loss: Tensor, num_targets: int | None
+    ) -> tuple[Tensor, int | None]:
         import torch.distributed as dist
 
         arrived = time.perf_counter()
         dist.barrier()
         began = time.perf_counter()
-        loss = self.group.average(params, loss)
+        averaged = self.group.average(params, loss, num_targets)
         self.waiting.append(began - arrived)
         self.exchanging.append(time.perf_counter() - began)
-        return loss
+        return averaged
 
 
 def measure_share(steps: int) -> dict:

@@ -67,8 +67,10 @@ class Leader:
                 self.fault = ReportedElsewhere()
                 raise
 
-    def average(self, params: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-        return self.connected().average(params, loss)
+    def average(
+        self, params: Sequence[nn.Parameter], loss: Tensor, num_targets: int | None = None
+    ) -> tuple[Tensor, int | None]:
+        return self.connected().average(params, loss, num_targets)
 
     def gather(self, own: State | None) -> State | None:
         if own is None:
