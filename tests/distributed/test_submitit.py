@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 import pytest
 from helpers.command_line import ROOT, shell
@@ -58,14 +58,13 @@ def test_kills_of_jobs_change_nothing(tmp_path, count):
     while struck < count:
         code = None
         while code != 0:  # the same command again, until every job has finished
-            with errors.open("a") as file:
-                command = start_sweep(tmp_path / "killed", file)
-            while command.poll() is None or list_job_processes(command.pid):
-                time.sleep(chance.uniform(0.1, 0.5) * length if struck < count else 0.1)
-                if struck < count and (there := list_job_processes(command.pid)):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(chance.choice(there), chance.choice([signal.SIGKILL, signal.SIGUSR2]))
-                        struck += 1
+            with start_sweep(tmp_path / "killed", errors) as command:
+                while command.poll() is None or list_job_processes(command.pid):
+                    time.sleep(chance.uniform(0.1, 0.5) * length if struck < count else 0.1)
+                    if struck < count and (there := list_job_processes(command.pid)):
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(chance.choice(there), chance.choice([signal.SIGKILL, signal.SIGUSR2]))
+                            struck += 1
             code = command.returncode
             assert code in (0, 4), errors.read_text()
         sweeps += 1
@@ -75,11 +74,19 @@ def test_kills_of_jobs_change_nothing(tmp_path, count):
     print(f"{struck} kills, {sweeps} sweeps of {JOBS} jobs")
 
 
-def start_sweep(folder: Path, errors: TextIO) -> subprocess.Popen:
+@contextlib.contextmanager
+def start_sweep(folder: Path, errors: Path) -> Iterator[subprocess.Popen]:
+    """For the block; no process of it outlives the block."""
     command = [sys.executable, str(ROOT / "train.py"), *SWEEP]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    streams = {"stdout": subprocess.DEVNULL, "stderr": errors}
-    return subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **streams)
+    with errors.open("a") as file:
+        streams = {"stdout": subprocess.DEVNULL, "stderr": file}
+        started = subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **streams)
+    try:
+        yield started
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
 
 
 def check(folder: Path) -> None:
