@@ -82,6 +82,8 @@ class Leader:
     def end(self, exit_code: int) -> None:
         """Let the others end with this exit code, if they can be reached."""
         self.over.set()
+        if self.group is None and exit_code > 128:
+            return  # a signal, which torchrun passes on to all processes: the others have ended
         with contextlib.suppress(LstmlmError):
             self.connect()
             group = self.connected()

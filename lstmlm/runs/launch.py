@@ -24,7 +24,7 @@ from lstmlm.settings.overrides import (
     quote_free_text,
 )
 from lstmlm.system.errors import BadInput, advise_on_memory, make_streams_safe, run_to_exit_code
-from lstmlm.system.interrupts import exit_on_interrupt
+from lstmlm.system.interrupts import exit_on_interrupt, leave_report_to_another_process
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -47,6 +47,7 @@ def train(argv: list[str]) -> int:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a warning of torch when others are lost is a page long
     if place.rank:
         os.environ["TQDM_DISABLE"] = "1"  # read when tqdm is imported
+        leave_report_to_another_process()
     with exit_on_interrupt():
         from lstmlm.runs.several import follow, lead
 

@@ -140,6 +140,10 @@ def test_a_signal_to_any_process_saves_once_and_the_resumed_run_is_that_of_no_si
     assert different == []
 
 
+def test_ctrl_c_before_the_processes_have_met_ends_them_at_once(played):
+    assert played["signals"]["early"] == [[130, 130], "stopped\n"]
+
+
 def test_a_process_that_hangs_is_found_after_rank_timeout(played):
     codes, errors = played["silences"]["stopped"]
     assert codes == [4, None]  # None: it was stopped until the test killed it

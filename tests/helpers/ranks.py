@@ -314,6 +314,15 @@ def signals(folder: Path) -> dict:
 
         return before
 
+    def interrupted(rank: int) -> None:
+        """Both ranks as at a Ctrl-C before they have met."""
+        if rank == 1:
+            os._exit(130)
+        launch.check_words = lambda words: signal.raise_signal(signal.SIGINT)
+
+    place = folder / "early"
+    place.mkdir()
+    found["early"] = [wait(start(2, [], place, interrupted), 10), read(place, "err", 2)]
     words = [*SETTINGS, "train.ema=0.9", "train.schedule=constant", "train.warmup=0", "resume=auto"]
     for name, number, ranks in (
         ("SIGTERM to rank 1", signal.SIGTERM, [1]),
