@@ -5,7 +5,8 @@ over the seeds in brackets. What is shown is the loss of the last weights, or of
 text: never that of the best ones, which the same text has chosen. The rows of other programs are in others.json, with
 where they are from; which command makes our rows, and how many settings were tried before, is in recipes.json.
 
-  --evaluate   also score the last weights in windows of 64, as transformers are scored
+  --precision  which runs are shown, by train.precision: a list (default: float32)
+  --evaluate   also score the last weights in windows of 64 and of 256, as transformers are scored
   --adaptive   also let them go on learning from what they have been scored on
                (the answers are kept beside the run, in evaluated.json, and found there without these options)
 """
@@ -19,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 from machine import machine
 
@@ -40,10 +41,11 @@ from lstmlm.system.durable import write_durably
 from lstmlm.system.errors import LstmlmError
 
 HERE = Path(__file__).resolve().parent
-WINDOW, SEEDS = 64, 3  # characters; fewer seeds are no result
+WINDOW, LONG_WINDOW, SEEDS = 64, 256, 3  # characters; fewer seeds are no result
 NAMES = {"tiny_shakespeare": "Tiny Shakespeare", "time_machine": "The Time Machine", "tide_clock": "The Tide Clock"}
 NAMES |= {"ptb_char": "Penn Treebank by characters", "text8": "text8", "enwik8": "enwik8"}
-COLUMNS = ["system", "split", "protocol", "parameters", "CPU-seconds", "nats", "bits", "source"]
+LONG = f"windows of {LONG_WINDOW}"
+COLUMNS = ["system", "split", "protocol", "parameters", "CPU-seconds", "nats", "bits", "sd", LONG, "source"]
 KINDS = {
     "frozen": "Frozen: the weights, or counts, stay as they were after training.",
     "adaptive": "Adaptive: each character is scored first, and then learnt from. Not comparable with the table above.",
@@ -59,6 +61,14 @@ def finished(given: list[Path]) -> list[Run]:
         if not run.is_finished:
             raise SystemExit(f"error: {run.name}: {run.state}: give finished runs alone")
     return runs
+
+
+def of_precision(runs: list[Run], precisions: list[str]) -> list[Run]:
+    """Those of the runs that are asked for; the others are named."""
+    for run in runs:
+        if (own := run.settings["train.precision"]) not in precisions:
+            print(f"note: {run.name}: left out: --precision {own} shows it", file=sys.stderr)
+    return [run for run in runs if run.settings["train.precision"] in precisions]
 
 
 def record_of(run: Run) -> dict:
@@ -107,37 +117,48 @@ def own_rows(group: Group, system: str, evaluated: dict[str, Evaluated]) -> Iter
     last = [one.val_last for one in group.runs]
     if None in last:
         last = [answer.figure(False, "--windows", "nats_per_char") for answer in answers]
-    averaged = run.settings.get("train.ema")
+    averaged, precision = run.settings.get("train.ema"), run.settings["train.precision"]
     figures = {("frozen", "one stream", "last weights"): last}
     figures["frozen", "one stream", f"EMA {averaged}"] = [one.val_ema for one in group.runs]
     for ema, weights in ((False, "last weights"), (True, f"EMA {averaged}")):
-        in_windows = [answer.figure(ema, "--windows", "windowed_nats_per_char") for answer in answers]
+        in_windows = [answer.figure(ema, f"--windows {WINDOW}", "windowed_nats_per_char") for answer in answers]
         adaptive = [answer.figure(ema, "--adaptive", "adaptive", "nats_per_char") for answer in answers]
         figures["frozen", f"windows of {WINDOW}", weights] = in_windows
         figures["adaptive", "one stream", weights] = adaptive
     if None in last:
         print(f"note: {run.name}: nothing is known of its last weights: --evaluate scores them", file=sys.stderr)
-    count = len(group.runs)
+    count, backend = len(group.runs), run.settings["backend"]
+    backend += f", {precision}" * (precision != "float32")
     source = f"ours, seeds {', '.join(str(one.seed) for one in group.runs)}"
     for (kind, protocol, weights), nats in figures.items():
         if None not in nats:
             yield {
                 "text": run.settings["data.name"],
                 "kind": kind,
-                "system": f"{system}, {run.settings['backend']}, {weights}",
+                "system": ", ".join([system, backend, weights]),
+                "precision": precision,
                 "split": f"{run.split} ({run.split_hash[:8]})",
                 "protocol": protocol,
                 "parameters": run.params,
                 "CPU-seconds": spread([one.cpu_seconds for one in group.runs], 0),
                 "value": fmean(nats),
                 "nats": spread(nats, 4),
+                "sd": f"{stdev(nats):.4f}" if count > 1 else "",
+                LONG: in_long_windows(answers, weights) if protocol == "one stream" else "",
                 "source": source if count >= SEEDS else f"{source}: {count} of {SEEDS} seeds, not yet a result",
             }
+
+
+def in_long_windows(answers: list[Evaluated], weights: str) -> str:
+    """The loss of these weights in long windows, as far as it is known."""
+    option, ema = f"--windows {LONG_WINDOW}", weights != "last weights"
+    return spread([answer.figure(ema, option, "windowed_nats_per_char") for answer in answers], 4)
 
 
 def systems(groups: list[Group], recipes: list[dict]) -> list[dict]:
     """For each group its recipe, known by its settings, or the name of its model and the command with all it sets."""
     apart = {name for name in SETTINGS if not matters(name)} | {"seed", "backend", "threads", "device"}
+    apart |= {"train.precision"}
     known = [(recipe, settings_of(recipe["command"])) for recipe in recipes]
     firsts = [group.runs[0] for group in groups]
     found = []
@@ -178,6 +199,8 @@ def others_rows(others: list[dict]) -> Iterable[dict]:
             "parameters": other.get("parameters"),
             "CPU-seconds": other.get("cost", ""),
             "value": nats,
+            "sd": "",
+            LONG: "",
             "nats": f"{nats:.{3 if 'bits' in other else len(str(other['nats']).partition('.')[2])}f}",
             "source": f"{source}, {other['status']}",
         }
@@ -205,8 +228,9 @@ HEAD = """# Quality
 Made by `python benchmarks/quality.py RUN ...` from the directories of finished runs. Nats and bits per
 character of the validation text, whole: the mean, and in brackets the range over the seeds. Our rows are of the last
 weights, or of their average at the end (EMA), never of those that were best on this very text. *One stream*: the state
-is carried from the first character to the last. *Windows of 64*: from an empty state each, as transformers are scored.
-Only rows of one split and one protocol can be compared. *Claimed*: as the source says; *re-run*: measured here."""
+is carried from the first character to the last. *Windows*: from an empty state each, as transformers are scored. sd:
+the standard deviation over the seeds. Only rows of one split and one protocol can be compared. *Claimed*: as the source
+says; *re-run*: measured here."""
 
 
 def made(groups: list[Group]) -> str:
@@ -225,7 +249,8 @@ def day_of(run: Run) -> str:
 
 def commands(recipes: list[dict]) -> str:
     """The command behind each of our rows, and what was tried before it was found."""
-    lines = ["| system | made by, with `backend=... seed=...` | settings tried before |", "|---|---|---|"]
+    made_by = "made by, with `backend=... seed=... train.precision=...`"
+    lines = [f"| system | {made_by} | settings tried before |", "|---|---|---|"]
     for recipe in recipes:
         tried = "not said" if recipe["tried"] is None else recipe["tried"]
         lines.append(f"| {recipe['system']} | `{recipe['command']}` | {tried} |")
@@ -255,18 +280,22 @@ def line(row: dict) -> str:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    options.add_argument("--precision", default="float32", metavar="LIST")
     options.add_argument("--evaluate", action="store_true")
     options.add_argument("--adaptive", action="store_true")
     options.add_argument("--json", action="store_true", help="the rows, as JSON")
     options = options.parse_args()
     others, recipes = (json.loads((HERE / name).read_text()) for name in ("others.json", "recipes.json"))
     try:
-        runs = finished(options.runs)
+        runs = of_precision(finished(options.runs), options.precision.split(","))
+        if not runs:
+            raise SystemExit(f"error: --precision: no run of {options.precision} is among them")
         evaluated = {run.name: Evaluated(run) for run in runs}
         for run in runs:
             for weights in ([], ["--ema"])[: 1 + (run.settings.get("train.ema") is not None)]:
                 if options.evaluate:
-                    evaluated[run.name].ask(*weights, "--windows", str(WINDOW))
+                    for window in (WINDOW, LONG_WINDOW):
+                        evaluated[run.name].ask(*weights, "--windows", str(window))
                 if options.adaptive:
                     evaluated[run.name].ask(*weights, "--adaptive")
         groups = group_seeds(runs)

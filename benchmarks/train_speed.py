@@ -30,13 +30,13 @@ from lstmlm.model.rnn_model import RNNModel
 from lstmlm.scratch.lstm import get_lstm_params, init_lstm_state, lstm
 from lstmlm.system.machine import keep_memory
 from lstmlm.text.batches import SequentialStreams
-from lstmlm.training.backprop import PRECISIONS
 from lstmlm.training.learner import Learner
 from lstmlm.training.optim import build_optimizer
 from lstmlm.training.plan import Recipe
 from lstmlm.training.step import train_step
 
 BACKENDS = ("scratch", "cell", "nn", "fused")
+PRECISIONS = ("float32", "bf16")  # fp16 is for a GPU: gpu.py
 NN, PRODUCT = ("nn", "float32"), ("product", "float32")
 # num_layers, num_hiddens, batch_size, num_steps, vocab_size: d2l's run, char-rnn's default, and around them
 BOOK, CHAR_RNN = (1, 256, 32, 35, 28), (2, 128, 50, 50, 65)

@@ -290,6 +290,7 @@ def check_names(tensors: dict[str, Description], record: Record) -> None:
             shape = tensor["shape"]
             known |= len(shape) == 3 and (shape[0], shape[2]) == (model.num_layers, model.num_hiddens)
         known |= name == "run.meter" and tensor["shape"] == [3]
+        known |= name == "run.loss_scale" and (tensor["dtype"], tensor["shape"]) == ("F64", [3])
         known |= name in ("run.epoch_start", "run.dropout") and tensor["dtype"] == "U8" and len(tensor["shape"]) == 1
         if not known:
             raise Refused(f"has a tensor that lstmlm does not write: {name!a}")

@@ -4,6 +4,7 @@ T = num_steps, B = batch_size, D = width of the inputs, H = num_hiddens.
 """
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, is_autocast_enabled, nn
 
 from lstmlm.layers.contract import LayerState, RecurrentLayer, Tensors, to_dense
@@ -11,6 +12,12 @@ from lstmlm.layers.weight_names import GRU, LSTM, RNN
 from lstmlm.scratch.gru import init_gru_state
 from lstmlm.scratch.lstm import init_lstm_state
 from lstmlm.scratch.rnn import init_rnn_state
+
+Module = nn.LSTM | nn.GRU | nn.RNN
+
+# cuDNN's persistent kernels, in float16, are for one layer whose inputs and hidden units are multiples of this
+# (PyTorch, aten/src/ATen/native/cudnn/RNN.cpp)
+WIDTH = 128
 
 
 class TorchLayer(RecurrentLayer):
@@ -20,7 +27,7 @@ class TorchLayer(RecurrentLayer):
     """
 
     gates: str  # d2l's letters in PyTorch's order
-    module: type[nn.LSTM | nn.GRU | nn.RNN]
+    module: type[Module]
 
     def __init__(self, num_inputs: int, num_hiddens: int) -> None:
         super().__init__(num_inputs, num_hiddens)
@@ -91,7 +98,7 @@ class TorchGRU(TorchLayer):
 
 
 def cast_module(
-    rnn: nn.RNNBase, X: Tensor, state: Tensor | tuple[Tensor, ...]
+    rnn: Module, X: Tensor, state: Tensor | tuple[Tensor, ...]
 ) -> tuple[Tensor, Tensor | tuple[Tensor, ...]]:
     """`rnn(X, state)`, X (T, B, D) and each part of the state (1, B, H), computed in the dtype of autocast.
 
@@ -99,10 +106,21 @@ def cast_module(
     small gradients vanish in float16. The results have the dtype of X, as with the other backends.
     """
     device, dtype = X.device.type, torch.get_autocast_dtype(X.device.type)
-    weights = {name: param.to(dtype) for name, param in rnn.named_parameters()}
+    weights, inputs = {name: param.to(dtype) for name, param in rnn.named_parameters()}, X.to(dtype)
+    if dtype == torch.float16:
+        rnn, weights, inputs = widen_inputs(rnn, weights, inputs)
     with torch.autocast(device, enabled=False):
-        Y, after = torch.func.functional_call(rnn, weights, (X.to(dtype), cast_state(dtype, state)))
+        Y, after = torch.func.functional_call(rnn, weights, (inputs, cast_state(dtype, state)))
     return Y.to(X.dtype), cast_state(X.dtype, after)
+
+
+def widen_inputs(rnn: Module, weights: Tensors, X: Tensor) -> tuple[Module, Tensors, Tensor]:
+    """A module of the same function, its weights and X (T, B, D), all with zeros up to a multiple of WIDTH inputs."""
+    if (missing := -rnn.input_size % WIDTH) == 0:
+        return rnn, weights, X
+    wide = type(rnn)(rnn.input_size + missing, rnn.hidden_size, device="meta")
+    W_x = functional.pad(weights["weight_ih_l0"], (0, missing))
+    return wide, {**weights, "weight_ih_l0": W_x}, functional.pad(X, (0, missing))
 
 
 def cast_state(dtype: torch.dtype, state: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:

@@ -121,7 +121,9 @@ def announce_baseline(baseline: Baseline, train_chars: int, val_chars: int) -> N
 
 
 def list_precision_notes(precision: str, backend: str, device: str) -> list[str]:
-    """How bfloat16 is computed, and where it gains nothing: on a CPU without matrix tiles."""
+    """How bfloat16 or float16 is computed, and where it gains nothing: on a CPU without matrix tiles."""
+    if precision == "fp16":
+        return ["train.precision=fp16: the loss is scaled, and a step whose gradient overflows is skipped"]
     if precision != "bf16":
         return []
     if backend != "fused":

@@ -38,6 +38,7 @@ from lstmlm.text.lanes import ALL_LANES, Share
 from lstmlm.training.ema import WeightAverage
 from lstmlm.training.evaluator import Evaluator, SampleSettings
 from lstmlm.training.learner import Learner
+from lstmlm.training.loss_scale import make_loss_scale
 from lstmlm.training.optim import build_optimizer
 from lstmlm.training.plan import Intervals, Limits, Plan, Recipe
 from lstmlm.training.portrait import Portrait
@@ -100,7 +101,8 @@ def build_model(config: Config, vocab_size: int, device: torch.device, start: St
 
 
 def build_learner(prepared: Prepared, share: Share, averages: bool = True) -> Learner:
-    """The model for a share of the lanes, with its optimizer and, if train.ema is set, the average of its weights.
+    """The model for a share of the lanes, with its optimizer; with train.ema the average of its weights, and with
+    train.precision=fp16 the scale of its loss.
 
     Of several processes one `averages`.
     """
@@ -108,7 +110,8 @@ def build_learner(prepared: Prepared, share: Share, averages: bool = True) -> Le
     model = build_model(config, len(prepared.corpus.vocab), prepared.device, prepared.start)
     model.share = share
     optimizer = build_optimizer(model, train.optimizer, train.lr, train.weight_decay)
-    return Learner(model, optimizer, WeightAverage(model, train.ema) if averages and train.ema is not None else None)
+    average = WeightAverage(model, train.ema) if averages and train.ema is not None else None
+    return Learner(model, optimizer, average, make_loss_scale(train.precision, prepared.device))
 
 
 def choose_threads(prepared: Prepared, streams: Streams) -> tuple[Prepared, Speed]:

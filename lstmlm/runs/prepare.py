@@ -8,6 +8,7 @@ import torch
 
 from lstmlm.checkpoints.validation import MAX_FILE
 from lstmlm.layers.registry import layer_class
+from lstmlm.layers.torch_nn import WIDTH
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.shapes import count_params
 from lstmlm.runs.start import Start, load_start
@@ -45,8 +46,7 @@ def prepare(config: Config, processes: int = 1) -> Prepared:
     device = pick_device(config.device)
     if device.type == "mps" and processes > 1:
         raise BadInput("device: mps serves one process: use device=cpu, or start train.py without torchrun")
-    if config.train.precision == "bf16" and device.type == "mps":
-        raise BadInput("train.precision: bf16 is for cuda and cpu, this run is on mps: leave it out")
+    check_precision(config, device.type)
     data = config.data
     corpus = read_corpus(data)
     batch_size = data.batch_size
@@ -60,6 +60,22 @@ def prepare(config: Config, processes: int = 1) -> Prepared:
     typed = {key: path for key in PATHS if (path := getattr(data, key)) is not None}
     paths: dict[str, Any] = {key: os.path.abspath(expand_path(path, f"data.{key}")) for key, path in typed.items()}
     return Prepared(replace(config, data=replace(data, **paths)), device, corpus, batch_size, prompt)
+
+
+def check_precision(config: Config, device: str) -> None:
+    """BadInput for a precision that this run cannot have, or could have and gain nothing."""
+    precision, H = config.train.precision, config.model.num_hiddens
+    if precision == "bf16" and device == "mps":
+        raise BadInput("train.precision: bf16 is for cuda and cpu, this run is on mps: leave it out")
+    if precision != "fp16":
+        return
+    if config.backend != "nn":
+        raise BadInput("train.precision: fp16 is for cuDNN's kernels: add backend=nn, or use bf16")
+    if H % WIDTH != 0:
+        near = " or ".join(str(width) for width in (H // WIDTH * WIDTH, -(-H // WIDTH) * WIDTH) if width)
+        raise BadInput(f"model.num_hiddens: {H} is no multiple of {WIDTH}, as train.precision=fp16 needs: give {near}")
+    if device != "cuda":
+        raise BadInput(f"train.precision: fp16 is for cuda, this run is on {device}: leave it out")
 
 
 def check_division(batch_size: int, processes: int, micro_batches: int) -> None:

@@ -137,8 +137,8 @@ class Train:
         "split a batch into this many parts, one after the other: same step, less memory", before=1, **SIZE
     )
     precision: str = setting(
-        "of the matrix products: float32; bf16, for a GPU, or a CPU with matrix tiles (AMX)",
-        choices=("float32", "bf16"),
+        "of the matrix products: float32; bf16, for a GPU, or a CPU with matrix tiles (AMX); fp16, for a GPU",
+        choices=("float32", "bf16", "fp16"),
         before="float32",
     )
     rules: int = setting(

@@ -9,21 +9,28 @@ from torch import Tensor
 
 from lstmlm.layers import fused_bf16
 from lstmlm.model.rnn_model import RNNModel, State
+from lstmlm.training.loss_scale import LossScale
 
 
 def back_propagate(
-    model: RNNModel, X: Tensor, Y: Tensor, state: State, micro_batches: int, precision: str
+    model: RNNModel,
+    X: Tensor,
+    Y: Tensor,
+    state: State,
+    micro_batches: int,
+    precision: str,
+    loss_scale: LossScale | None = None,
 ) -> tuple[Tensor, State]:
-    """Add the gradient of the mean loss of X, Y (B, T), from the state, to the parameters' `grad`.
+    """Add the gradient of the mean loss of X, Y (B, T), from the state, to the parameters' `grad`, times `loss_scale`.
 
     Returns the loss, in nats per character, and the next state, neither with a graph. The B lanes are taken in
     `micro_batches` equal parts, one after the other: the mean of the parts' means is the mean of all, so the gradient
     is that of the whole batch, with the memory of one part. (Dropout is drawn for each part, so it drops other units.)
     """
     if micro_batches == 1:
-        return back_propagate_whole(model, X, Y, state, precision)
+        return back_propagate_whole(model, X, Y, state, precision, loss_scale)
     lanes = zip(X.chunk(micro_batches), Y.chunk(micro_batches), split_state(state, micro_batches), strict=True)
-    done = [back_propagate_whole(model, *part, precision, 1 / micro_batches) for part in lanes]
+    done = [back_propagate_whole(model, *part, precision, loss_scale, 1 / micro_batches) for part in lanes]
     losses, states = zip(*done, strict=True)
     return torch.stack(losses).sum(), tuple(torch.cat(parts, 1) for parts in zip(*states, strict=True))
 
@@ -34,33 +41,41 @@ def split_state(state: State, parts: int) -> list[State]:
 
 
 def back_propagate_whole(
-    model: RNNModel, X: Tensor, Y: Tensor, state: State, precision: str, share: float | None = None
+    model: RNNModel,
+    X: Tensor,
+    Y: Tensor,
+    state: State,
+    precision: str,
+    loss_scale: LossScale | None,
+    share: float | None = None,
 ) -> tuple[Tensor, State]:
     """`back_propagate` in one part, whose loss counts by its share of the whole."""
     logits, state = forward(model, X, state, precision)
     loss = functional.cross_entropy(logits, Y.T.flatten())  # logits (T*B, V) are time-major
     if share is not None:
         loss = loss * share
-    loss.backward()
+    (loss if loss_scale is None else loss_scale.scale(loss)).backward()
     return loss.detach(), tuple(part.detach() for part in state)
 
 
-PRECISIONS = ("float32", "bf16")
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = ("float32", *AUTOCAST)
 
 
 def forward(model: RNNModel, X: Tensor, state: State, precision: str) -> tuple[Tensor, State]:
     """`model(X, state)`, X (B, T) -> logits (T*B, V) and the next state, both in float32 whatever the precision.
 
     bf16 is mixed precision (Micikevicius et al. 2018) with bfloat16 (Kalamkar et al. 2019), which has the exponents of
-    float32, so gradients need no scaling. torch.autocast computes matrix products in bfloat16; weights, carried state,
-    loss and optimizer stay in float32. Back-propagation runs outside of autocast and gives each operation's gradient
-    in the type of that operation. Where bfloat16 is no gain, the computation is that of float32, and the log says so.
+    float32, so gradients need no scaling; fp16 is float16, which needs it (loss_scale.py). torch.autocast computes
+    matrix products in that type; weights, carried state, loss and optimizer stay in float32. Back-propagation runs
+    outside of autocast and gives each operation's gradient in the type of that operation. Where bfloat16 is no gain,
+    the computation is that of float32, and the log says so.
     """
     logits: Tensor
     if precision == "float32" or is_faster_in_float32(model, X.device):
         logits, state = model(X, state)
         return logits, state
-    with torch.autocast(X.device.type, torch.bfloat16):
+    with torch.autocast(X.device.type, AUTOCAST[precision]):
         logits, state = model(X, state)
     return logits.float(), tuple(part.float() for part in state)
 

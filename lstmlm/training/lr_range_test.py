@@ -18,6 +18,7 @@ from lstmlm.system.errors import BadInput
 from lstmlm.system.plotting import import_pyplot, save_figure
 from lstmlm.text.batches import Streams
 from lstmlm.training.learner import Learner
+from lstmlm.training.loss_scale import make_loss_scale
 from lstmlm.training.optim import set_lr
 from lstmlm.training.plan import Recipe
 from lstmlm.training.step import train_step
@@ -70,7 +71,7 @@ def run_range_test(
     no rate.
     """
     rates = [LOWEST * (HIGHEST / LOWEST) ** (k / (max_steps - 1)) for k in range(max_steps)]
-    learner = Learner(model, optimizer)
+    learner = Learner(model, optimizer, loss_scale=make_loss_scale(recipe.precision, streams.device))
     width, lowest = max_steps // 20, math.inf
     losses: list[float] = []
     state: State | None = None

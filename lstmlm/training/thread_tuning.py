@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.training.learner import Learner
+from lstmlm.training.loss_scale import make_loss_scale
 from lstmlm.training.optim import build_optimizer
 from lstmlm.training.plan import Recipe
 from lstmlm.training.step import train_step
@@ -29,7 +30,8 @@ def make_timed_step(model: RNNModel, X: Tensor, Y: Tensor, optimizer: str, recip
 
     The model's weights are changed. No generator is drawn from but the model's own.
     """
-    learner = Learner(model, build_optimizer(model, optimizer, 1e-3, 0.0))
+    loss_scale = make_loss_scale(recipe.precision, X.device)
+    learner = Learner(model, build_optimizer(model, optimizer, 1e-3, 0.0), loss_scale=loss_scale)
 
     def step(threads: int) -> float:
         before = torch.get_num_threads()

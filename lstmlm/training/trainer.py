@@ -90,6 +90,8 @@ class Trainer:
         ended = state.step > 0 and self.has_ended(self.progress())
         while not ended:
             ended = self.train_epoch(stop)
+        if self.learner.loss_scale is not None:
+            log.info("train.precision=fp16: %s", self.learner.loss_scale.describe(state.step))
         if self.is_out_of_patience() and self.progress() < 1:
             found = (state.evaluations_since_best, state.best["step"])
             log.info("ends early: %d evaluations without a better one than that of step %d (train.patience)", *found)
@@ -249,6 +251,7 @@ class Trainer:
             "progress/epoch": state.step / self.streams.steps_per_epoch,
             "progress/chars": state.chars,
             "optim/lr": self.learner.optimizer.param_groups[0]["lr"],
+            **({} if self.learner.loss_scale is None else self.learner.loss_scale.make_tags()),
         }
 
     def save_last(self) -> Checkpoint:

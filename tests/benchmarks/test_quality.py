@@ -62,6 +62,7 @@ def test_a_row_is_the_mean_of_the_last_weights_not_of_the_best(train, quality):
     page, _ = quality("sweep")
     (row,) = cells(page, "last weights", "one stream")
     assert row[5:7] == ["2.2500 [2.0000, 2.5000]", f"{2.25 / math.log(2):.3f}"] and row[3] == "2,871"
+    assert row[7] == f"{math.sqrt(0.125):.4f}"  # of 2.0 and 2.5
     (made,) = cells(page, "`python train.py ")
     assert "model.num_hiddens=8" in made[1] and "seed=" not in made[1] and made[2] == "not said"
 
@@ -71,6 +72,8 @@ def test_windows_are_scored_once_for_each_checkpoint_and_kept_beside_the_run(tra
     page, _ = quality("run", "--evaluate")
     said = json.loads(command("evaluate", "run/last.safetensors", "--windows", "64", "--json")[1])
     (stream,), (windows,) = cells(page, "one stream", "ours"), cells(page, "windows of 64", "ours")
+    long = json.loads(command("evaluate", "run/last.safetensors", "--windows", "256", "--json")[1])
+    assert stream[8] == f"{long['windowed_nats_per_char']:.4f}" != windows[5] and windows[8] == ""
     assert stream[5] == f"{said['nats_per_char']:.4f}" and windows[5] == f"{said['windowed_nats_per_char']:.4f}"
     monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("asked again"))
     assert quality("run", "--evaluate") == quality("run") == (page, "")
@@ -104,6 +107,21 @@ def test_a_recipe_is_known_by_its_settings(train, quality, tmp_path, monkeypatch
     recipe["command"] += " train.lr=0.5"
     (tmp_path / "recipes.json").write_text(json.dumps([recipe]))
     assert not cells(quality("run")[0], "tiny")
+
+
+def test_runs_of_another_precision_are_shown_where_they_are_asked_for_and_say_so(train, quality):
+    assert train(*TINY, "-m", "train.precision=float32,bf16", "hydra.sweep.dir=sweep")[0] == 0
+    for directory in Path("sweep").glob("*_nn_*"):
+        rewrite_final(directory, **{"loss/val_last": 3.0})
+    shown, noted = quality("sweep", "--json")
+    assert {row["precision"] for row in json.loads(shown) if "precision" in row} == {"float32"}
+    assert "left out: --precision bf16 shows it" in noted
+    shown, noted = quality("sweep", "--json", "--precision", "float32,bf16")
+    assert noted == ""
+    found = {row["precision"]: row["system"] for row in json.loads(shown) if "precision" in row}
+    assert ", nn, last weights" in found["float32"] and ", nn, bf16, last weights" in found["bf16"]
+    with pytest.raises(SystemExit, match="--precision: no run of fp16"):
+        quality("sweep", "--precision", "fp16")
 
 
 def test_a_run_that_has_not_finished_is_refused(train, quality):

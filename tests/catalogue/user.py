@@ -95,6 +95,22 @@ USER = [
         ),
         (typed("resume=tide_clok"), refused(r"resume: no such file: tide_clok: did you mean tide_clock\?")),
     ),
+    row(
+        "A13",
+        "float16 where it cannot be had",
+        (
+            typed("backend=nn", "model.num_hiddens=128", "device=cpu", "train.precision=fp16"),
+            refused(r"train\.precision: fp16 is for cuda, this run is on cpu: leave it out"),
+        ),
+        (
+            typed("backend=fused", "train.precision=fp16"),
+            refused(r"train\.precision: fp16 is for cuDNN's kernels: add backend=nn, or use bf16"),
+        ),
+        (
+            typed("backend=nn", "model.num_hiddens=200", "train.precision=fp16"),
+            refused(r"model\.num_hiddens: 200 is no multiple of 128, as train\.precision=fp16 needs: give 128 or 256"),
+        ),
+    ),
     # B. The text
     row(
         "B1",
