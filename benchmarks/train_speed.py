@@ -67,7 +67,7 @@ class Contestant:
         def step() -> None:
             nonlocal state
             X, Y = next(self.batches)
-            _, _, state = train_step(learner, X, Y, state, recipe)
+            _, _, state, _ = train_step(learner, X, Y, state, recipe)
 
         return step
 

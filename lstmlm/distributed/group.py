@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # documented, but not in __all__
 
+from lstmlm.distributed.attempt import agree_on_attempt
 from lstmlm.distributed.place import Place
 from lstmlm.model.rnn_model import State
 from lstmlm.system.errors import EnvironmentFault, LstmlmError, ReportedElsewhere
@@ -48,12 +49,13 @@ class Group:
 
     def __init__(self, place: Place) -> None:
         self.place, self.timeout, self.is_lost = place, START_TIMEOUT, False
-        self.buffer: Tensor | None = None  # all gradients and the loss, one after the other
+        self.buffer: Tensor | None = None  # all gradients, the loss and the weight, one after the other
         wait, serves = timedelta(seconds=START_TIMEOUT), not place.has_agent and place.rank == 0
         handler = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own would act when the others have come
         try:
             server = TCPStore(place.host, place.port, is_master=serves, timeout=wait, wait_for_workers=False)
-            self.store = PrefixStore(f"lstmlm/{place.attempt}", server)
+            name = agree_on_attempt(server, place.rank, place.size, START_TIMEOUT)
+            self.store = PrefixStore(f"lstmlm/{name}", server)
             dist.init_process_group("gloo", store=self.store, rank=place.rank, world_size=place.size, timeout=wait)
         except RuntimeError as error:
             raise EnvironmentFault(
@@ -126,25 +128,33 @@ class Group:
             dist.broadcast(data, 0, self.processes)
         return data.numpy().tobytes()
 
-    def average(self, params: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-        """Replace the gradients of the parameters by their mean over the processes; returns the mean of the loss.
+    def average(
+        self, params: Sequence[nn.Parameter], loss: Tensor, num_targets: int | None = None
+    ) -> tuple[Tensor, int | None]:
+        """What ranks.py asks for.
 
         All go in one message: on a fast network the number of messages is what costs. The gradients are then views of
         the buffer, until the next step sets them to none.
         """
         parts = [param.grad.reshape(-1) for param in params if param.grad is not None]
         if self.buffer is None:
-            self.buffer = torch.empty(1 + sum(part.numel() for part in parts), dtype=loss.dtype, device=loss.device)
-        torch.cat([*parts, loss.reshape(1)], out=self.buffer)
+            self.buffer = torch.empty(2 + sum(part.numel() for part in parts), dtype=loss.dtype, device=loss.device)
+        weight = loss.new_full((1,), 1 if num_targets is None else num_targets)
+        torch.cat([*parts, loss.reshape(1), weight], out=self.buffer)
+        if num_targets == 0:
+            self.buffer.zero_()  # the mean over nothing is not a number
+        elif num_targets is not None:
+            self.buffer[:-1] *= num_targets
         with self.watched():
             dist.all_reduce(self.buffer, group=self.processes)
-        self.buffer /= self.place.size
+        total = self.buffer[-1].clone()
+        self.buffer /= total
         start = 0
         for param in params:
             if param.grad is not None:
                 param.grad = self.buffer[start : start + param.numel()].view_as(param)
                 start += param.numel()
-        return self.buffer[-1].clone()
+        return self.buffer[-2].clone(), None if num_targets is None else int(total)
 
     def gather(self, own: State) -> State | None:
         """On rank 0 the state of all lanes, each part (L, B, H), from the own lanes of each process; else None."""

@@ -67,8 +67,10 @@ class Leader:
                 self.fault = ReportedElsewhere()
                 raise
 
-    def average(self, params: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-        return self.connected().average(params, loss)
+    def average(
+        self, params: Sequence[nn.Parameter], loss: Tensor, num_targets: int | None = None
+    ) -> tuple[Tensor, int | None]:
+        return self.connected().average(params, loss, num_targets)
 
     def gather(self, own: State | None) -> State | None:
         if own is None:
@@ -80,6 +82,8 @@ class Leader:
     def end(self, exit_code: int) -> None:
         """Let the others end with this exit code, if they can be reached."""
         self.over.set()
+        if self.group is None and exit_code > 128:
+            return  # a signal, which torchrun passes on to all processes: the others have ended
         with contextlib.suppress(LstmlmError):
             self.connect()
             group = self.connected()

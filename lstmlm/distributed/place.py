@@ -16,7 +16,6 @@ class Place(NamedTuple):
     host: str  # where the store is that the processes meet at
     port: int
     has_agent: bool  # torchrun serves the store; else rank 0 does
-    attempt: str  # differs each time torchrun starts the processes of one machine again; empty for several machines
 
 
 def refuse_place(command: str) -> None:
@@ -32,9 +31,5 @@ def find_place(environ: Mapping[str, str] = os.environ) -> Place | None:
     if not size.isdecimal() or int(size) < 2 or not all(environ.get(name, "").isdecimal() for name in names):
         return None
     rank, local_rank, port = (int(environ[name]) for name in names)
-    # The store of a machine is served on through restarts, and has the addresses of processes that are gone. Of several
-    # machines each counts its restarts for itself
-    one_machine = environ.get("GROUP_WORLD_SIZE", "1") == "1"
-    attempt = environ.get("TORCHELASTIC_RESTART_COUNT", "0") if one_machine else ""
     has_agent = environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    return Place(rank, local_rank, int(size), environ.get("MASTER_ADDR", "localhost"), port, has_agent, attempt)
+    return Place(rank, local_rank, int(size), environ.get("MASTER_ADDR", "localhost"), port, has_agent)

@@ -19,8 +19,14 @@ from lstmlm.text.lanes import ALL_LANES, Share
 class Averages(Protocol):
     """What the training step asks, on every rank."""
 
-    def average(self, params: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-        """Replace the gradients of the parameters by their mean over the ranks; returns the mean of the loss."""
+    def average(
+        self, params: Sequence[nn.Parameter], loss: Tensor, num_targets: int | None = None
+    ) -> tuple[Tensor, int | None]:
+        """Replace the gradients of the parameters by their mean over the ranks; returns the mean of the loss.
+
+        If `num_targets`, of this rank, is given, each rank counts by that number, and their sum is returned too. A rank
+        without targets counts nothing, whatever its gradients and its loss are.
+        """
         ...
 
 
@@ -70,8 +76,10 @@ class OneProcess:
     def step(self, lr: float) -> AbstractContextManager[None]:
         return contextlib.nullcontext()
 
-    def average(self, params: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-        return loss
+    def average(
+        self, params: Sequence[nn.Parameter], loss: Tensor, num_targets: int | None = None
+    ) -> tuple[Tensor, int | None]:
+        return loss, num_targets
 
     def gather(self, own: State | None) -> State | None:
         return own

@@ -67,7 +67,7 @@ def make_streams(prepared: Prepared, share: Share = ALL_LANES) -> Streams:
     """The training part as batches, of which this process has a share."""
     data, vocab, ids = prepared.config.data, prepared.corpus.vocab, prepared.corpus.ids["train"]
     if vocab.boundary is not None:
-        return DocumentBatches(ids, prepared.batch_size, data.num_steps, vocab.boundary, prepared.device)
+        return DocumentBatches(ids, prepared.batch_size, data.num_steps, vocab.boundary, prepared.device, share)
     return STREAMS[data.sampling](ids, prepared.batch_size, data.num_steps, prepared.device, share)
 
 

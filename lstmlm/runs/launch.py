@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lstmlm.distributed.place import find_place
 from lstmlm.runs.find import find_resumed
 from lstmlm.runs.inherit import inherit_settings
-from lstmlm.runs.sweep import STOPPED, Sweep
+from lstmlm.runs.sweep import STOPPED, Sweep, explain_lost_job
 from lstmlm.settings.config import Config
 from lstmlm.settings.help import format_help
 from lstmlm.settings.hydra_main import call_hydra_main
@@ -24,7 +24,7 @@ from lstmlm.settings.overrides import (
     quote_free_text,
 )
 from lstmlm.system.errors import BadInput, advise_on_memory, make_streams_safe, run_to_exit_code
-from lstmlm.system.interrupts import exit_on_interrupt
+from lstmlm.system.interrupts import exit_on_interrupt, leave_report_to_another_process
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -47,6 +47,7 @@ def train(argv: list[str]) -> int:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # a warning of torch when others are lost is a page long
     if place.rank:
         os.environ["TQDM_DISABLE"] = "1"  # read when tqdm is imported
+        leave_report_to_another_process()
     with exit_on_interrupt():
         from lstmlm.runs.several import follow, lead
 
@@ -86,17 +87,20 @@ def train_with(argv: list[str], ranks: "Ranks | None") -> int:
     def compose_and_run() -> None:
         given = [word for word in argv if word not in flags]
         check_words(given)
-        if ranks is not None and (launcher := next((w for w in given if w.startswith("hydra/launcher=")), None)):
+        launcher = next((word for word in given if word.startswith("hydra/launcher=")), None)
+        if ranks is not None and launcher is not None:
             raise BadInput(f"{launcher}: torchrun has started the processes: leave one of the two out")
         words.extend(quote_free_text(given, sweeps))
         try:
             if sweep is not None:
                 sweep.total = count_jobs([word for word in words if "=" in word])  # not `--cfg job`
+                if launcher is not None:
+                    sweep.share_outcomes()
             call_hydra_main(flags + words, job)
         except SystemExit as end:  # the one above, or argparse's after --help
             codes.append(end.code if isinstance(end.code, int) else 0)
         except Exception as error:
-            raise explain_hydra_error(error) from error
+            raise explain_lost_job(explain_hydra_error(error)) from error
 
     codes.append(run_to_exit_code(compose_and_run))
     if sweep is not None:

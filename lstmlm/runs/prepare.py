@@ -48,13 +48,11 @@ def prepare(config: Config, processes: int = 1) -> Prepared:
         raise BadInput("device: mps serves one process: use device=cpu, or start train.py without torchrun")
     check_precision(config, device.type)
     data = config.data
-    if data.documents is not None and processes > 1:
-        raise BadInput("data.documents: works in one process: start train.py without torchrun")
     corpus = read_corpus(data)
     batch_size = data.batch_size
     if data.documents is None:
         batch_size = fit_batch_size(len(corpus.ids["train"]), data.batch_size, data.num_steps)
-    check_division(batch_size, processes, config.train.micro_batches)
+        check_division(batch_size, processes, config.train.micro_batches)
     given = config.sample.prompt
     prompt = choose_prompt(corpus) if given is None else check_prompt(corpus.vocab, given, data)
     check_memory(config, len(corpus.vocab))

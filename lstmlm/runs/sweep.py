@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -11,11 +12,13 @@ from pathlib import Path
 from lstmlm.runs.comparison import group_by_split, rank_runs
 from lstmlm.runs.comparison_table import FEW, format_tables
 from lstmlm.runs.summary import find_runs, read_run
-from lstmlm.system.errors import BadInput, LstmlmError, run_to_exit_code
+from lstmlm.system.errors import BadInput, EnvironmentFault, LstmlmError, run_to_exit_code
 from lstmlm.system.escape import escape_controls
+from lstmlm.system.launcher_signals import end_on_announcement
 from lstmlm.system.shell_words import quote_word
 
-STOPPED = (130, 143)  # exit codes of a job that a signal stopped: the signal is meant for the whole sweep
+TERMINATED = 143  # exit code
+STOPPED = (130, TERMINATED)  # exit codes of a job that a signal stopped: the signal is meant for the whole sweep
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class Sweep:
     def __init__(self, total: int | None = None) -> None:
         self.total = total  # jobs, None if that is not known
         self.kept = tempfile.TemporaryDirectory(prefix="lstmlm_sweep_")
+        self.outcomes = Path(self.kept.name)
+
+    def share_outcomes(self) -> None:
+        """Keep the outcomes in the working directory, which the machines of a cluster share."""
+        self.kept.cleanup()
+        self.kept = tempfile.TemporaryDirectory(prefix=".lstmlm_sweep_", dir=Path.cwd())
         self.outcomes = Path(self.kept.name)
 
     def __getstate__(self) -> dict[str, Path | int | None]:  # for another process
@@ -60,9 +69,13 @@ class Sweep:
                 error.args = (f"{name}: {error}",)
                 raise
 
-        outcome = Outcome(name, str(directory), run_to_exit_code(named))
-        (self.outcomes / f"{number:09}").write_text(json.dumps(asdict(outcome)))
-        return outcome.code
+        code = TERMINATED
+        with end_on_announcement():
+            code = run_to_exit_code(named)
+        outcome = Outcome(name, str(directory), code)
+        with contextlib.suppress(FileNotFoundError):  # the command that started the sweep has ended
+            (self.outcomes / f"{number:09}").write_text(json.dumps(asdict(outcome)))
+        return code
 
     def close(self) -> list[int]:
         """Print the outcomes and return the exit codes of the jobs."""
@@ -75,6 +88,18 @@ class Sweep:
             good = all(outcome.code == 0 for outcome in outcomes)
             print(format_outcomes(outcomes), file=sys.stdout if good else sys.stderr)
         return [outcome.code for outcome in outcomes]
+
+
+def explain_lost_job(error: Exception) -> Exception:
+    """The EnvironmentFault of one line for submitit's report of a job that left no result; others are unchanged."""
+    if type(error).__module__.partition(".")[0] != "submitit":
+        return error
+    number = re.search(r"Job (\S+)", str(error))
+    job = f"job {number[1]} of submitit" if number else "a job of submitit"
+    return EnvironmentFault(
+        f"sweep: {job} ended without a result, as one does that is killed: .submitit in the directory of the sweep has "
+        "what it printed: when the other jobs have ended, type the same command again, with resume=auto"
+    )
 
 
 def format_ranking(directory: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lstmlm.system.escape import escape_controls
 from lstmlm.system.interrupts import was_interrupted
+from lstmlm.system.launcher_signals import JobEnds, was_announced
 
 
 class LstmlmError(Exception):
@@ -83,6 +84,8 @@ def run_to_exit_code(job: Callable[[], None]) -> int:
         return 0
     except KeyboardInterrupt:
         return print_error(Stopped("stopped", 130))
+    except JobEnds:
+        return print_error(Stopped("stopped", 143))
     except LstmlmError as error:
         return print_error(error)
     except OSError as error:
@@ -91,6 +94,8 @@ def run_to_exit_code(job: Callable[[], None]) -> int:
     except Exception as error:
         if was_interrupted():  # during an import, Ctrl-C may come out as another exception
             return print_error(Stopped("stopped", 130))
+        if was_announced():
+            return print_error(Stopped("stopped", 143))
         if is_out_of_memory(error):
             return print_error(EnvironmentFault("out of memory: free memory on this machine"))
         if os.environ.get("HYDRA_FULL_ERROR") == "1":

@@ -20,13 +20,14 @@ class InterruptHandler:
     """
 
     def __init__(self) -> None:
-        self.count, self.at_once = 0, False
+        self.count, self.at_once, self.quiet = 0, False, False
         self.made: Path | None = None  # a directory that is removed at the end, if it is empty
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
         if self.at_once or self.count > 1:
-            os.write(2, b"stopped\n")
+            if not self.quiet:
+                os.write(2, b"stopped\n")
             with contextlib.suppress(OSError):
                 if self.made is not None:
                     self.made.rmdir()
@@ -55,6 +56,12 @@ def exit_on_interrupt(made: Path | None = None) -> Iterator[None]:
         yield
     finally:
         handler.at_once, handler.made = before, None
+
+
+def leave_report_to_another_process() -> None:
+    """Ctrl-C, which reaches all processes of a run, is reported by one of them."""
+    if isinstance(handler := signal.getsignal(signal.SIGINT), InterruptHandler):
+        handler.quiet = True
 
 
 def was_interrupted() -> bool:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-# By which a launcher announces the end of a job, where the system has them
-ANNOUNCEMENTS = [getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+from lstmlm.system.launcher_signals import ANNOUNCEMENTS, AnnouncementHandler
 
 
 class Interrupted(Exception):
@@ -49,11 +48,15 @@ class StopRequest:
                 self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, handler)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         if self._announced is not None:
-            self._before[self._announced](self._announced, None)
+            handler = self._before[self._announced]
+            if isinstance(handler, AnnouncementHandler) and kind is not None:
+                handler.has_come = True  # the exception of the block ends the job already, and says what is saved
+            else:
+                handler(self._announced, None)
 
     @contextlib.contextmanager
     def interrupts(self) -> Iterator[None]:

@@ -64,6 +64,15 @@ class Streams(ABC):
         """The number of characters of Y (B, T) that are learnt from."""
         return Y.numel()
 
+    def weigh(self, Y: Tensor) -> int | None:
+        """The number of targets of Y (B, T), if the processes may have different numbers of them; else None."""
+        return None
+
+    @property
+    def own_lanes(self) -> int:
+        """How many lanes this process has."""
+        return self.share.count_lanes(self.batch_size)
+
     def batch(self, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
         """The own lanes of X and Y (B, T) as the model takes them; no copy where they are so already."""
         X, Y = self.share.take(X, 0), self.share.take(Y, 0)

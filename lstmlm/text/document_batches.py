@@ -7,7 +7,8 @@ mark of the label is the first input.
 A short document, of up to T targets, is a row of a batch. A batch has as many as make about B*T targets, whatever their
 lengths: batches of like lengths are faster and learn less (benchmarks/LOG.md). The windows of long documents, of equal
 lengths, are in lanes, one document after the other, with the state carried to the next window of the same document.
-What is left of a row is filled up with targets that cost nothing.
+What is left of a row is filled up with targets that cost nothing. Where several processes share a run, each has as many
+rows of a batch; what is left of the rows of the last ones is filled up too.
 """
 
 import heapq
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from lstmlm.text.batches import State, Streams
+from lstmlm.text.lanes import ALL_LANES, Share
 
 IGNORED = -100  # as a target: torch's cross_entropy leaves it out
 Windows = tuple[Tensor, Tensor]  # where each window begins in the ids, and its number of targets: (rows,) each
@@ -39,8 +41,15 @@ class DocumentBatches(Streams):
     """
 
     def __init__(
-        self, ids: Tensor, batch_size: int, num_steps: int, boundary: int, device: torch.device | str = "cpu"
+        self,
+        ids: Tensor,
+        batch_size: int,
+        num_steps: int,
+        boundary: int,
+        device: torch.device | str = "cpu",
+        share: Share = ALL_LANES,
     ) -> None:
+        self.share = share
         self.num_steps, self.device, self.ids, self.boundary = num_steps, torch.device(device), ids, boundary
         self.starts, self.lengths = locate_documents(ids, boundary)
         self.begins = torch.cat([ids[self.starts], torch.tensor([boundary])]).unique()  # as inputs: nothing before them
@@ -107,6 +116,10 @@ class DocumentBatches(Streams):
         Y = torch.where(inside, self.ids[places + 1], IGNORED)
         return self.batch(X, Y)
 
+    def batch(self, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
+        X, Y = self.share.take(X, 0, self.boundary), self.share.take(Y, 0, IGNORED)
+        return X.to(self.device, torch.int64), Y.to(self.device, torch.int64)
+
     def carry(self, state: State, X: Tensor) -> State | None:
         """Only a window that does not begin with the symbol before a document goes on with its document."""
         if state[0].shape[1] != X.shape[0]:
@@ -116,3 +129,6 @@ class DocumentBatches(Streams):
 
     def count_targets(self, Y: Tensor) -> int:
         return int((Y != IGNORED).sum())
+
+    def weigh(self, Y: Tensor) -> int | None:
+        return None if self.share.count == 1 else self.count_targets(Y)

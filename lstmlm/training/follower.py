@@ -66,5 +66,6 @@ class Follower:
         if before is None:
             before = learner.model.begin_state(X.shape[0], X.device)
         set_lr(learner.optimizer, lr)
-        _, _, state.carried = train_step(learner, X, Y, before, self.recipe, self.group)
+        done = train_step(learner, X, Y, before, self.recipe, self.group, self.streams.weigh(Y))
+        state.carried = done.state if X.shape[0] == self.streams.own_lanes else None
         state.count_step(Y.numel())

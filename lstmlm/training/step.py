@@ -21,21 +21,29 @@ class StepResult(NamedTuple):
     loss: Tensor  # before the step, in nats per character, without a graph
     norm: Tensor  # of the gradient, before clipping; 0 if float16 overflowed and the step was skipped
     state: State  # after X, without a graph
+    num_targets: int | None  # of all ranks, if their numbers differ
 
 
 def train_step(
-    learner: Learner, X: Tensor, Y: Tensor, state: State, recipe: Recipe, ranks: Averages = ONE_PROCESS
+    learner: Learner,
+    X: Tensor,
+    Y: Tensor,
+    state: State,
+    recipe: Recipe,
+    ranks: Averages = ONE_PROCESS,
+    num_targets: int | None = None,
 ) -> StepResult:
     """One optimizer step on X, Y (B, T) from the state, at the learning rate that the optimizer has.
 
-    Each of several `ranks` has B of the lanes; loss and norm are those of all. Nothing here waits for the device. A
-    step of AdamW in float32 on a CPU is one pass in C, where there is a compiler.
+    Each of several `ranks` has B of the lanes; loss and norm are those of all. `num_targets` is the number of those of
+    Y, where it differs between ranks. Nothing here waits for the device. A step of AdamW in float32 on a CPU is one
+    pass in C, where there is a compiler.
     """
     learner.model.train()
     learner.optimizer.zero_grad()
     loss_scale, precision = learner.loss_scale, recipe.precision
     loss, state = back_propagate(learner.model, X, Y, state, recipe.micro_batches, precision, loss_scale)
-    loss = ranks.average(learner.params, loss)
+    loss, num_targets = ranks.average(learner.params, loss, num_targets)
     if loss_scale is not None:
         loss_scale.unscale(learner.optimizer)
     norm = compute_norm(learner.params)
@@ -49,4 +57,4 @@ def train_step(
     else:
         scale_gradients(learner.params, factor)
         learner.optimizer.step()
-    return StepResult(loss, norm, state)
+    return StepResult(loss, norm, state, num_targets)

@@ -13,6 +13,7 @@ from torch import Tensor
 from lstmlm.checkpoints.checkpoint import Checkpoint
 from lstmlm.distributed.ranks import ONE_PROCESS, Ranks
 from lstmlm.evaluation.scoring import Score
+from lstmlm.model.rnn_model import State
 from lstmlm.system.errors import Stopped
 from lstmlm.system.signals import Interrupted, StopRequest
 from lstmlm.text.batches import Streams
@@ -130,15 +131,16 @@ class Trainer:
         lr = self.compute_lr(state.step)
         set_lr(learner.optimizer, lr)
         with self.ranks.step(lr):
-            loss, norm, after = train_step(learner, X, Y, before, self.plan.recipe, self.ranks)
+            done = train_step(learner, X, Y, before, self.plan.recipe, self.ranks, self.streams.weigh(Y))
         # A batch with another number of rows has whole documents, which nothing continues
-        share = self.streams.share
-        state.carried = after if X.shape[0] * share.count == self.streams.batch_size else None
-        chars = self.streams.count_targets(Y) * share.count
+        state.carried = done.state if X.shape[0] == self.streams.own_lanes else None
+        chars = done.num_targets
+        if chars is None:
+            chars = self.streams.count_targets(Y) * self.streams.share.count
         state.count_step(chars)
         if learner.average is not None:
             learner.average.add(state.step)
-        state.meter.add(state.step, loss, norm, chars, self.plan.recipe.grad_clip)
+        state.meter.add(state.step, done.loss, done.norm, chars, self.plan.recipe.grad_clip)
 
     def compute_lr(self, step: int) -> float:
         """The learning rate of the step after so many."""
@@ -255,11 +257,17 @@ class Trainer:
     def save_last(self) -> Checkpoint:
         """Write `last`, and return what was written. Diverged, and nothing written, if a number is not finite."""
         with self.state.clock.pause_lap():
-            tensors = self.learner.to_tensors() | self.state.to_tensors(self.ranks.gather(self.state.carried))
+            tensors = self.learner.to_tensors() | self.state.to_tensors(self.gather_carried())
             record = self.state.to_record(self.streams.steps_per_epoch)
             self.check_finite(tensors)
             self.tracker.flush()
             return self.saver.save_last(tensors, record)
+
+    def gather_carried(self) -> State | None:
+        """The carried state of all lanes, each part (L, B, H), without those that only fill up the last processes."""
+        gathered = self.ranks.gather(self.state.carried)
+        lanes = self.streams.batch_size
+        return None if gathered is None else tuple(part[:, :lanes].contiguous() for part in gathered)
 
     def check_finite(self, tensors: dict[str, Tensor]) -> None:
         """Diverged if a step, or one of the tensors, is not finite. Waits for the device."""

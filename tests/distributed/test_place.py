@@ -17,13 +17,6 @@ def test_torchrun_says_which_process_it_is():
     assert (place.rank, place.local_rank, place.size, place.host, place.port) == (3, 1, 4, "node0", 29500)
 
 
-def test_each_restart_on_one_machine_meets_under_another_name():
-    one_machine = TORCHRUN | {"GROUP_WORLD_SIZE": "1"}
-    names = {find_place(one_machine | {"TORCHELASTIC_RESTART_COUNT": str(k)}).attempt for k in range(3)}
-    assert len(names) == 3
-    assert {find_place(TORCHRUN | {"TORCHELASTIC_RESTART_COUNT": str(k)}).attempt for k in range(3)} == {""}
-
-
 @pytest.mark.parametrize("changed", [{"WORLD_SIZE": "1"}, {"WORLD_SIZE": "x"}, {"RANK": ""}, {"MASTER_PORT": ""}])
 def test_one_process_or_a_part_of_the_variables_is_a_run_of_one_process(changed):
     assert find_place(TORCHRUN | changed) is None

@@ -89,12 +89,21 @@ def test_other_settings_have_the_losses_of_one_process_too(played, kind):
     assert played["options"][kind] < (1e-2 if kind == "bf16" else 1e-5)
 
 
+def test_a_sweep_and_a_limit_of_seconds_which_rank_0_decides_work_in_several_processes(played):
+    assert played["options"]["codes of a sweep"] == [0, 0]
+    assert played["options"]["ends of a sweep"] == ["out of time"] * 2
+
+
+def test_a_run_on_documents_with_2_4_and_1_processes_is_that_of_one_though_its_lanes_cannot_be_divided(played):
+    assert played["options"]["documents"] < 1e-5
+    assert [played["options"][f"lanes of {size}"][2] for size in (1, 2, 4)] == [3, 3, 3]
+
+
 @pytest.mark.parametrize(
     ("kind", "codes", "line"),
     [
         ("setting", [2, 2], "error: model.num_hidens: no such setting: did you mean model.num_hiddens?"),
         ("division", [2, 2], "5 lanes of a batch cannot be divided among 2 processes: give 4 or 6"),
-        ("documents", [2, 2], "error: data.documents: works in one process: start train.py without torchrun"),
         ("text", [4, 4], "error: rank 1: "),
         ("version", [4, 4], "error: rank 1: lstmlm is 0.0 here, "),
         ("disk", [4, 4], "No space left on device: free space there"),
@@ -129,6 +138,10 @@ def test_a_signal_to_any_process_saves_once_and_the_resumed_run_is_that_of_no_si
     assert codes == [code, code]
     assert errors == f"stopped at step {step}: saved run/last.safetensors: resume the run with resume=run\n"
     assert different == []
+
+
+def test_ctrl_c_before_the_processes_have_met_ends_them_at_once(played):
+    assert played["signals"]["early"] == [[130, 130], "stopped\n"]
 
 
 def test_a_process_that_hangs_is_found_after_rank_timeout(played):

@@ -20,6 +20,7 @@ from types import SimpleNamespace
 
 import torch
 
+from helpers.command_line import composed_config
 from helpers.forms import FORMS, make_model
 from helpers.killing import TEXT, differences, outcome, state_problems, warm_up
 from lstmlm.checkpoints import checkpoint
@@ -170,7 +171,7 @@ def make_steps(words: list[str]) -> int:
         found = losses_by_form[f"{cell} {backend}"] = []
         for X, Y, fresh in itertools.islice(batches, int(words[1]) if cell == "lstm" else 20):
             state = model.begin_state(len(X), "cpu") if fresh else state
-            loss, norm, state = train_step(learner, X, Y, state, recipe, group or ONE_PROCESS)
+            loss, norm, state, _ = train_step(learner, X, Y, state, recipe, group or ONE_PROCESS)
             found += [loss.item(), norm.item()]
     if share.index == 0:
         Path(words[0]).write_text(json.dumps(losses_by_form))
@@ -213,8 +214,9 @@ def options(folder: Path) -> dict:
             "model.weight_drop=0.3",
         ],
         "parts": ["train.micro_batches=2", "model.dropout=0", "train.patience=1", "train.lr=0.3"],
-        "bf16": ["train.precision=bf16"],
+        "bf16": ["train.precision=bf16", "init_from=windows1"],
     }
+    (folder / "lines.txt").write_text(make_lines())
     found = {}
     for name, words in kinds.items():
         for size in (1, 2):
@@ -223,7 +225,30 @@ def options(folder: Path) -> dict:
             assert code == [0] * size, (name, code, read(folder, "err", size))
         one, two = (losses(folder / f"{name.split()[0]}{size}") for size in (1, 2))
         found[name] = max(abs(a - b) for a, b in zip(one, two, strict=True))
+    # 3 lanes of 4 processes: the last one only fills up
+    words = [*SETTINGS, "data.path=lines.txt", "data.documents=line", "model.dropout=0", "data.batch_size=3"]
+    words += ["data.split=[0.9,0.05,0.05]", "train.schedule=constant", "train.warmup=0", "resume=auto"]
+    for name, parts in (("whole", ((1, 39),)), ("mixed", ((2, 13), (4, 26), (1, 39)))):
+        for size, steps in parts:
+            where = [f"train.max_steps={steps}", f"hydra.run.dir=documents_{name}"]
+            code = run(size, *words, *where, folder=folder)
+            assert code == [0] * size, (name, code, read(folder, "err", size))
+            found[f"lanes of {size}"] = describe_tensors(folder / f"documents_{name}").get("run.carried.0")
+    whole, mixed = (losses(folder / f"documents_{name}") for name in ("whole", "mixed"))
+    found["documents"] = max(abs(a - b) for a, b in zip(whole, mixed, strict=True))
+    limits = ["train.max_steps=null", "train.max_seconds=0.3", "seed=1,2", "hydra.sweep.dir=sweep"]
+    found["codes of a sweep"] = run(
+        2, "-m", *(word for word in SETTINGS if word[:5] != "seed="), *limits, folder=folder
+    )
+    rows = [path.read_text().splitlines()[-1] for path in sorted((folder / "sweep").glob("*/metrics.jsonl"))]
+    found["ends of a sweep"] = [json.loads(row)["state"] for row in rows]
     return found
+
+
+def make_lines() -> str:
+    """60 lines of 1 to 40 characters: documents that fit into a window of 8, and others that do not."""
+    chance = random.Random(4)
+    return "".join(f"{''.join(chance.choices(TEXT, k=chance.randint(1, 40)))}.\n" for _ in range(60))
 
 
 def mistakes(folder: Path) -> dict:
@@ -255,7 +280,6 @@ def mistakes(folder: Path) -> dict:
     scenes = {
         "setting": (["model.num_hidens=3"], None),
         "division": (["data.batch_size=5"], None),
-        "documents": (["data.documents=line"], None),
         "text": ([], other_text),
         "version": ([], other_version),
         "disk": ([], full_disk),
@@ -290,6 +314,15 @@ def signals(folder: Path) -> dict:
 
         return before
 
+    def interrupted(rank: int) -> None:
+        """Both ranks as at a Ctrl-C before they have met."""
+        if rank == 1:
+            os._exit(130)
+        launch.check_words = lambda words: signal.raise_signal(signal.SIGINT)
+
+    place = folder / "early"
+    place.mkdir()
+    found["early"] = [wait(start(2, [], place, interrupted), 10), read(place, "err", 2)]
     words = [*SETTINGS, "train.ema=0.9", "train.schedule=constant", "train.warmup=0", "resume=auto"]
     for name, number, ranks in (
         ("SIGTERM to rank 1", signal.SIGTERM, [1]),
@@ -334,7 +367,8 @@ def silences(folder: Path) -> dict:
         place = folder / name
         place.mkdir()
         pids = start(2, [*words, "data.path=../text.txt", "hydra.run.dir=run"], place, before)
-        found[name] = [wait(pids, 25), read(place, "err", 2)]
+        code = wait(pids[:1], 25)
+        found[name] = [code + wait(pids[1:], 5), read(place, "err", 2)]
     return found
 
 
@@ -390,6 +424,7 @@ SCENES = {scene.__name__: scene for scene in (steps, sizes, options, mistakes, s
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    composed_config(*SETTINGS)  # imports Hydra
     warm_up()
     place, *names = sys.argv[1:]
     Path(place).mkdir(exist_ok=True)

@@ -16,8 +16,9 @@ import torch
 from helpers.command_line import TINY
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.runs.sweep import Outcome, Sweep, format_outcomes
+from lstmlm.runs.sweep import Outcome, Sweep, explain_lost_job, format_outcomes
 from lstmlm.settings.overrides import count_jobs
+from lstmlm.system.errors import EnvironmentFault
 
 
 @pytest.mark.parametrize("code", [130, 143])
@@ -181,3 +182,27 @@ def test_the_outcome_of_a_job_in_another_process_is_counted(tmp_path, capsys):
     assert sweep.run(lambda: None, 12, [], tmp_path) == 0
     assert sweep.close() == [1, 0]
     assert "sweep: 1 finished; 1 failed: job 4 (seed=4) with exit code 1\n" in capsys.readouterr().err
+
+
+def test_the_jobs_of_a_launcher_leave_their_outcomes_where_other_machines_see_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sweep = Sweep()
+    sweep.share_outcomes()
+    elsewhere = pickle.loads(pickle.dumps(sweep))
+    assert elsewhere.outcomes.is_relative_to(tmp_path)
+    elsewhere.run(lambda: None, 0, [], tmp_path)
+    assert sweep.close() == [0]
+    assert list(tmp_path.iterdir()) == []
+    assert elsewhere.run(lambda: None, 1, [], tmp_path) == 0  # after the command that started the sweep
+
+
+def test_a_job_of_submitit_without_a_result_is_one_line():
+    class UncompletedJobError(RuntimeError):
+        pass
+
+    UncompletedJobError.__module__ = "submitit.core.utils"
+    said = explain_lost_job(UncompletedJobError("Job 4747 (task: 0) with path /x\nhas not produced any output"))
+    assert isinstance(said, EnvironmentFault)
+    assert str(said).startswith("sweep: job 4747 of submitit ended without a result, as one does that is killed: ")
+    bug = RuntimeError("Job 1")
+    assert explain_lost_job(bug) is bug

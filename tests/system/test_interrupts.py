@@ -11,7 +11,12 @@ from helpers.command_line import ROOT, TINY
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.system.errors import run_to_exit_code
-from lstmlm.system.interrupts import InterruptHandler, exit_on_interrupt, was_interrupted
+from lstmlm.system.interrupts import (
+    InterruptHandler,
+    exit_on_interrupt,
+    leave_report_to_another_process,
+    was_interrupted,
+)
 
 # An import that takes long, and swallows the exception of a Ctrl-C or makes another one of it
 SLOW_IMPORT = """
@@ -75,6 +80,20 @@ def test_a_shell_that_ignores_ctrl_c_for_what_it_starts_in_the_background_is_obe
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(("is_reported_elsewhere", "said"), [(False, "stopped\n"), (True, "")])
+def test_ctrl_c_is_reported_by_one_process_of_several(monkeypatch, capfd, is_reported_elsewhere, said):
+    before = signal.signal(signal.SIGINT, InterruptHandler())
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    try:
+        if is_reported_elsewhere:
+            leave_report_to_another_process()
+        with pytest.raises(SystemExit, match="130"), exit_on_interrupt():
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capfd.readouterr().err == said
 
 
 def test_the_first_ctrl_c_unwinds_and_what_comes_of_it_is_reported_as_a_stop(capsys):

@@ -1,12 +1,15 @@
 """StopRequest beside the handlers of a launcher of jobs."""
 
+import contextlib
 import os
 import signal
 import sys
 
 import pytest
 
+from lstmlm.runs.sweep import Sweep
 from lstmlm.system.errors import Stopped
+from lstmlm.system.launcher_signals import AnnouncementHandler, end_on_announcement
 from lstmlm.system.signals import Interrupted, StopRequest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs SIGUSR2")
@@ -41,6 +44,72 @@ def test_the_launchers_announcement_stops_the_run_first_and_reaches_the_launcher
 def test_the_announcement_interrupts_work_that_may_be_dropped(launcher):
     with StopRequest() as stop, pytest.raises(Interrupted), stop.interrupts():
         os.kill(os.getpid(), signal.SIGUSR2)
+
+
+@pytest.fixture
+def sweep():
+    made = Sweep()
+    yield made
+    made.kept.cleanup()
+
+
+def announce() -> None:
+    os.kill(os.getpid(), signal.SIGUSR2)
+
+
+def fail_to_import() -> None:
+    """As compiled modules do: whatever is raised while they are imported comes out as an ImportError."""
+    try:
+        announce()
+    except BaseException:
+        raise ImportError("initialization failed") from None
+
+
+def swallow() -> None:
+    with contextlib.suppress(BaseException):
+        announce()
+
+
+@pytest.mark.parametrize(
+    ("job", "code", "said"), [(announce, 143, "stopped\n"), (fail_to_import, 143, "stopped\n"), (swallow, 0, "")]
+)
+def test_an_announcement_at_any_moment_of_a_job_ends_it_and_reaches_the_launcher(
+    launcher, sweep, tmp_path, capsys, job, code, said
+):
+    assert sweep.run(job, 0, [], tmp_path) == code
+    assert launcher == [signal.SIGUSR2]
+    assert capsys.readouterr().err == said
+
+
+def test_a_job_that_the_launcher_starts_again_has_no_outcome_yet(launcher, sweep, tmp_path):
+    signal.signal(signal.SIGUSR2, lambda number, frame: sys.exit(144))
+    with pytest.raises(SystemExit, match="144"):
+        sweep.run(announce, 0, [], tmp_path)
+    assert sweep.close() == []
+
+
+def test_a_launcher_that_does_not_start_the_job_again_makes_no_bug_of_it(launcher, sweep, tmp_path):
+    signal.signal(signal.SIGUSR2, lambda number, frame: 1 / 0)
+    assert sweep.run(announce, 0, [], tmp_path) == 143
+
+
+def test_training_that_was_announced_to_end_reports_what_it_saved(launcher, sweep, tmp_path, capsys):
+    def train() -> None:
+        with StopRequest() as stop:
+            announce()
+            raise Stopped("saved", stop.exit_code)
+
+    assert sweep.run(train, 0, [], tmp_path) == 143
+    assert launcher == [signal.SIGUSR2] and capsys.readouterr().err == "job 1: saved\n"
+
+
+def test_an_announcement_in_the_last_step_ends_what_follows(launcher):
+    with end_on_announcement():
+        with StopRequest():
+            announce()
+        pytest.fail("the job went on")
+    assert launcher == [signal.SIGUSR2]
+    assert not isinstance(signal.getsignal(signal.SIGUSR2), AnnouncementHandler)
 
 
 def test_without_a_launcher_sigterm_asks_for_a_stop_and_sigusr2_is_the_systems():

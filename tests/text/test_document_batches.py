@@ -5,6 +5,7 @@ import torch
 from helpers.forms import make_model
 
 from lstmlm.text.document_batches import IGNORED, DocumentBatches
+from lstmlm.text.lanes import ALL_LANES, Share
 from lstmlm.training.backprop import back_propagate
 
 S = 1  # the boundary
@@ -84,6 +85,25 @@ def test_the_windows_of_a_long_document_are_equal_so_that_its_end_counts_as_any_
     streams = DocumentBatches(frame(make_documents([9, 9, 9, 9, 16, 16])), 2, 8, S)
     counts = [streams.count_targets(Y) for _, Y in streams.epoch(torch.Generator())]
     assert sum(counts) == 4 * 10 + 2 * 17 and min(counts) >= 2 * 5
+
+
+@pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.parametrize("count", [2, 4])
+def test_the_shares_of_several_processes_are_the_batches_of_one(lengths, count):
+    ids = frame(make_documents(lengths))
+    whole, *parts = (DocumentBatches(ids, 3, 7, S, share=share) for share in (ALL_LANES, *shares(count)))
+    assert {part.steps_per_epoch for part in parts} == {whole.steps_per_epoch}
+    batches = [list(streams.epoch(torch.Generator().manual_seed(2))) for streams in (whole, *parts)]
+    for (X, Y), *own in zip(*batches, strict=True):
+        assert len({len(x) for x, _ in own}) == 1
+        together = [torch.cat(each) for each in zip(*own, strict=True)]
+        assert together[0][: len(X)].equal(X) and together[1][: len(X)].equal(Y)
+        assert (together[1][len(X) :] == IGNORED).all() and (together[0][len(X) :] == S).all()
+        assert sum(part.weigh(y) for part, (_, y) in zip(parts, own, strict=True)) == whole.count_targets(Y)
+
+
+def shares(count: int) -> list[Share]:
+    return [Share(index, count) for index in range(count)]
 
 
 @pytest.mark.parametrize("backend", ["scratch", "nn", "fused"])

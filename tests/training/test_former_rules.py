@@ -29,7 +29,7 @@ def test_a_step_is_clipped_by_its_rules(rules, added):
     X, Y = torch.tensor([[0, 1, 2, 3]]), torch.tensor([[1, 2, 3, 4]])
     before = torch.cat([param.detach().flatten() for param in model.trained().values()])
     learner = Learner(model, build_optimizer(model, "sgd", 1.0, 0.0))
-    _, norm, _ = train_step(learner, X, Y, model.begin_state(1, "cpu"), recipe(rules, theta))
+    norm = train_step(learner, X, Y, model.begin_state(1, "cpu"), recipe(rules, theta)).norm
     moved = before - torch.cat([param.detach().flatten() for param in model.trained().values()])
     torch.testing.assert_close(moved.norm(), theta * norm / (norm + added), rtol=1e-10, atol=0)
 

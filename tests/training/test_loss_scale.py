@@ -79,7 +79,7 @@ def test_a_step_that_overflows_is_skipped_and_counted_and_halves_the_scale(optim
 def test_a_gradient_that_overflows_without_a_scale_is_a_run_that_diverged(monkeypatch):
     monkeypatch.setattr("lstmlm.training.step.compute_norm", lambda params: torch.tensor(torch.inf))
     meter, learner = Meter(CPU), make_learner("sgd", scale_at(1.0))
-    loss, norm, _ = train_step(learner, X, X, learner.model.begin_state(2, "cpu"), make_recipe())
+    loss, norm, _, _ = train_step(learner, X, X, learner.model.begin_state(2, "cpu"), make_recipe())
     meter.add(1, loss, norm, 8, 1.0)
     with pytest.raises(Exception, match="diverged at step 1"):
         meter.check()
