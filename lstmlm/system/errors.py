@@ -16,6 +16,11 @@ from lstmlm.system.interrupts import was_interrupted
 from lstmlm.system.launcher_signals import JobEnds, was_announced
 
 
+# The packages that lstmlm needs, by the names under which they are imported. Text is generated without most of them
+PACKAGES = {name: name for name in ("numpy", "safetensors", "tensorboard", "torch", "tqdm")}
+PACKAGES |= {"hydra": "hydra-core", "omegaconf": "hydra-core"}
+
+
 class LstmlmError(Exception):
     """Ends a command with one line on stderr, without a traceback, and with `exit_code`."""
 
@@ -100,6 +105,8 @@ def run_to_exit_code(job: Callable[[], None]) -> int:
             return print_error(EnvironmentFault("out of memory: free memory on this machine"))
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
+        if isinstance(error, ModuleNotFoundError) and error.name in PACKAGES:
+            return print_error(EnvironmentFault(f"{error.name} is not installed: pip install {PACKAGES[error.name]}"))
         what = escape_controls(format_first_line(error))
         print(f"error: a bug in lstmlm: {what}: HYDRA_FULL_ERROR=1 shows where", file=sys.stderr)
         return 1

@@ -258,3 +258,23 @@ def test_what_the_disk_refuses_is_advised_by_its_reason(tmp_path):
         with pytest.raises(errors.EnvironmentFault) as caught, name_refusals(tmp_path / "out.safetensors"):
             raise OSError(number, os.strerror(number))
         assert str(caught.value) == f"cannot write {tmp_path / 'out.safetensors'}: {advice}"
+
+
+WITHOUT = """
+import sys
+sys.modules |= dict.fromkeys(["torch", "hydra", "omegaconf", "tensorboard"])  # an import of them fails
+from lstmlm.__main__ import main
+main()
+"""
+
+
+def test_text_is_generated_where_only_the_small_packages_are_installed():
+    done = shell("-c", WITHOUT, "generate", "names", "--documents", "2")
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(("words", "name"), [(["check"], "torch"), (["baselines", "x.txt"], "torch")])
+def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs_it(words, name):
+    done = shell("-c", WITHOUT, *words)
+    assert done.returncode == 4
+    assert done.stderr.splitlines() == [f"error: {name} is not installed: pip install {name}"]
