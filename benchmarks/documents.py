@@ -7,9 +7,9 @@ Runs and texts go into FOLDER; a run that is there is not made again. --small tr
 names    experiment=names with each seed: the validation loss of the last weights, beside Kneser-Ney over documents
 stream   the same model on the same names as one stream of shuffled lines, without data.documents, for as many epochs
 samples  the first letters of 2,000 names that the model of the first seed writes, beside those of the list
-labels   lines of three texts, each labelled with its text (data.label): how many samples an n-gram judge recognises,
-         which has read other lines of the same texts, as many of each: a model of less text gives more probability to
-         what is no word, and so would claim bad samples
+labels   lines of three texts, and of three texts of which one is a list of names, each labelled with its text
+         (data.label): how many samples an n-gram judge recognises, which has read other lines of the same texts, as
+         many characters of each: with less text it gives what is no word more probability, and would claim bad samples
 """
 
 import argparse
@@ -44,7 +44,7 @@ from lstmlm.text.vocab import MARKS, Vocab
 
 RECIPE = "experiment=names"
 SAMPLES, LONGEST = 2000, 60
-LINES, JUDGED, ORDER = 1500, 100, 5  # of each label: lines to learn, samples; of the judge
+LINES, JUDGED, ORDER = 1500, 200, 5  # of each label: lines to learn, samples; of the judge
 PLAIN = ["train.portrait_share=0", "train.baselines=false"]
 
 
@@ -125,36 +125,45 @@ def compare_first_letters(folder: Folder) -> None:
     print(f"samples that stand in the list: {100 * sum(name in known for name in samples) / len(samples):.1f} %")
 
 
-def read_labelled_lines() -> dict[str, list[str]]:
-    """Lines of three texts, in an order that is drawn: the first for the model, the rest for the judge."""
+def read_lines() -> dict[str, list[str]]:
+    """The lines of four texts, in an order that is drawn: the first for the model, the others for the judge."""
+    cache = find_cache()
     sources = {
-        "shakespeare": find_cache() / "tiny_shakespeare.txt",
-        "time_machine": find_cache() / "time_machine.txt",
+        "shakespeare": cache / "tiny_shakespeare.txt",
+        "time_machine": cache / "time_machine.txt",
         "tide_clock": find_shipped("data") / "tide_clock.txt",
+        "names": cache / "names.txt",
     }
     lines = {}
     for label, path in sources.items():
+        shortest = 0 if label == "names" else 30
         found = [line.strip() for line in path.read_text(encoding="utf-8").split("\n")]
-        lines[label] = [line for line in dict.fromkeys(found) if len(line) > 30 and not re.search(r":$", line)]
+        lines[label] = [line for line in dict.fromkeys(found) if len(line) > shortest and not re.search(r":$", line)]
         random.Random(0).shuffle(lines[label])
     return lines
 
 
 def judge_labels(folder: Folder) -> None:
-    lines = read_labelled_lines()
-    path = folder.path / "lines.csv"
+    lines = read_lines()
+    judge_three(folder, "labels", {label: lines[label] for label in ("shakespeare", "time_machine", "tide_clock")})
+    judge_three(folder, "kinds", {label: lines[label] for label in ("shakespeare", "tide_clock", "names")})
+
+
+def judge_three(folder: Folder, name: str, lines: dict[str, list[str]]) -> None:
+    """Train on lines with these labels, draw lines of each, and print how many the n-gram of the label likes best."""
+    path = folder.path / f"{name}.csv"
     with open(path, "w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["text", "source"])
         rows.writerows((line, label) for label, own in lines.items() for line in own[:LINES])
     words = ["data=file", f"data.path={path}", "data.documents=line", "data.column=text", "data.label=source"]
     words += ["backend=fused", "threads=1", "model.num_hiddens=192", "train.max_epochs=12", "train.eval_every=2000"]
-    final = folder.train("labels", *words, f"seed={folder.seeds[0]}")
-    report("lines of three texts", final)
-    model = lstmlm.load(folder.path / "labels" / "last.safetensors")
+    final = folder.train(name, *words, f"seed={folder.seeds[0]}")
+    report(f"lines of {', '.join(lines)}", final)
+    model = lstmlm.load(folder.path / name / "last.safetensors")
     vocab = model.vocab
-    read = min(map(len, lines.values()))
-    judges = {label: KneserNey(encode(own[LINES:read], vocab), len(vocab), ORDER) for label, own in lines.items()}
+    read = min(sum(map(len, own[LINES:])) for own in lines.values())
+    judges = {label: KneserNey(take(own[LINES:], read, vocab), len(vocab), ORDER) for label, own in lines.items()}
 
     def recognise(text: str) -> str:
         (ids,) = encode([text], vocab)
@@ -170,6 +179,12 @@ def judge_labels(folder: Folder) -> None:
         right = {label: sum(recognise(text) == label for text in own) for label, own in texts.items()}
         told = ", ".join(f"{label} {count}" for label, count in right.items())
         print(f"{what} recognised, of {JUDGED} each: {told}; {100 * sum(right.values()) / JUDGED / len(right):.0f} %")
+
+
+def take(lines: list[str], num_chars: int, vocab: Vocab) -> list[np.ndarray]:
+    """As many of the lines as have so many characters together."""
+    ends = np.cumsum([len(line) for line in lines])
+    return encode(lines[: int(np.searchsorted(ends, num_chars)) + 1], vocab)
 
 
 def encode(texts: Iterable[str], vocab: Vocab) -> list[np.ndarray]:

@@ -6,7 +6,7 @@ the vocabulary, the model's arguments, the settings, the step, metrics, hashes o
 and the format. One file is the whole run: enough to generate, and to resume. Nothing here unpickles.
 """
 
-import sys
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +95,6 @@ def collect_versions() -> dict[str, str]:
     return {
         "lstmlm": __version__,
         "torch": str(torch.__version__),
-        "python": ".".join(map(str, sys.version_info[:3])),
+        "python": platform.python_version(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
     }

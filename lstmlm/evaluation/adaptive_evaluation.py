@@ -53,8 +53,8 @@ def evaluate_part_adaptively(
     corpus: Corpus,
     part: Part,
     settings: AdaptiveSettings,
-    tune_on: str | None = None,
-    choose_lr: bool = False,
+    tune_on: str | None,
+    choose_lr: bool,
 ) -> AdaptiveScore:
     """Score a part of a text under weights that learn on the way.
 

@@ -15,7 +15,6 @@ from lstmlm.system.escape import escape_controls
 from lstmlm.system.interrupts import was_interrupted
 from lstmlm.system.launcher_signals import JobEnds, was_announced
 
-
 # The packages that lstmlm needs, by the names under which they are imported. Text is generated without most of them
 PACKAGES = {name: name for name in ("numpy", "safetensors", "tensorboard", "torch", "tqdm")}
 PACKAGES |= {"hydra": "hydra-core", "omegaconf": "hydra-core"}

@@ -6,7 +6,7 @@ import sys
 import pytest
 from helpers.command_line import shell
 
-from lstmlm.checkpoints.validation import Refused, check_characters, read_checked
+from lstmlm.checkpoints.validation import Refused, check_characters, check_names, open_header, read_checked
 from lstmlm.layers.registry import BACKENDS
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
@@ -78,3 +78,12 @@ def test_labels_that_no_run_has_are_refused(vocab):
     check_characters([UNK, BOUNDARY, LABEL, "a"])
     with pytest.raises(Refused, match="vocabulary"):
         check_characters(vocab)
+
+
+def test_a_carried_state_of_another_width_is_refused(run_directory):
+    tensors, record = open_header((run_directory / "last.safetensors").read_bytes())
+    check_names(tensors, record)
+    name = next(name for name in tensors if name.startswith("run.carried"))
+    tensors[name]["shape"][2] += 1
+    with pytest.raises(Refused, match="a tensor that lstmlm does not write: 'run"):
+        check_names(tensors, record)

@@ -1,6 +1,10 @@
 """A text of a run that is not there is one line that says how to give it."""
 
 import pytest
+import torch
+
+from lstmlm.evaluation.held_out import count_shared, count_unknown
+from lstmlm.text.vocab import BOUNDARY, UNK, ByteVocab, Vocab, make_label_token
 
 TINY = ["data=file", "data.path=a.txt", "backend=nn", "model.num_hiddens=4", "train.max_steps=1", "sample.length=5"]
 TINY += ["data.batch_size=2", "data.num_steps=8", "train.baselines=false"]
@@ -22,3 +26,17 @@ def test_what_is_missing_is_given_as_a_whole_file_or_as_a_part_of_one(train, com
     (tmp_path / "a.txt").unlink()
     code, out, err = command("evaluate", "run", "--split", split)
     assert (code, out, err.count("\n")) == (2, "", 1) and err.endswith(f"{says}\n")
+
+
+def test_bytes_are_never_unknown_and_characters_are_counted_after_the_first():
+    pieces = [torch.tensor([0, 0, 2, 0]), torch.tensor([1, 0])]
+    assert count_unknown(pieces, ByteVocab()) == 0
+    assert count_unknown(pieces, Vocab("abc")) == 3
+
+
+def test_documents_without_labels_share_the_boundaries_between_them():
+    pieces = [torch.tensor([1, 2, 1])] * 3
+    assert count_shared(pieces, Vocab.from_tokens([UNK, BOUNDARY, "a"])) == 2
+    assert count_shared(pieces[:0], Vocab.from_tokens([UNK, BOUNDARY, "a"])) == 0
+    assert count_shared(pieces, Vocab.from_tokens([UNK, BOUNDARY, make_label_token("poem"), "a"])) == 0
+    assert count_shared(pieces, Vocab("abc")) == 0

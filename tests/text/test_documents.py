@@ -142,3 +142,11 @@ def test_settings_that_do_not_go_with_documents_are_refused(words, says):
 def test_a_text_with_the_boundary_in_it_is_refused(tmp_path):
     with pytest.raises(BadInput, match=r"has the character U\+FDD0"):
         read(tmp_path, "a.txt", f"one\nt{BOUNDARY}wo\n", "data.documents=line")
+
+
+def test_documents_of_one_character_alone_are_refused(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("aaa\n" * 40)
+    data = composed_config("data=file", f"data.path={path}", "data.documents=line").data
+    with pytest.raises(BadInput, match="1 distinct character: there is nothing to learn"):
+        read_corpus(data)

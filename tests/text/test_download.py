@@ -350,6 +350,8 @@ def test_another_text_of_the_same_size_is_refused(server, tale, cache):
         (400, BadInput, 1),
         (404, BadInput, 1),
         (403, BadInput, 1),
+        (408, EnvironmentFault, 3),
+        (429, EnvironmentFault, 3),
         (500, EnvironmentFault, 3),
         (503, EnvironmentFault, 3),
     ],
@@ -359,6 +361,22 @@ def test_the_status_that_the_server_answers_is_named(server, tale, cache, code, 
     with pytest.raises(kind, match=rf"^data=tale: cannot download .*: the server answered {code}: put the file at"):
         fetch(tale)
     assert len(server.asked) == tries and left(cache) == {}
+
+
+def test_each_further_try_waits_longer(server, tale, cache, monkeypatch):
+    pauses: list[float] = []
+    monkeypatch.setattr(download, "PAUSE", 3.0)
+    monkeypatch.setattr(download.time, "sleep", pauses.append)
+    server.answers = [status(503)]
+    with pytest.raises(EnvironmentFault):
+        fetch(tale)
+    assert pauses == [3.0, 6.0]
+
+
+def test_the_folders_of_the_cache_are_made(server, tale, monkeypatch, tmp_path):
+    monkeypatch.setenv("LSTMLM_CACHE", str(tmp_path / "a" / "b" / "c"))
+    server.answers = [whole(TALE)]
+    assert fetch(tale).read_bytes() == TALE
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,10 @@ def test_a_run_made_in_the_folder_of_its_text_leaves_the_text_as_it_was(tmp_path
     make(tmp_path, "a.txt")
     before = names(list_files(tmp_path, "x"), tmp_path)
     make(tmp_path, *RUN)
-    assert names(list_files(tmp_path, "x"), tmp_path) == before == ["a.txt"]
+    listing = list_files(tmp_path, "x")
+    assert names(listing, tmp_path) == before == ["a.txt"]
+    (note,) = listing.format_left_out()
+    assert "config.yaml" in note
 
 
 def test_the_names_of_many_files_are_the_first_and_the_last(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from itertools import islice
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from helpers.forms import make_model
 from lstmlm.system.errors import BadInput
 from lstmlm.text.batches import RandomWindows, SequentialStreams
 from lstmlm.training import lr_range_test
-from lstmlm.training.lr_range_test import HIGHEST, LOWEST, RangeTest, run_range_test, smooth
+from lstmlm.training.lr_range_test import HIGHEST, LOWEST, RangeTest, iterate_batches, run_range_test, smooth
 from lstmlm.training.optim import build_optimizer, compute_norm
 from lstmlm.training.plan import Recipe
 
@@ -34,6 +35,13 @@ def test_the_rate_halfway_between_fastest_fall_and_lowest_loss_is_proposed():
     assert (test.rates[test.steepest], test.rates[test.lowest]) == (1e-3, 0.1)
     assert test.proposal == 0.01
     assert RangeTest([0.3, 0.784], [2.0, 1.0]).proposal == 0.8
+
+
+def test_the_first_batch_of_each_epoch_is_marked_for_its_zero_state():
+    streams = SequentialStreams(IDS, 4, 8)
+    marked = islice(iterate_batches(streams, torch.Generator().manual_seed(0)), 2 * streams.steps_per_epoch)
+    firsts = [is_first for _, _, is_first in marked]
+    assert firsts == [True, *[False] * (streams.steps_per_epoch - 1)] * 2
 
 
 def test_smoothing_moves_nothing_to_a_later_rate():

@@ -128,3 +128,26 @@ def test_a_run_shows_noise_first_and_then_a_sample_at_each_evaluation_from_the_s
     assert code == 0 and [lines[k].split()[1] for k in heads] == ["0", "2", "4"]
     assert all(lines[k + 1].startswith("  The tide") for k in heads)
     assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(("has_dropout", "says"), [(True, "line before, under dropout;"), (False, "line before;")])
+def test_the_legend_says_whether_dropout_acts_on_the_loss_of_training(clock, logged, has_dropout, says):
+    Progress(Limits(max_steps=10), 10, has_dropout).show_legend()
+    assert logged[0].endswith(says)
+
+
+@pytest.mark.parametrize(("resumed_at", "step"), [(None, 0), (7, 7)])
+def test_a_run_begins_at_the_step_that_it_is_resumed_at(clock, resumed_at, step):
+    shown = Progress(Limits(max_steps=10), 10, False, resumed_at=resumed_at)
+    assert shown.describe_position(62).startswith(f"step {step} of 10")
+
+
+def test_the_last_line_and_the_bar_of_a_run_have_nothing_left(clock, logged):
+    shown = Progress(Limits(max_epochs=10, max_seconds=20.0), 1000, False, 20.0)
+    shown.advance(0, 0.0)
+    for seconds in (10.0, 21.0):  # the last step ends after the limit
+        shown.advance(5, seconds)
+        shown.show_evaluation(0.5, 1.5, False, "")
+        shown.draw_bar()
+    assert [line.endswith("left") for line in logged if line.startswith("step")] == [True, False]
+    assert shown.bar.n == 1
