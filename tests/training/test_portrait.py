@@ -10,7 +10,7 @@ from lstmlm.inspection.reach_picture import draw_reach
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.text.vocab import Vocab
-from lstmlm.training.portrait import Portrait, collect_histograms
+from lstmlm.training.portrait import HISTOGRAMS, Portrait, collect_histograms
 from lstmlm.training.projector import write_projector
 from lstmlm.training.tensorboard import Curves, escape_markdown
 
@@ -36,9 +36,11 @@ def test_they_are_taken_while_they_are_affordable(tmp_path):
     part = Portrait(0.01, IDS, lambda model: {"gates/layer0": PNG})
     part.take(curves, 2, model, 1.0)  # of which a hundredth is too little
     part.take(curves, 3, model, 1e4)
+    exact = Portrait(1, IDS, lambda model: pytest.fail("drawn"))
+    exact.take(curves, 4, model, HISTOGRAMS)
     curves.close()
-    written = EventAccumulator(str(tmp_path)).Reload()
-    assert [event.step for event in written.Histograms("weights/W_hq")] == [3]
+    written = EventAccumulator(str(tmp_path), size_guidance={"histograms": 0}).Reload()
+    assert [event.step for event in written.Histograms("weights/W_hq")] == [3, 4]
     assert [event.step for event in written.Images("gates/layer0")] == [3]
     assert all(torch.equal(weight, before[name]) for name, weight in model.book_weights().items()) and model.training
 
