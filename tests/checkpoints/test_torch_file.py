@@ -26,6 +26,11 @@ def test_a_pickle_may_be_nested_so_deep_and_no_deeper(entries):
     assert is_refused(nest(2 * MAX_DEPTH, entries))
 
 
+@pytest.mark.parametrize("entries", [1, 2])
+def test_a_number_in_dictionaries_is_as_deep_as_they_are_many_and_one_more(entries):
+    assert not is_refused(nest(MAX_DEPTH - 1, entries)) and is_refused(nest(MAX_DEPTH, entries))
+
+
 def is_refused(data: bytes) -> bool:
     try:
         check_pickle(data)
