@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
+from lstmlm.checkpoints.safetensors_file import Refused
 from lstmlm.checkpoints.torch_file import MAX_DEPTH, check_pickle
-from lstmlm.checkpoints.validation import Refused
 
 KEY = b"X\x01\x00\x00\x00a"
 
