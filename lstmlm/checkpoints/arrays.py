@@ -13,7 +13,8 @@ import numpy as np
 import safetensors
 from numpy.typing import NDArray
 
-from lstmlm.checkpoints.validation import Record, read_checked
+from lstmlm.checkpoints.record import Record
+from lstmlm.checkpoints.validation import read_checked
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.system.arrays import Floats
 from lstmlm.system.dotted import flatten, under

@@ -15,7 +15,8 @@ import torch
 
 from lstmlm.checkpoints.arrays import get_prompt, read_arrays, select_weights, take_average
 from lstmlm.checkpoints.files import LAST, PREVIOUS
-from lstmlm.checkpoints.validation import FORMAT, KEY, Record, compute_digest, open_header
+from lstmlm.checkpoints.record import FORMAT, Record
+from lstmlm.checkpoints.safetensors_file import KEY, compute_digest, open_header
 from lstmlm.layers.contract import Tensors
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel

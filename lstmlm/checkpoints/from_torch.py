@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.checkpoints.checkpoint import CONVERTED
+from lstmlm.checkpoints.safetensors_file import read_regular
 from lstmlm.checkpoints.torch_file import read_state
-from lstmlm.checkpoints.validation import read_regular
 from lstmlm.layers.contract import Tensors
 from lstmlm.layers.weight_names import WEIGHT_NAMES
 from lstmlm.model.model_config import ModelConfig

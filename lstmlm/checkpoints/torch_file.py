@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from lstmlm.checkpoints.validation import MAX_FILE, Refused, read_regular
+from lstmlm.checkpoints.safetensors_file import MAX_FILE, Refused, read_regular
 from lstmlm.layers.contract import Tensors
 from lstmlm.system.errors import BadInput, EnvironmentFault
 from lstmlm.system.hashing import hash_text

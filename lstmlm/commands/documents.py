@@ -8,7 +8,7 @@ from lstmlm.system.errors import BadInput
 from lstmlm.text.labels import choose_begin
 
 if TYPE_CHECKING:
-    from lstmlm.checkpoints.validation import Record
+    from lstmlm.checkpoints.record import Record
     from lstmlm.text.vocab import Vocab
 
 

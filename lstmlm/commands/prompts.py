@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from lstmlm.checkpoints.arrays import get_prompt
-from lstmlm.checkpoints.validation import Record
+from lstmlm.checkpoints.record import Record
 from lstmlm.commands.display import print_note
 from lstmlm.evaluation.given_text import read_typed_text
 from lstmlm.system.errors import BadInput

@@ -1,6 +1,6 @@
 """Texts that a user gives to a trained model, read as the run read its own. No torch."""
 
-from lstmlm.checkpoints.validation import Record
+from lstmlm.checkpoints.record import Record
 from lstmlm.settings.check import config_from_flat
 from lstmlm.settings.config import Data
 from lstmlm.system.dotted import flatten

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lstmlm.checkpoints.arrays import get_prompt
-from lstmlm.checkpoints.validation import Record
+from lstmlm.checkpoints.record import Record
 from lstmlm.inspection.page import choose_weights, make_page
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.system.durable import write_durably

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lstmlm.checkpoints.validation import MAX_FILE
+from lstmlm.checkpoints.safetensors_file import MAX_FILE
 from lstmlm.layers.registry import layer_class
 from lstmlm.layers.torch_nn import WIDTH
 from lstmlm.model.model_config import ModelConfig

@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 from lstmlm.checkpoints.checkpoint import Checkpoint, collect_versions
-from lstmlm.checkpoints.validation import Record
+from lstmlm.checkpoints.record import Record
 from lstmlm.distributed.group import Group, Kind, Order
 from lstmlm.distributed.leader import Leader
 from lstmlm.distributed.place import Place

@@ -9,7 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lstmlm.checkpoints.files import LAST
-from lstmlm.checkpoints.validation import strict_json
+from lstmlm.checkpoints.safetensors_file import strict_json
 from lstmlm.runs.resume import load_newest_good
 from lstmlm.system.errors import BadInput
 

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 
 from lstmlm.checkpoints import torch_file
+from lstmlm.checkpoints.safetensors_file import Refused
 from lstmlm.checkpoints.torch_file import MAX_DEPTH, check_pickle
-from lstmlm.checkpoints.validation import Refused
 
 KEY = b"X\x01\x00\x00\x00a"
 

@@ -6,17 +6,9 @@ import sys
 import pytest
 from helpers.command_line import shell
 
-from lstmlm.checkpoints.validation import (
-    LARGEST_FLOAT,
-    LONGEST_TEXT,
-    Refused,
-    check_characters,
-    check_names,
-    check_texts,
-    is_finite,
-    open_header,
-    read_checked,
-)
+from lstmlm.checkpoints.record import LARGEST_FLOAT, LONGEST_TEXT, check_characters, check_texts, is_finite
+from lstmlm.checkpoints.safetensors_file import Refused, open_header
+from lstmlm.checkpoints.validation import check_names, read_checked
 from lstmlm.layers.registry import BACKENDS
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel

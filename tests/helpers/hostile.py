@@ -26,7 +26,7 @@ import torch
 
 from lstmlm import cli
 from lstmlm.checkpoints import checkpoint
-from lstmlm.checkpoints.validation import KEY, Refused, compute_digest, open_header
+from lstmlm.checkpoints.safetensors_file import KEY, Refused, compute_digest, open_header
 from lstmlm.system.errors import BadInput
 
 FORBIDDEN = ("pickle.find_class", "exec", "compile", "import", "os.system", "subprocess.Popen", "socket.connect")
