@@ -134,5 +134,5 @@ def estimate_discounts(counts: Ids) -> Floats:
     if n1 and n2:
         Y = n1 / (n1 + 2 * n2)
         more = [1 - 2 * Y * n2 / n1, 2 - 3 * Y * n3 / n2, 3 - 4 * Y * n4 / n3 if n3 else 0.5]
-        discounts[1:] = np.clip(more, [0.0, 0.0, 0.0], [1.0, 2.0, 3.0])
+        discounts[1:] = np.maximum(more, 0.0)
     return discounts

@@ -86,3 +86,7 @@ def test_files_of_their_own_are_whole_parts():
 def test_a_split_that_cannot_be_is_refused(spec, complaint):
     with pytest.raises(BadInput, match=complaint):
         make_split(100, spec)
+
+
+def test_a_training_part_may_be_all_of_a_text():
+    assert make_split(100, [1, 0, 0]).pieces["train"] == [(0, 100)]
