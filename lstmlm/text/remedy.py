@@ -59,7 +59,7 @@ def find_pattern(given: Path, good: Sequence[Path], bad: Sequence[Path]) -> str 
 
 def suggest_encoding(what: str, name: Path | str, data: bytes, encoding: str, at: int = 0) -> str:
     """What to do about a file that is not in this encoding, where `data` has a byte, number `at`, that is not."""
-    begin = data.rfind(b"\n", 0, max(at - SAMPLE // 2, 0)) + 1 if at > SAMPLE // 2 else 0
+    begin = data.rfind(b"\n", 0, at - SAMPLE // 2) + 1 if at > SAMPLE // 2 else 0
     sample = data[begin : begin + SAMPLE]
     guess = guess_encoding(sample)
     stray, characters = count_stray_bytes(sample)

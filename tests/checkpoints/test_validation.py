@@ -6,7 +6,7 @@ import sys
 import pytest
 from helpers.command_line import shell
 
-from lstmlm.checkpoints.record import check_characters
+from lstmlm.checkpoints.record import LARGEST_FLOAT, LONGEST_TEXT, check_characters, check_texts, is_finite
 from lstmlm.checkpoints.safetensors_file import Refused, open_header
 from lstmlm.checkpoints.validation import check_names, read_checked
 from lstmlm.layers.registry import BACKENDS
@@ -89,3 +89,25 @@ def test_a_carried_state_of_another_width_is_refused(run_directory):
     tensors[name]["shape"][2] += 1
     with pytest.raises(Refused, match="a tensor that lstmlm does not write: 'run"):
         check_names(tensors, record)
+
+
+@pytest.mark.parametrize(("key", "other"), [("shape", [7, 6]), ("dtype", "I64"), ("dtype", "F64")])
+def test_a_weight_of_another_shape_or_type_is_refused(key, other):
+    config = ModelConfig(7, 5)
+    record = {"model": config.to_record(), "config": {}}
+    tensors = {name: {"shape": shape, "dtype": "F32"} for name, shape in compute_shapes(config).items()}
+    check_names(tensors, record)
+    tensors["W_hq"][key] = other
+    with pytest.raises(Refused, match="weight W_hq is not there in the shape that its model implies"):
+        check_names(tensors, record)
+    del tensors["W_hq"]
+    with pytest.raises(Refused, match="weight W_hq is not there"):
+        check_names(tensors, record)
+
+
+def test_numbers_and_texts_may_be_as_large_as_the_bound_and_no_larger():
+    assert all(is_finite(value) for value in (0, LARGEST_FLOAT, -LARGEST_FLOAT))
+    assert not any(is_finite(value) for value in (2 * LARGEST_FLOAT, -2 * LARGEST_FLOAT, float("nan"), True, "1"))
+    check_texts({"path": "a" * LONGEST_TEXT})
+    with pytest.raises(Refused, match="path has"):
+        check_texts({"path": "a" * (LONGEST_TEXT + 1)})

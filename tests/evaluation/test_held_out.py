@@ -1,9 +1,14 @@
 """A text of a run that is not there is one line that says how to give it."""
 
+from dataclasses import asdict
+
 import pytest
 import torch
+from helpers.command_line import composed_config
 
-from lstmlm.evaluation.held_out import count_shared, count_unknown
+from lstmlm.checkpoints.checkpoint import Checkpoint
+from lstmlm.evaluation.held_out import count_shared, count_unknown, read_like_own_text
+from lstmlm.system.errors import BadInput
 from lstmlm.text.vocab import BOUNDARY, UNK, ByteVocab, Vocab, make_label_token
 
 TINY = ["data=file", "data.path=a.txt", "backend=nn", "model.num_hiddens=4", "train.max_steps=1", "sample.length=5"]
@@ -40,3 +45,14 @@ def test_documents_without_labels_share_the_boundaries_between_them():
     assert count_shared(pieces[:0], Vocab.from_tokens([UNK, BOUNDARY, "a"])) == 0
     assert count_shared(pieces, Vocab.from_tokens([UNK, BOUNDARY, make_label_token("poem"), "a"])) == 0
     assert count_shared(pieces, Vocab("abc")) == 0
+
+
+def test_a_text_that_is_piped_is_framed_as_the_documents_of_the_run_or_refused_where_they_have_labels(tmp_path):
+    def read(*words):
+        config = composed_config("data=file", f"data.path={tmp_path / 'a.csv'}", "data.documents=line", *words)
+        loaded = Checkpoint({}, {"config": asdict(config)})
+        return read_like_own_text(loaded, b"one\n\ntwo\n", "standard input", "FILE")
+
+    assert read() == f"{BOUNDARY}one{BOUNDARY}two{BOUNDARY}"
+    with pytest.raises(BadInput, match="FILE: standard input has no labels"):
+        read("data.column=text", "data.label=source")

@@ -1,6 +1,7 @@
 """Streams that are scored at the same time have the scores that they have alone, bit for bit."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -58,3 +59,32 @@ def test_a_reader_that_stops_and_a_job_that_fails_leave_no_thread_and_the_thread
     with pytest.raises((RuntimeError, IndexError), match="99"):
         list(iterate_side_by_side(jobs, 2))
     assert (threading.active_count(), torch.get_num_threads()) == (before, threads)
+
+
+def test_a_reader_that_stops_lets_no_other_job_begin(monkeypatch):
+    released, begun, end = threading.Event(), [], ThreadPoolExecutor.shutdown
+
+    class Held(torch.nn.Module):
+        """Waits at its second chunk until the reader has stopped."""
+
+        def __init__(self, model):
+            super().__init__()
+            self.model, self.W_hq, self.calls = model, model.W_hq, 0
+
+        def forward(self, *words):
+            begun.append(self)
+            self.calls += 1
+            assert self.calls == 1 or released.wait(60)
+            return self.model(*words)
+
+    def shut_down(pool, wait=True, *, cancel_futures=False):
+        end(pool, wait=False, cancel_futures=cancel_futures)
+        released.set()
+        end(pool, wait=wait)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shut_down)
+    jobs = [(Held(make_model("nn", torch.float32)), [torch.randint(7, (2500,))]) for _ in range(5)]
+    found = iterate_side_by_side(jobs, 2)
+    next(found)
+    found.close()
+    assert {jobs.index(job) for job in jobs if job[0] in begun} <= {0, 1}

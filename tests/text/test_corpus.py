@@ -337,3 +337,19 @@ def test_the_vocabulary_of_a_mapped_text_is_that_of_its_training_part(tmp_path, 
     for which, num_bytes in (("train", 60), ("val", 30), ("test", 30)):
         assert mapped.num_bytes[which] == in_memory.num_bytes[which] == num_bytes
         assert mapped.count_unknown(which) == in_memory.count_unknown(which) == (0 if which == "train" else 20)
+
+
+def test_the_bar_of_a_large_text_moves_by_its_characters(tmp_path, monkeypatch, everything_is_large):
+    moved: dict[str, list[int | None]] = {}
+
+    class Counted(ids_on_disk.Bar):
+        def __init__(self, *, desc, total=None, **options):
+            super().__init__(desc=desc, total=total, **options)
+            self.own = moved.setdefault(desc, [0, total])
+
+        def update(self, count=1):
+            self.own[0] += count
+
+    monkeypatch.setattr(ids_on_disk, "Bar", Counted)
+    read(write(tmp_path, b"the tide comes in, the tide goes out. " * 20))
+    assert moved == {"reading the text": [760, None], "encoding it": [760, 760]}

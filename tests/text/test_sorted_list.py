@@ -40,3 +40,7 @@ OTHERS = {
 @pytest.mark.parametrize("text", OTHERS.values(), ids=OTHERS)
 def test_other_texts_are_not(tmp_path, text):
     assert advise(tmp_path, text) is None
+
+
+def test_lines_of_one_character_are_a_list_too(tmp_path):
+    assert "data.documents=line" in advise(tmp_path, "\n".join(map(chr, range(0x4E00, 0x4E00 + 200))) + "\n")

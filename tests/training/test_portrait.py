@@ -1,5 +1,8 @@
 """The inside of a model is shown for no more than its share of the training time, and the run is the same without."""
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,8 @@ from lstmlm.inspection.reach_picture import draw_reach
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.text.vocab import Vocab
-from lstmlm.training.portrait import Portrait, collect_histograms
+from lstmlm.training import portrait
+from lstmlm.training.portrait import HISTOGRAMS, Portrait, collect_histograms
 from lstmlm.training.projector import write_projector
 from lstmlm.training.tensorboard import Curves, escape_markdown
 
@@ -36,11 +40,26 @@ def test_they_are_taken_while_they_are_affordable(tmp_path):
     part = Portrait(0.01, IDS, lambda model: {"gates/layer0": PNG})
     part.take(curves, 2, model, 1.0)  # of which a hundredth is too little
     part.take(curves, 3, model, 1e4)
+    exact = Portrait(1, IDS, lambda model: pytest.fail("drawn"))
+    exact.take(curves, 4, model, HISTOGRAMS)
     curves.close()
-    written = EventAccumulator(str(tmp_path)).Reload()
-    assert [event.step for event in written.Histograms("weights/W_hq")] == [3]
+    written = EventAccumulator(str(tmp_path), size_guidance={"histograms": 0}).Reload()
+    assert [event.step for event in written.Histograms("weights/W_hq")] == [3, 4]
     assert [event.step for event in written.Images("gates/layer0")] == [3]
     assert all(torch.equal(weight, before[name]) for name, weight in model.book_weights().items()) and model.training
+
+
+def test_what_they_took_is_spent(tmp_path, monkeypatch):
+    seconds = itertools.count(0.0, 3.0)  # each reading is 3 s after the one before: so long they take
+    monkeypatch.setattr(portrait, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
+    model, curves = RNNModel(ModelConfig(5, 4)), Curves(tmp_path)
+    found = Portrait(1, IDS, lambda model: {})
+    spent = []
+    for budget in (3.0, 4.0, 5.9, 6.0, 9.9, 13.0):  # pictures are expected to take PICTURES seconds
+        found.take(curves, 1, model, budget)
+        spent.append(found.spent)
+    curves.close()
+    assert spent == [3, 3, 3, 6, 9, 12]
 
 
 def test_each_layer_of_an_lstm_is_drawn_and_other_cells_are_not():

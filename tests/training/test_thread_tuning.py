@@ -7,12 +7,19 @@ import torch
 import yaml
 from catalogue.scene import SMALL
 from helpers.command_line import composed_config
+from helpers.forms import make_model
 
 from lstmlm.checkpoints import checkpoint
 from lstmlm.runs import assemble
 from lstmlm.system import machine
 from lstmlm.training import thread_tuning
-from lstmlm.training.thread_tuning import choose_fewest_threads, list_thread_counts, measure_in_turns
+from lstmlm.training.plan import Recipe
+from lstmlm.training.thread_tuning import (
+    choose_fewest_threads,
+    list_thread_counts,
+    make_timed_step,
+    measure_in_turns,
+)
 
 TIMES = {1: 0.015, 2: 0.01, 4: 0.02, 8: 5.0}
 
@@ -116,3 +123,19 @@ def test_lr_find_chooses_as_a_run_does(command, eight_cores):
 
 def test_the_default_is_auto():
     assert composed_config().threads == "auto"
+
+
+def test_one_number_of_threads_needs_one_step():
+    made: list[int] = []
+    assert measure_in_turns(lambda threads: made.append(threads) or 5.0, [4]) == {4: 5.0} and made == [4]
+
+
+RECIPE = Recipe(0.1, "constant", 0.0, 1.0, None, 1, "float32")
+
+
+def test_a_step_is_timed_from_its_beginning_to_its_end(monkeypatch):
+    seconds = iter([100.0, 103.0])
+    monkeypatch.setattr(thread_tuning.time, "perf_counter", lambda: next(seconds))
+    X = torch.zeros(2, 3, dtype=torch.int64)
+    step = make_timed_step(make_model("nn", torch.float32), X, X, "sgd", RECIPE)
+    assert step(torch.get_num_threads()) == 3.0

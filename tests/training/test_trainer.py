@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.training import step, trainer
+from lstmlm.training import clock, evaluator, step, trainer
 
 
 def rows(directory):
@@ -244,3 +245,31 @@ def test_the_books_run_prints_the_books_line_and_what_it_leaves_out(train, tmp_p
     assert re.search(r"^time traveller[a-z ]{50}$", out, re.M) and re.search(r"^traveller[a-z ]{50}$", out, re.M)
     assert re.search(r"^val was best at epoch \d+: perplexity", out, re.M)
     assert {"ppl/book", "ppl/train_last", "ppl/val_last", "ppl/test_last"} <= rows(tmp_path / "run")[-1].keys()
+
+
+def test_samples_take_time_of_the_run_and_none_of_training(train, tmp_path, monkeypatch):
+    wall, write = [0.0], evaluator.SampleSettings.write
+
+    def tick() -> float:
+        wall[0] += 0.001
+        return wall[0]
+
+    def write_slowly(*words) -> str:
+        wall[0] += 100
+        return write(*words)
+
+    monkeypatch.setattr(clock, "time", SimpleNamespace(perf_counter=tick, process_time=time.process_time))
+    monkeypatch.setattr(evaluator.SampleSettings, "write", write_slowly)
+    assert train(*TINY, "hydra.run.dir=run")[0] == 0
+    loop = checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["loop"]
+    assert loop["training_seconds"] < 1 and loop["seconds"] > 300
+
+
+def test_the_best_weights_are_found_anew_where_those_of_an_earlier_step_are_not_there(train, tmp_path):
+    assert train(*TINY, "train.save_every=3", "hydra.run.dir=run")[0] == 0
+    earlier = checkpoint.load_checkpoint(tmp_path / "run" / "previous.safetensors")
+    assert (earlier.record["step"], earlier.record["metrics"]["step"]) == (3, 2)
+    earlier.record["metrics"]["loss/val"] = 0.5  # better than any evaluation that follows
+    checkpoint.save_checkpoint(tmp_path / "alone.safetensors", earlier.tensors, earlier.record)
+    assert train("resume=alone.safetensors", "hydra.run.dir=next")[0] == 0
+    assert checkpoint.load_checkpoint(tmp_path / "next" / "best.safetensors").record["step"] == 4
