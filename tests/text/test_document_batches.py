@@ -75,6 +75,12 @@ def test_the_order_is_drawn_anew_and_a_seed_fixes_it():
     assert read_back(streams, 3) == read_back(streams, 3) != read_back(streams, 4)
 
 
+def test_long_documents_come_as_often_before_as_after_a_batch_of_short_ones():
+    streams = DocumentBatches(frame(make_documents([2, 20])), 1, 7, S)
+    first = [streams.count_targets(next(streams.epoch(torch.Generator().manual_seed(k)))[1]) for k in range(400)]
+    assert set(first) == {3, 7} and 170 < first.count(3) < 230
+
+
 def test_a_batch_of_short_documents_has_about_as_many_characters_as_one_of_a_stream():
     streams = DocumentBatches(frame(make_documents([5] * 400)), 4, 12, S)
     counts = [streams.count_targets(Y) for _, Y in streams.epoch(torch.Generator())]
