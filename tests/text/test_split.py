@@ -88,5 +88,6 @@ def test_a_split_that_cannot_be_is_refused(spec, complaint):
         make_split(100, spec)
 
 
-def test_a_training_part_may_be_all_of_a_text():
-    assert make_split(100, [1, 0, 0]).pieces["train"] == [(0, 100)]
+def test_a_text_that_is_all_training_part_is_refused_for_want_of_a_validation_part():
+    with pytest.raises(BadInput, match="the val part has 0 characters of 100"):
+        make_split(100, [1, 0, 0])
