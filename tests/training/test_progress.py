@@ -151,3 +151,12 @@ def test_the_last_line_and_the_bar_of_a_run_have_nothing_left(clock, logged):
         shown.draw_bar()
     assert [line.endswith("left") for line in logged if line.startswith("step")] == [True, False]
     assert shown.bar.n == 1
+
+
+def test_no_preview_is_due_before_a_step_of_this_process(clock):
+    shown = Progress(Limits(max_steps=1000), 1000, False, 1000.0, resumed_at=7)
+    shown.advance(7, 3.0)
+    clock[0] = 1e4  # a first step may take long
+    assert not shown.is_preview_due(500)
+    shown.advance(8, 1e4)
+    assert shown.is_preview_due(500)
