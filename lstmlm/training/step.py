@@ -36,8 +36,8 @@ def train_step(
     """One optimizer step on X, Y (B, T) from the state, at the learning rate that the optimizer has.
 
     Each of several `ranks` has B of the lanes; loss and norm are those of all. `num_targets` is the number of those of
-    Y, where it differs between ranks. Nothing here waits for the device. A step of AdamW in float32 on a CPU is one
-    pass in C, where there is a compiler.
+    Y, where it differs between ranks. Only the sum of these waits for the device. A step of AdamW in float32 on a CPU
+    is one pass in C, where there is a compiler.
     """
     learner.model.train()
     learner.optimizer.zero_grad()

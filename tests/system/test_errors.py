@@ -278,3 +278,8 @@ def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs
     done = shell("-c", WITHOUT, *words)
     assert done.returncode == 4
     assert done.stderr.splitlines() == [f"error: {name} is not installed: pip install {name}"]
+
+
+def test_the_packages_that_are_named_are_those_that_the_project_needs():
+    needed = re.search(r"\ndependencies = \[(.*?)\n\]", (ROOT / "pyproject.toml").read_text(), re.S)[1]
+    assert set(errors.PACKAGES.values()) == set(re.findall(r'^ *"([\w-]+)', needed, re.M))
