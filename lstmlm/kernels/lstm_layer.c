@@ -5,6 +5,9 @@
        X (T, B, D), or ids (T, B)    W_x (D, 4H)   W_h (H, 4H)   b (4H)    the four gates side by side: I, F, O, C~
        Hs, Cs (T+1, B, H)            states; [0] is the state before the first step
 
+   The rows of a batch may end at different steps. They are then sorted, the longest first, and arrays have of each step only
+   the rows that are left, one step after the other: N rows of X, dX and dY, B + N of Hs and Cs.
+
    Forward, for t = 0 .. T-1:
 
        [I, F, O, C~] = sigmoid, sigmoid, sigmoid, tanh of (X_t W_x + b + Hs_t W_h)
@@ -35,8 +38,8 @@
                    synchronize after each step, but each reads only its part of W_h: faster if W_h is larger than a core's
                    cache.
 
-   gates are stored as the tiles produce them, (panel, T, B, PANEL), padded with zeros after the last unit: the numbers that
-   a tile or a strip reads are contiguous. Backward writes dG over them.
+   gates are stored as the tiles produce them, (panel, T*B or N, PANEL), padded with zeros after the last unit: the numbers
+   that a tile or a strip reads are contiguous. Backward writes dG over them.
    Every sum has a fixed order, whatever the blocks: a result depends neither on the threads nor on the rest of the batch,
    and on x86 it is the same, bit for bit, on every processor that has FMA. */
 
@@ -187,6 +190,9 @@ static float *floats(int64_t count) { return aligned_alloc(64, (size_t)(count * 
 typedef struct {
     int steps, batch, inputs, hidden, row_blocks, arrived;
     int until; /* the last step of the backward loop; -1: the state before the first step */
+    const int *left; /* the rows at each step; NULL: B */
+    int64_t *starts; /* (T+1) where the rows of each step begin among those of all steps; the last is their number */
+    const int64_t *before; /* for the gradients of the weights: which row of Hs is before each row; NULL: the same one */
     int far;   /* are the packed weights larger than half of an L2? */
     const int64_t *ids;
     const float *X, *W_x, *W_h, *b, *dY;
@@ -208,10 +214,20 @@ INLINE int begin(const Part *part, int units) { return share(units, part->column
 INLINE int end(const Part *part, int units) { return share(units, part->column + 1, part->columns); }
 INLINE int steps_at_once(const Part *part) { return max(1, CHUNK / max(1, part->last - part->first)); }
 
-/* The first tile of a part's rows, in pass `pass` of `passes` over the same lines of a panel */
-INLINE Tile tiles(const Part *part, int pass, int passes) {
+/* The number of rows at step t: all before the first step, none after the last one */
+INLINE int rows_at(const Layer *layer, int t) {
+    if (t >= layer->steps) return 0;
+    return layer->left && t >= 0 ? layer->left[t] : layer->batch;
+}
+
+/* Where the states before step t begin, in rows */
+INLINE int64_t states_before(const Layer *layer, int t) { return t > 0 ? layer->batch + layer->starts[t - 1] : 0; }
+
+/* The first tile of those of a part's rows that are among first .. last, in pass `pass` of `passes` over the same lines of
+   a panel */
+INLINE Tile tiles(const Part *part, int first, int last, int pass, int passes) {
     int rows = part->last - part->first;
-    return tile_from(part->first, part->last, pass * rows, passes * rows);
+    return tile_from(max(first, part->first), min(last, part->last), pass * rows, passes * rows);
 }
 
 /* Index i of begin .. end, in reverse order at every second step */
@@ -219,7 +235,7 @@ INLINE int turned(int i, int begin, int end, int t) { return t & 1 ? begin + end
 
 /* Panel p of the gates of step t */
 INLINE float *gates_of(const Layer *layer, int t, int p) {
-    return layer->gates + ((int64_t)p * layer->steps + t) * layer->batch * PANEL;
+    return layer->gates + (p * layer->starts[layer->steps] + layer->starts[t]) * PANEL;
 }
 INLINE int64_t to_next_panel(const Layer *layer) { return gates_of(layer, 0, 1) - layer->gates; }
 
@@ -237,10 +253,11 @@ static void product_tile(Tile tile, const Rows *x, const float *panel, const flo
 
 /* Units u .. u + WIDTH at step t: `panels` are those of their gates, `next` those to prefetch */
 static void forward_tile(Tile tile, const Layer *layer, int t, int u, const float *panels, const float *next) {
-    int H = layer->hidden, B = layer->batch, n = H - u, p = u * 4 / PANEL;
-    int64_t at = (int64_t)t * B + tile.row, step = (int64_t)B * H;
-    float *C = layer->Cs + at * H + u, *Y = layer->Hs + at * H + u + step;
-    Rows x = {layer->Hs + at * H, H, 1, 0, 1, H};
+    int H = layer->hidden, n = H - u, p = u * 4 / PANEL;
+    int64_t at = layer->starts[t] + tile.row, before = states_before(layer, t) + tile.row;
+    int64_t step = (states_before(layer, t + 1) + tile.row - before) * H; /* from a state to the next one */
+    float *C = layer->Cs + before * H + u, *Y = layer->Hs + before * H + u + step;
+    Rows x = {layer->Hs + before * H, H, 1, 0, 1, H};
     vec sums[4 / VECS][ROWS][VECS];
     for (int i = 0; i < 4 / VECS; i++) {
         const float *own = gates_of(layer, t, p + i) + tile.row * PANEL;
@@ -271,7 +288,7 @@ static void forward_tile(Tile tile, const Layer *layer, int t, int u, const floa
 
 static void forward(void *data) {
     Layer *layer = data;
-    int H = layer->hidden, D = layer->inputs, B = layer->batch, panels = gate_panels(H);
+    int H = layer->hidden, D = layer->inputs, panels = gate_panels(H);
     Thread me = this_thread();
     int own = share(panels, me.rank, me.size), own_end = share(panels, me.rank + 1, me.size); /* panels to pack */
     pack_gates(layer->panels, layer->W_h, H, H, own, own_end);
@@ -292,14 +309,14 @@ static void forward(void *data) {
             for (int p = first * 4 / VECS; p < last * 4 / VECS; p++) {
                 const float *panel = layer->input_panels + (int64_t)p * D * PANEL;
                 for (int s = t; s < min(t + steps, layer->steps); s++)
-                    for (Tile tile = tiles(&mine, s - t, steps); tile.rows; tile = after(tile)) {
-                        Rows x = {layer->X + ((int64_t)s * B + tile.row) * D, D, 1, 0, 1, D};
+                    for (Tile tile = tiles(&mine, 0, rows_at(layer, s), s - t, steps); tile.rows; tile = after(tile)) {
+                        Rows x = {layer->X + (layer->starts[s] + tile.row) * D, D, 1, 0, 1, D};
                         product_tile(tile, &x, panel, layer->table + p * PANEL, gates_of(layer, s, p), PANEL, PANEL);
                     }
             }
         for (int u = first; u < last; u++) {
             int unit = turned(u, first, last, t), next = turned(min(u + 1, last - 1), first, last, t);
-            for (Tile tile = tiles(&mine, 0, 1); tile.rows; tile = after(tile))
+            for (Tile tile = tiles(&mine, 0, rows_at(layer, t), 0, 1); tile.rows; tile = after(tile))
                 forward_tile(tile, layer, t, unit * WIDTH, layer->panels + unit * unit_panels,
                              layer->far ? layer->panels + next * unit_panels : NULL);
         }
@@ -308,25 +325,29 @@ static void forward(void *data) {
 }
 
 /* Part q of QUARTERS of the sum for dH of units u .. u + PANEL at step t; the last part then replaces the gates of these
-   units by dG. t = -1 is the state before the first step. */
-static void backward_tile(Tile tile, const Layer *layer, int t, int u, int q, const float *panel, const float *next) {
-    int H = layer->hidden, B = layer->batch, panels = gate_panels(H), last = t == layer->steps - 1;
-    int64_t at = (int64_t)t * B + tile.row, step = (int64_t)B * H;
+   units by dG. t = -1 is the state before the first step. The rows of the tile go on at step t + 1, or they end at t: then
+   there is nothing to sum. */
+static void backward_tile(Tile tile, const Layer *layer, int t, int u, int q, int ends, const float *panel,
+                          const float *next) {
+    int H = layer->hidden, panels = gate_panels(H), now = max(t, 0), first_part = ends ? q == QUARTERS - 1 : !q;
+    int64_t at = layer->starts[now] + tile.row, before = states_before(layer, now) + tile.row;
+    int64_t step = (states_before(layer, now + 1) + tile.row - before) * H; /* from a state to the next one */
+    int64_t previous = (at - tile.row - layer->starts[max(now - 1, 0)]) * H; /* from a row back to step t - 1 */
     float *dH = layer->dH + (int64_t)tile.row * H + u, *dC = layer->dC + (int64_t)tile.row * H + u;
-    const float *dY = layer->dY + at * H + u, *C = layer->Cs + at * H + u;
+    const float *dY = layer->dY + at * H + u, *C = layer->Cs + before * H + u;
     vec sums[ROWS][VECS];
     for (int r = 0; r < tile.rows; r++)
         UNROLL for (int j = 0; j < VECS; j++) {
             int here = r * H + j * WIDTH, n = H - u - j * WIDTH;
-            sums[r][j] = q || last ? load(dH + here, n) : splat(0);
-            if (!q && t >= 0) sums[r][j] += load(dY + here, n);
+            sums[r][j] = q || ends ? load(dH + here, n) : splat(0);
+            if (first_part && t >= 0) sums[r][j] += load(dY + here, n);
         }
-    if (!last) {
+    if (!ends) {
         int from = share(panels, q, QUARTERS), count = share(panels, q + 1, QUARTERS) - from;
-        const float *own = gates_of(layer, t, u * 4 / PANEL + q) + tile.row * PANEL; /* written after the last quarter */
+        const float *own = gates_of(layer, now, u * 4 / PANEL + q) + tile.row * PANEL; /* written after the last quarter */
         for (int r = 0; r < tile.rows; r++) {
             __builtin_prefetch(C + r * H + q * PANEL / QUARTERS);
-            __builtin_prefetch(dY - step + r * H + q * PANEL / QUARTERS); /* for step t - 1 */
+            __builtin_prefetch(dY - previous + r * H + q * PANEL / QUARTERS); /* for step t - 1 */
         }
         Rows x = {gates_of(layer, t + 1, from) + tile.row * PANEL, PANEL, 1, to_next_panel(layer), count, PANEL};
         Ahead ahead = fetch(tile, count * PANEL, next, own);
@@ -362,7 +383,7 @@ static void backward_tile(Tile tile, const Layer *layer, int t, int u, int q, co
 
 static void backward(void *data) {
     Layer *layer = data;
-    int H = layer->hidden, B = layer->batch, D = layer->inputs, columns = gate_columns(H), panels = gate_panels(H);
+    int H = layer->hidden, D = layer->inputs, columns = gate_columns(H), panels = gate_panels(H);
     int units = blocks(H, PANEL), inputs = layer->dX ? blocks(D, PANEL) : 0;
     int64_t size = (int64_t)columns * PANEL; /* of a panel */
     Thread me = this_thread();
@@ -380,8 +401,12 @@ static void backward(void *data) {
             for (int q = 0; q < QUARTERS; q++) {
                 int64_t quarter = (int64_t)share(panels, q + 1, QUARTERS) * PANEL * PANEL;
                 const float *next = q < QUARTERS - 1 ? panel + quarter : after_panel;
-                for (Tile tile = tiles(&mine, 0, 1); tile.rows; tile = after(tile))
-                    backward_tile(tile, layer, t, p * PANEL, q, panel, layer->far ? next : NULL);
+                int going = rows_at(layer, t + 1), all = rows_at(layer, t);
+                for (Tile tile = tiles(&mine, 0, going, 0, 1); tile.rows; tile = after(tile))
+                    backward_tile(tile, layer, t, p * PANEL, q, 0, panel, layer->far ? next : NULL);
+                if (q < QUARTERS - 1) continue;
+                for (Tile tile = tiles(&mine, going, all, 0, 1); tile.rows; tile = after(tile))
+                    backward_tile(tile, layer, t, p * PANEL, q, 1, panel, NULL);
             }
         }
         if (mine.columns > 1) meet(&me, &layer->arrived);
@@ -389,16 +414,17 @@ static void backward(void *data) {
             for (int p = begin(&mine, inputs); p < end(&mine, inputs); p++) {
                 const float *panel = layer->input_panels + p * size;
                 for (int s = t; s < min(t + steps, layer->steps); s++)
-                    for (Tile tile = tiles(&mine, s - t, steps); tile.rows; tile = after(tile)) {
+                    for (Tile tile = tiles(&mine, 0, rows_at(layer, s), s - t, steps); tile.rows; tile = after(tile)) {
                         Rows x = {gates_of(layer, s, 0) + tile.row * PANEL, PANEL, 1, to_next_panel(layer), panels, PANEL};
-                        product_tile(tile, &x, panel, NULL, layer->dX + (int64_t)s * B * D + p * PANEL, D, D - p * PANEL);
+                        product_tile(tile, &x, panel, NULL, layer->dX + layer->starts[s] * D + p * PANEL, D, D - p * PANEL);
                     }
             }
     }
 }
 
-/* A (depth, n) rearranged for tiles of its columns, each (depth, rows), with STRIP floats for a column */
-static void pack_columns(float *to, const float *A, int n, int depth) {
+/* `depth` rows of A (_, n), from the first one on or, if it is given, those in `rows`, rearranged for tiles of the columns of
+   A, each (depth, rows of the tile), with STRIP floats for a column */
+static void pack_columns(float *to, const float *A, const int64_t *rows, int n, int depth) {
     for (int begin = 0; begin < depth; begin += NEAR)
         for (Tile tile = tile_from(0, n, 0, n); tile.rows; tile = after(tile)) {
             const float *from = A + tile.row;
@@ -406,7 +432,7 @@ static void pack_columns(float *to, const float *A, int n, int depth) {
             for (int k = begin; k < min(begin + NEAR, depth); k++) {
                 /* A constant count is faster; the surplus is overwritten by the next row */
                 int count = (depth - k) * tile.rows >= ROWS ? ROWS : tile.rows;
-                memcpy(at + k * tile.rows, from + (int64_t)k * n, count * sizeof(float));
+                memcpy(at + k * tile.rows, from + (rows ? rows[k] : k) * n, count * sizeof(float));
             }
         }
 }
@@ -461,8 +487,9 @@ static void gradients(void *data) {
     for (int s = share(strips, me.rank, me.size); s < share(strips, me.rank + 1, me.size); s++) {
         float *to = layer->panels + (int64_t)s * rows * STRIP;
         int64_t begin = (int64_t)s * STRIP;
-        pack_columns(to, layer->Hs + begin * H, H, min(STRIP, all - begin));
-        if (layer->X) pack_columns(to + (int64_t)H * STRIP, layer->X + begin * D, D, min(STRIP, all - begin));
+        const float *Hs = layer->before ? layer->Hs : layer->Hs + begin * H;
+        pack_columns(to, Hs, layer->before ? layer->before + begin : NULL, H, min(STRIP, all - begin));
+        if (layer->X) pack_columns(to + (int64_t)H * STRIP, layer->X + begin * D, NULL, D, min(STRIP, all - begin));
     }
     int first = share(panels, me.rank, me.size), last = share(panels, me.rank + 1, me.size);
     int64_t size = (int64_t)(H + D + 1) * PANEL; /* floats of the sums of a panel: H rows of dW_h, D rows of dW_x, db */
@@ -491,47 +518,61 @@ static void gradients(void *data) {
     }
 }
 
-/* The exported functions; they return 0 if there is no memory for the packed arrays. The batch is split into row_blocks
+/* The exported functions; they return 0 if there is no memory for the packed arrays. `left` has the rows at each step, NULL
+   where all end together. The batch is split into row_blocks
    blocks, one for each of as many threads, and the units of a block over the remaining threads. */
 
 static int run_layer(Layer layer, void (*part)(void *), int threads, int64_t panels, int64_t input_panels, int64_t table) {
     float *memory = floats(panels + input_panels + table);
-    if (!memory) return 0;
+    layer.starts = malloc((size_t)(layer.steps + 1) * sizeof *layer.starts);
+    if (!memory || !layer.starts) {
+        free(memory);
+        free(layer.starts);
+        return 0;
+    }
+    layer.starts[0] = 0;
+    for (int t = 0; t < layer.steps; t++) layer.starts[t + 1] = layer.starts[t] + rows_at(&layer, t);
     layer.panels = memory;
     layer.input_panels = memory + panels;
     layer.table = memory + panels + input_panels;
     layer.far = panels + input_panels > HALF_L2;
     run(threads, part, &layer);
     free(memory);
+    free(layer.starts);
     return 1;
 }
 
 /* -1 if an id is not in 0 .. D - 1: nothing is computed then */
-int layer_forward(int steps, int batch, int inputs, int hidden, const float *X, const int64_t *ids, const float *W_x,
-                  const float *W_h, const float *b, float *gates, float *Hs, float *Cs, int row_blocks, int threads) {
-    Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .X = X, .ids = ids, .W_x = W_x,
-                   .W_h = W_h, .b = b, .gates = gates, .Hs = Hs, .Cs = Cs, .row_blocks = row_blocks};
-    int64_t columns = gate_columns(hidden), wrong = 0;
-    for (int64_t k = 0; ids && k < (int64_t)steps * batch; k++) wrong |= (uint64_t)ids[k] >= (uint64_t)inputs;
+int layer_forward(int steps, int batch, int inputs, int hidden, const int *left, const float *X, const int64_t *ids,
+                  const float *W_x, const float *W_h, const float *b, float *gates, float *Hs, float *Cs, int row_blocks,
+                  int threads) {
+    Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .left = left, .X = X, .ids = ids,
+                   .W_x = W_x, .W_h = W_h, .b = b, .gates = gates, .Hs = Hs, .Cs = Cs, .row_blocks = row_blocks};
+    int64_t columns = gate_columns(hidden), wrong = 0, all = 0;
+    for (int t = 0; t < steps; t++) all += rows_at(&layer, t);
+    for (int64_t k = 0; ids && k < all; k++) wrong |= (uint64_t)ids[k] >= (uint64_t)inputs;
     if (wrong) return -1;
     return run_layer(layer, forward, threads, hidden * columns, X ? inputs * columns : 0, ids ? inputs * columns : columns);
 }
 
 /* Replaces the gates by dG. dH and dC are the gradients of the last state and become those of the state before the first
    step, dH only if `wants_dH`; dX is NULL if it is not wanted */
-int layer_backward(int steps, int batch, int inputs, int hidden, const float *W_x, const float *W_h, float *gates, float *Cs,
-                   const float *dY, float *dH, float *dC, float *dX, int wants_dH, int row_blocks, int threads) {
-    Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .W_x = W_x, .W_h = W_h, .gates = gates,
-                   .Cs = Cs, .dY = dY, .dH = dH, .dC = dC, .dX = dX, .row_blocks = row_blocks, .until = wants_dH ? -1 : 0};
+int layer_backward(int steps, int batch, int inputs, int hidden, const int *left, const float *W_x, const float *W_h,
+                   float *gates, float *Cs, const float *dY, float *dH, float *dC, float *dX, int wants_dH, int row_blocks,
+                   int threads) {
+    Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .left = left, .W_x = W_x, .W_h = W_h,
+                   .gates = gates, .Cs = Cs, .dY = dY, .dH = dH, .dC = dC, .dX = dX, .row_blocks = row_blocks,
+                   .until = wants_dH ? -1 : 0};
     int64_t panel = (int64_t)PANEL * gate_columns(hidden);
     return run_layer(layer, backward, threads, blocks(hidden, PANEL) * panel, dX ? blocks(inputs, PANEL) * panel : 0, 0);
 }
 
-/* dW_x, dW_h and db from dG */
-int layer_gradients(int steps, int batch, int inputs, int hidden, const float *X, const int64_t *ids, float *Hs, float *dG,
-                    float *dW_x, float *dW_h, float *db, int threads) {
-    Layer layer = {.steps = steps, .batch = batch, .inputs = inputs, .hidden = hidden, .X = X, .ids = ids, .Hs = Hs,
-                   .gates = dG, .dW_x = dW_x, .dW_h = dW_h, .db = db};
-    int64_t turned = (int64_t)blocks(steps * batch, STRIP) * STRIP * (hidden + (X ? inputs : 0));
+/* dW_x, dW_h and db from the dG of `rows` rows, those of all steps. `before` says which row of Hs is the state before each of
+   them; NULL: they are in the same order */
+int layer_gradients(int rows, int inputs, int hidden, const int64_t *before, const float *X, const int64_t *ids, float *Hs,
+                    float *dG, float *dW_x, float *dW_h, float *db, int threads) {
+    Layer layer = {.steps = 1, .batch = rows, .inputs = inputs, .hidden = hidden, .before = before, .X = X, .ids = ids,
+                   .Hs = Hs, .gates = dG, .dW_x = dW_x, .dW_h = dW_h, .db = db};
+    int64_t turned = (int64_t)blocks(rows, STRIP) * STRIP * (hidden + (X ? inputs : 0));
     return run_layer(layer, gradients, threads, turned, 0, (int64_t)(hidden + inputs + 1) * gate_columns(hidden));
 }

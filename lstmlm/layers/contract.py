@@ -8,6 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lstmlm.layers.each_span import call_for_spans
+from lstmlm.text.spans import Spans
+
 Tensors = dict[str, Tensor]
 LayerState = tuple[Tensor, ...]  # (H, C) for an LSTM, (H,) for a GRU or an RNN, each (B, H)
 
@@ -31,12 +34,23 @@ class RecurrentLayer(nn.Module):
         super().__init__()
         self.num_inputs = num_inputs
 
-    def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+    def forward(self, X: Tensor, state: LayerState, spans: Spans | None = None) -> tuple[Tensor, LayerState]:
         """X, dense (T, B, D) or ids (T, B) of one-hot rows, and a state -> Y (T, B, H) and the next state.
+
+        With `spans` each of them is computed by itself. What Y has outside of them has no meaning, nor has the next
+        state of a lane whose last span does not go on.
 
         RuntimeError if T is 0, or if ids are not int64 or int32 or not in 0 .. D - 1. B may be 0.
         """
+        return self.compute(X, state) if spans is None else self.compute_spans(X, state, spans)
+
+    def compute(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+        """`forward` where each lane is one span of T steps."""
         raise NotImplementedError
+
+    def compute_spans(self, X: Tensor, state: LayerState, spans: Spans) -> tuple[Tensor, LayerState]:
+        """`forward` with spans."""
+        return call_for_spans(self.compute, X, state, spans)
 
     @classmethod
     def from_book(cls, book: Tensors) -> Tensors:

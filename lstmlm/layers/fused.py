@@ -23,8 +23,11 @@ from torch.autograd.function import once_differentiable
 
 from lstmlm.layers import fused_bf16, fused_native
 from lstmlm.layers.contract import LayerState, RecurrentLayer, Tensors, as_int64, check_range
+from lstmlm.layers.fused_spans import FusedSpans
+from lstmlm.layers.graph import graph_is_kept
 from lstmlm.layers.weight_names import LSTM
 from lstmlm.scratch.lstm import init_lstm_state
+from lstmlm.text.spans import Spans
 
 
 class FusedLayer(torch.autograd.Function):
@@ -69,10 +72,6 @@ def run_forward(
     Hs, Cs = W_h.new_empty(2, len(X) + 1, X.shape[1], len(W_h))
     Hs[0], Cs[0] = state
     return loops.forward(X, W_x, W_h, b, Hs, Cs), Hs, Cs
-
-
-# Whether this backward() has retain_graph=True; True where PyTorch does not tell
-graph_is_kept = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
 
 
 class Loops:
@@ -142,11 +141,18 @@ class FusedLSTM(RecurrentLayer):
         self.W_h = nn.Parameter(torch.randn(num_hiddens, 4 * num_hiddens) * 0.01)
         self.b = nn.Parameter(torch.zeros(4 * num_hiddens))
 
-    def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+    def compute(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         if len(X) == 0:
             raise RuntimeError("X has no steps: num_steps must be 1 or more")
         X = X if X.is_floating_point() else as_int64(X)
         Y, H, C = FusedLayer.apply(X, self.W_x, self.W_h, self.b, *state)  # type: ignore[no-untyped-call]
+        return Y, (H, C)
+
+    def compute_spans(self, X: Tensor, state: LayerState, spans: Spans) -> tuple[Tensor, LayerState]:
+        if choose_loops(self.W_h) is not fused_native:
+            return super().compute_spans(X, state, spans)
+        X = X if X.is_floating_point() else as_int64(X)
+        Y, H, C = FusedSpans.apply(X, self.W_x, self.W_h, self.b, *state, spans)  # type: ignore[no-untyped-call]
         return Y, (H, C)
 
     @torch.no_grad()

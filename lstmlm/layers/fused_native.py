@@ -20,9 +20,9 @@ KERNEL = "lstm_layer"
 SIZES = [c_int] * 4  # T, B, D, H
 FUNCTIONS: Functions = {
     "gate_columns": (c_int, [c_int]),
-    "layer_forward": (c_int, [*SIZES, *[c_void_p] * 8, c_int, c_int]),
-    "layer_backward": (c_int, [*SIZES, *[c_void_p] * 8, c_int, c_int, c_int]),
-    "layer_gradients": (c_int, [*SIZES, *[c_void_p] * 7, c_int]),
+    "layer_forward": (c_int, [*SIZES, *[c_void_p] * 9, c_int, c_int]),
+    "layer_backward": (c_int, [*SIZES, *[c_void_p] * 9, c_int, c_int, c_int]),
+    "layer_gradients": (c_int, [c_int, c_int, c_int, *[c_void_p] * 8, c_int]),
 }
 
 
@@ -75,9 +75,12 @@ def input_addresses(X: Tensor) -> tuple[int | None, int | None]:
     return (address_of(X), None) if X.is_floating_point() else (None, address_of(X))
 
 
-def check_inputs(X: Tensor, D: int) -> None:
-    """RuntimeError if the kernel, which sees an address alone, would read something else than X."""
-    expected = (torch.float32, (*X.shape[:2], D)) if X.is_floating_point() else (torch.int64, X.shape[:2])
+def check_inputs(X: Tensor, D: int, axes: int = 2) -> None:
+    """RuntimeError if the kernel, which sees an address alone, would read something else than X: dense (T, B, D) or ids
+    (T, B), with as many axes before D.
+    """
+    rows = X.shape[:axes]
+    expected = (torch.float32, (*rows, D)) if X.is_floating_point() else (torch.int64, rows)
     if (X.dtype, tuple(X.shape)) != (expected[0], tuple(expected[1])) or X.device.type != "cpu":
         kind = str(X.dtype).removeprefix("torch.")
         raise RuntimeError(
@@ -94,13 +97,21 @@ def choose_row_blocks(B: int, H: int, threads: int) -> int:
     return threads if 4 * threads <= B and 4 * 4 * H * H <= 2**21 else 1
 
 
-def forward(X: Tensor, W_x: Tensor, W_h: Tensor, b: Tensor, Hs: Tensor, Cs: Tensor) -> Tensor:
-    """As `Loops.forward`. The gates (T, B, columns) have the kernel's layout, padded with zeros."""
-    T, B, D, H, threads = *X.shape[:2], len(W_x), len(W_h), torch.get_num_threads()
-    check_inputs(X, D)
-    gates = W_h.new_empty(T, B, get_kernel().gate_columns(H))
-    tensors = (*input_addresses(X), *map(address_of, (W_x, W_h, b, gates, Hs, Cs)))
-    done = get_kernel().layer_forward(T, B, D, H, *tensors, choose_row_blocks(B, H, threads), threads)
+def forward(
+    X: Tensor, W_x: Tensor, W_h: Tensor, b: Tensor, Hs: Tensor, Cs: Tensor, left: Tensor | None = None
+) -> Tensor:
+    """As `Loops.forward`. The gates (T, B, columns) have the kernel's layout, padded with zeros.
+
+    `left` is that of PackedSpans: X, gates and states are then packed, (N, ...) in place of (T, B, ...).
+    """
+    T, B = X.shape[:2] if left is None else (len(left), int(left[0]))
+    D, H, threads = len(W_x), len(W_h), torch.get_num_threads()
+    rows = X.shape[:2] if left is None else X.shape[:1]
+    check_inputs(X, D, len(rows))
+    gates = W_h.new_empty(*rows, get_kernel().gate_columns(H))
+    tensors = (address_of(left), *input_addresses(X), *map(address_of, (W_x, W_h, b, gates, Hs, Cs)))
+    row_blocks = 1 if left is not None else choose_row_blocks(B, H, threads)
+    done = get_kernel().layer_forward(T, B, D, H, *tensors, row_blocks, threads)
     if done == -1:
         raise RuntimeError(f"an id is out of range: there are {D} ids, from 0 on")
     check_memory(done)
@@ -115,25 +126,30 @@ def backward(
     grads: tuple[Tensor, Tensor, Tensor],
     wants_dX: bool,
     wants_dH: bool,
+    left: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None, Tensor, Tensor | None]:
-    """As `Loops.backward`."""
-    (T, B, _), D, H, threads = gates.shape, len(W_x), len(W_h), torch.get_num_threads()
-    dX = gates.new_empty(T, B, D) if wants_dX else None
+    """As `Loops.backward`; `left` as in `forward`."""
+    T, B = gates.shape[:2] if left is None else (len(left), int(left[0]))
+    D, H, threads = len(W_x), len(W_h), torch.get_num_threads()
+    dX = gates.new_empty(*gates.shape[:-1], D) if wants_dX else None
     dY, dH, dC = grads[0].contiguous(), grads[1].clone(), grads[2].clone()  # the kernel writes to dH and dC
-    tensors = map(address_of, (W_x, W_h, gates, Cs, dY, dH, dC, dX))
-    check_memory(get_kernel().layer_backward(T, B, D, H, *tensors, wants_dH, choose_row_blocks(B, H, threads), threads))
+    tensors = map(address_of, (left, W_x, W_h, gates, Cs, dY, dH, dC, dX))
+    row_blocks = 1 if left is not None else choose_row_blocks(B, H, threads)
+    check_memory(get_kernel().layer_backward(T, B, D, H, *tensors, wants_dH, row_blocks, threads))
     torch.autograd.graph.increment_version(gates)
     return gates, dH if wants_dH else None, dC, dX
 
 
-def compute_weight_gradients(X: Tensor, Hs: Tensor, dG: Tensor, W_x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """As `Loops.compute_weight_gradients`."""
-    (T, B), (D, G) = X.shape[:2], W_x.shape
+def compute_weight_gradients(
+    X: Tensor, Hs: Tensor, dG: Tensor, W_x: Tensor, before: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `Loops.compute_weight_gradients`. With `before`, that of PackedSpans, Hs (S + N, H) are all states."""
+    rows, (D, G) = dG.shape[:-1].numel(), W_x.shape
     dW_x, dW_h, db = torch.empty_like(W_x), W_x.new_empty(G // 4, G), W_x.new_empty(G)
-    if B == 0:  # for which the kernel writes nothing
+    if rows == 0:  # for which the kernel writes nothing
         return dW_x.zero_(), dW_h.zero_(), db.zero_()
-    tensors = (*input_addresses(X), *map(address_of, (Hs, dG, dW_x, dW_h, db)))
-    check_memory(get_kernel().layer_gradients(T, B, D, G // 4, *tensors, torch.get_num_threads()))
+    tensors = (address_of(before), *input_addresses(X), *map(address_of, (Hs, dG, dW_x, dW_h, db)))
+    check_memory(get_kernel().layer_gradients(rows, D, G // 4, *tensors, torch.get_num_threads()))
     return dW_x, dW_h, db
 
 

@@ -28,7 +28,7 @@ class ScratchLayer(RecurrentLayer):
             start = torch.zeros(num_hiddens) if width is None else torch.randn(width, num_hiddens) * 0.01
             self.register_parameter(name, nn.Parameter(start))
 
-    def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+    def compute(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         params = [getattr(self, name) for name in self.names]
         return self.loop(to_dense(X, self.num_inputs, state[0].dtype), state, params)
 

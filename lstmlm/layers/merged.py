@@ -39,7 +39,7 @@ class CellLSTM(RecurrentLayer):
         super().__init__(num_inputs, num_hiddens)
         self.cell = LSTMCell(num_inputs, num_hiddens)
 
-    def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+    def compute(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         outputs = []
         for X_t in to_dense(X, self.num_inputs, state[0].dtype):
             state = self.cell(X_t, state)

@@ -39,7 +39,7 @@ class TorchLayer(RecurrentLayer):
         """The module's bias of H W_h, (gates * H,)."""
         return self.rnn.get_parameter("bias_hh_l0")
 
-    def forward(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
+    def compute(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         H, *C = (part[None] for part in state)  # torch.nn has an axis of layers
         X, before = to_dense(X, self.num_inputs, H.dtype), (H, *C) if C else H
         Y, after = cast_module(self.rnn, X, before) if is_autocast_enabled(X.device.type) else self.rnn(X, before)

@@ -18,8 +18,9 @@ from torch.func import functional_call
 
 from lstmlm.layers.contract import LayerState, RecurrentLayer
 from lstmlm.text.lanes import ALL_LANES, Share
+from lstmlm.text.spans import Spans
 
-Step = Callable[[Tensor, LayerState], tuple[Tensor, LayerState]]  # what calling a layer does
+Step = Callable[[Tensor, LayerState, Spans | None], tuple[Tensor, LayerState]]  # what calling a layer does
 
 
 def draw_mask(shape: tuple[int, ...], rate: float, like: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -63,8 +64,8 @@ def drop_weights(layer: RecurrentLayer, rate: float, generator: torch.Generator 
     book |= {name: W * draw_mask(W.shape, rate, W, generator) for name, W in book.items() if name.startswith("W_h")}
     masked = layer.from_book(book)
 
-    def call_masked(X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-        output: tuple[Tensor, LayerState] = functional_call(layer, masked, (X, state))
+    def call_masked(X: Tensor, state: LayerState, spans: Spans | None) -> tuple[Tensor, LayerState]:
+        output: tuple[Tensor, LayerState] = functional_call(layer, masked, (X, state, spans))
         return output
 
     return call_masked

@@ -14,6 +14,7 @@ from lstmlm.model.dropout import drop_elements, drop_locked, drop_weights
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.system.dotted import under
 from lstmlm.text.lanes import ALL_LANES
+from lstmlm.text.spans import Spans
 
 State = tuple[Tensor, ...]  # for an LSTM (H, C), for a GRU or an RNN (H,), each (L, B, H)
 
@@ -59,9 +60,13 @@ class RNNModel(nn.Module):
         )
         return tuple(z.to(self.W_hq.dtype).view(self.config.num_layers, batch_size, -1) for z in zeros)
 
-    def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Ids (B, T) and a state -> logits (T*B, V), time-major as in the book, and the next state."""
-        (*_, Y), state = self.hidden_states(ids, state)
+    def forward(self, ids: Tensor, state: State | None = None, spans: Spans | None = None) -> tuple[Tensor, State]:
+        """Ids (B, T) and a state -> logits (T*B, V), time-major as in the book, and the next state.
+
+        `spans` are the documents in the batch, where there are several in a lane, or lanes end at different steps
+        (RecurrentLayer.forward).
+        """
+        (*_, Y), state = self.hidden_states(ids, state, spans)
         return Y.flatten(0, 1) @ self.W_hq + self.b_q, state
 
     def inputs(self, ids: Tensor) -> Tensor:
@@ -81,13 +86,15 @@ class RNNModel(nn.Module):
             to_dense(X, self.config.vocab_size, self.W_hq.dtype), rate, self.dropout_generator, self.share
         )
 
-    def hidden_states(self, ids: Tensor, state: State | None = None) -> tuple[list[Tensor], State]:
+    def hidden_states(
+        self, ids: Tensor, state: State | None = None, spans: Spans | None = None
+    ) -> tuple[list[Tensor], State]:
         """The output of every layer after its dropout, each (T, B, H), and the next state."""
         state = self.begin_state(ids.shape[0], ids.device) if state is None else state
         Y, outputs, states, generator = self.inputs(ids), [], [], self.dropout_generator
         for layer, locked_rate, *layer_state in zip(self.recurrent_layers, self.locked_rates, *state, strict=True):
             masked = drop_weights(layer, self._rate(self.config.weight_drop), generator)
-            Y, next_state = masked(Y, tuple(layer_state))
+            Y, next_state = masked(Y, tuple(layer_state), spans)
             Y = drop_elements(Y, self._rate(self.config.dropout), generator, self.share)
             Y = drop_locked(Y, self._rate(locked_rate), generator, self.share)
             outputs.append(Y)

@@ -128,7 +128,8 @@ def choose_threads(prepared: Prepared, streams: Streams) -> tuple[Prepared, Spee
         counts = list_thread_counts(count_cores()) if prepared.device.type == "cpu" else [1]
     if len(counts) > 1:
         log.info("trying %s threads ...", ", ".join(map(str, counts)))
-    times = measure_step_times(model, X, Y, config.train.optimizer, make_recipe(config), counts)
+    recipe, spans = make_recipe(config), streams.find_spans(X, Y)
+    times = measure_step_times(model, X, Y, config.train.optimizer, recipe, counts, spans)
     threads = choose_fewest_threads(times)
     if config.threads == "auto":
         announce_threads(threads, times, [count for count in counts if count not in times])

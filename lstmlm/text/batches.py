@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lstmlm.system.errors import BadInput
 from lstmlm.text.lanes import ALL_LANES, Share
+from lstmlm.text.spans import Spans
 
 State = tuple[Tensor, ...]  # of a model, each part (L, B, H)
 
@@ -63,6 +64,10 @@ class Streams(ABC):
     def count_targets(self, Y: Tensor) -> int:
         """The number of characters of Y (B, T) that are learnt from."""
         return Y.numel()
+
+    def find_spans(self, X: Tensor, Y: Tensor) -> Spans | None:
+        """The documents in X and Y (B, T); None where a lane is one text."""
+        return None
 
     def weigh(self, Y: Tensor) -> int | None:
         """The number of targets of Y (B, T), if the processes may have different numbers of them; else None."""

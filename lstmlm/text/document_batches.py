@@ -4,25 +4,28 @@ N = ids of a part, B = batch_size, T = num_steps. In the ids the boundary stands
 document of n characters has n + 1 inputs, the boundary first, and n + 1 targets, the boundary last. With labels the
 mark of the label is the first input.
 
-A short document, of up to T targets, is a row of a batch. A batch has as many as make about B*T targets, whatever their
-lengths: batches of like lengths are faster and learn less (benchmarks/LOG.md). The windows of long documents, of equal
-lengths, are in lanes, one document after the other, with the state carried to the next window of the same document.
-What is left of a row is filled up with targets that cost nothing. Where several processes share a run, each has as many
-rows of a batch; what is left of the rows of the last ones is filled up too.
+Short documents, of up to T targets, stand one after the other in a lane, as many as fit. A batch has as many as make
+about B*T targets, whatever their lengths: batches of like lengths are faster and learn less (benchmarks/LOG.md). The
+windows of long documents, of equal lengths, are in lanes, one document after the other, with the state carried to the
+next window of the same document. What is left of a lane is filled up with targets that cost nothing. Where several
+processes share a run, each has as many lanes of a batch; what is left of the lanes of the last ones is filled up too.
 """
 
 import heapq
 import itertools
+import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lstmlm.text.batches import State, Streams
 from lstmlm.text.lanes import ALL_LANES, Share
+from lstmlm.text.spans import Spans
 
 IGNORED = -100  # as a target: torch's cross_entropy leaves it out
-Windows = tuple[Tensor, Tensor]  # where each window begins in the ids, and its number of targets: (rows,) each
+PARTS = 8  # of T, of which windows are multiples
 
 
 def locate_documents(ids: Tensor, boundary: int) -> tuple[Tensor, Tensor]:
@@ -32,6 +35,19 @@ def locate_documents(ids: Tensor, boundary: int) -> tuple[Tensor, Tensor]:
         return ends[:-1], ends.diff()
     starts = torch.cat([torch.zeros(1, dtype=ends.dtype), ends[:-1] + 1])[: len(ends)]
     return starts, ends - starts
+
+
+def deal(sizes: list[int], num_lanes: int) -> tuple[list[int], list[int]]:
+    """The lane of each thing, and the size of what is before it there.
+
+    The largest are dealt first, each to the lane that has the least, so that the lanes end at about the same time.
+    """
+    lanes, steps = [0] * len(sizes), [0] * len(sizes)
+    loads = [(0, lane) for lane in range(num_lanes)]
+    for k in sorted(range(len(sizes)), key=lambda k: -sizes[k]):
+        steps[k], lanes[k] = loads[0]
+        heapq.heapreplace(loads, (steps[k] + sizes[k], lanes[k]))
+    return lanes, steps
 
 
 class DocumentBatches(Streams):
@@ -67,28 +83,24 @@ class DocumentBatches(Streams):
         lanes = self.fill_lanes(generator)
         place = int(torch.randint(len(batches) + 1, (), generator=generator))
         for documents in batches[:place]:
-            yield self.cut((self.starts[documents], self.lengths[documents]))
+            yield self.make_short_batch(documents)
         for k in range(max(map(len, lanes), default=0)):
             windows = [lane[k] if k < len(lane) else (0, 0) for lane in lanes]
             begins, lengths = torch.tensor(windows).unbind(1)
-            yield self.cut((begins, lengths))
+            yield self.lay_out(begins, lengths, torch.arange(len(lanes)), torch.zeros_like(begins))
         for documents in batches[place:]:
-            yield self.cut((self.starts[documents], self.lengths[documents]))
+            yield self.make_short_batch(documents)
 
     def fill_lanes(self, generator: torch.Generator) -> list[list[tuple[int, int]]]:
         """The windows (begin, number of targets) of the long documents, lane by lane, in an order that is drawn.
 
-        The longest documents are dealt first, each to the shortest lane, so that the lanes end at about the same time
-        and the longest lane has the same length in every epoch.
+        The longest lane has the same length in every epoch.
         """
         long = self.long[torch.randperm(len(self.long), generator=generator)]
         windows = -(-self.lengths[long] // self.num_steps)
         dealt: list[list[int]] = [[] for _ in range(min(self.batch_size, len(long)))]
-        loads = [(0, lane) for lane in range(len(dealt))]
-        for k in torch.sort(windows, descending=True, stable=True).indices.tolist():
-            load, lane = heapq.heappop(loads)
-            dealt[lane].append(int(long[k]))
-            heapq.heappush(loads, (load + int(windows[k]), lane))
+        for document, lane in zip(long.tolist(), deal(windows.tolist(), len(dealt))[0], strict=True):
+            dealt[lane].append(document)
         lanes = []
         for documents in dealt:
             order = torch.randperm(len(documents), generator=generator).tolist()
@@ -96,25 +108,35 @@ class DocumentBatches(Streams):
         return lanes
 
     def cut_document(self, document: int) -> list[tuple[int, int]]:
-        """The windows (begin, number of targets) of a document, of equal lengths.
+        """The windows (begin, number of targets) of a document, of equal lengths, nearly.
 
         A last window of what is left would be short, and as the loss is the mean over a batch, its end would count as
-        much as the whole document before it: samples then end too early.
+        much as the whole document before it: samples then end too early. All windows but the last are multiples of T /
+        PARTS where that is possible, so that they end at few different steps (spans.py).
         """
         start, length = int(self.starts[document]), int(self.lengths[document])
         count = -(-length // self.num_steps)
-        cuts = [length * k // count for k in range(count + 1)]
+        unit = math.gcd(self.num_steps, self.num_steps // PARTS or 1)
+        cuts = [*(-(-length * k // (count * unit)) * unit for k in range(count)), length]
         return [(start + begin, end - begin) for begin, end in itertools.pairwise(cuts)]
 
-    def cut(self, windows: Windows) -> tuple[Tensor, Tensor]:
-        """X and Y (rows, longest) of windows, filled up with the boundary and IGNORED."""
-        begins, lengths = windows
-        columns = torch.arange(int(lengths.max()))
-        places = (begins[:, None] + columns).clamp(max=len(self.ids) - 2)
-        inside = columns < lengths[:, None]
-        X = torch.where(inside, self.ids[places], self.boundary)
-        Y = torch.where(inside, self.ids[places + 1], IGNORED)
-        return self.batch(X, Y)
+    def make_short_batch(self, documents: Tensor) -> tuple[Tensor, Tensor]:
+        """X and Y of whole documents."""
+        lengths = self.lengths[documents]
+        lanes, steps = deal(lengths.tolist(), -(-int(lengths.sum()) // self.num_steps))
+        return self.lay_out(self.starts[documents], lengths, torch.tensor(lanes), torch.tensor(steps))
+
+    def lay_out(self, begins: Tensor, lengths: Tensor, lanes: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+        """X and Y (B, T) of windows, each with its place in the ids, its number of targets, its lane and its first step
+        there; filled up with the boundary and IGNORED.
+        """
+        B, T = int(lanes.max()) + 1, int((steps + lengths).max())
+        within = torch.arange(int(lengths.sum())) - (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
+        places = (lanes * T + steps).repeat_interleave(lengths) + within
+        sources = begins.repeat_interleave(lengths) + within
+        X, Y = torch.full((B * T,), self.boundary), torch.full((B * T,), IGNORED)
+        X[places], Y[places] = self.ids[sources].long(), self.ids[sources + 1].long()
+        return self.batch(X.view(B, T), Y.view(B, T))
 
     def batch(self, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
         X, Y = self.share.take(X, 0, self.boundary), self.share.take(Y, 0, IGNORED)
@@ -129,6 +151,19 @@ class DocumentBatches(Streams):
 
     def count_targets(self, Y: Tensor) -> int:
         return int((Y != IGNORED).sum())
+
+    def find_spans(self, X: Tensor, Y: Tensor) -> Spans | None:
+        x, y = X.cpu().numpy(), Y.cpu().numpy()
+        counts = y != IGNORED
+        begins = np.isin(x, self.begins.numpy()) & counts
+        begins[:, 0] = True  # or a document goes on there
+        lanes, starts = np.nonzero(begins)
+        ends = np.append(starts[1:], 0)
+        is_last = ends == 0
+        filled = y.shape[1] - counts[:, ::-1].argmax(1)  # the step after the last target of each lane
+        ends[is_last] = np.where(counts.any(1), filled, 1)
+        last = y[lanes, ends - 1]
+        return Spans(lanes, starts, ends - starts, (last != self.boundary) & (last != IGNORED))
 
     def weigh(self, Y: Tensor) -> int | None:
         return None if self.share.count == 1 else self.count_targets(Y)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lstmlm.layers import fused_bf16
 from lstmlm.model.rnn_model import RNNModel, State
+from lstmlm.text.spans import Spans
 from lstmlm.training.loss_scale import LossScale
 
 
@@ -20,15 +21,17 @@ def back_propagate(
     micro_batches: int,
     precision: str,
     loss_scale: LossScale | None = None,
+    spans: Spans | None = None,
 ) -> tuple[Tensor, State]:
     """Add the gradient of the mean loss of X, Y (B, T), from the state, to the parameters' `grad`, times `loss_scale`.
 
     Returns the loss, in nats per character, and the next state, neither with a graph. The B lanes are taken in
     `micro_batches` equal parts, one after the other: the mean of the parts' means is the mean of all, so the gradient
     is that of the whole batch, with the memory of one part. (Dropout is drawn for each part, so it drops other units.)
+    `spans` are the documents in X, which is then one part.
     """
     if micro_batches == 1:
-        return back_propagate_whole(model, X, Y, state, precision, loss_scale)
+        return back_propagate_whole(model, X, Y, state, precision, loss_scale, spans=spans)
     lanes = zip(X.chunk(micro_batches), Y.chunk(micro_batches), split_state(state, micro_batches), strict=True)
     done = [back_propagate_whole(model, *part, precision, loss_scale, 1 / micro_batches) for part in lanes]
     losses, states = zip(*done, strict=True)
@@ -48,9 +51,10 @@ def back_propagate_whole(
     precision: str,
     loss_scale: LossScale | None,
     share: float | None = None,
+    spans: Spans | None = None,
 ) -> tuple[Tensor, State]:
     """`back_propagate` in one part, whose loss counts by its share of the whole."""
-    logits, state = forward(model, X, state, precision)
+    logits, state = forward(model, X, state, precision, spans)
     loss = functional.cross_entropy(logits, Y.T.flatten())  # logits (T*B, V) are time-major
     if share is not None:
         loss = loss * share
@@ -62,8 +66,10 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("float32", *AUTOCAST)
 
 
-def forward(model: RNNModel, X: Tensor, state: State, precision: str) -> tuple[Tensor, State]:
-    """`model(X, state)`, X (B, T) -> logits (T*B, V) and the next state, both in float32 whatever the precision.
+def forward(
+    model: RNNModel, X: Tensor, state: State, precision: str, spans: Spans | None = None
+) -> tuple[Tensor, State]:
+    """`model(X, state, spans)`, X (B, T) -> logits (T*B, V) and the next state, both in float32 whatever the precision.
 
     bf16 is mixed precision (Micikevicius et al. 2018) with bfloat16 (Kalamkar et al. 2019), which has the exponents of
     float32, so gradients need no scaling; fp16 is float16, which needs it (loss_scale.py). torch.autocast computes
@@ -73,10 +79,10 @@ def forward(model: RNNModel, X: Tensor, state: State, precision: str) -> tuple[T
     """
     logits: Tensor
     if precision == "float32" or is_faster_in_float32(model, X.device):
-        logits, state = model(X, state)
+        logits, state = model(X, state, spans)
         return logits, state
     with torch.autocast(X.device.type, AUTOCAST[precision]):
-        logits, state = model(X, state)
+        logits, state = model(X, state, spans)
     return logits.float(), tuple(part.float() for part in state)
 
 

@@ -66,6 +66,7 @@ class Follower:
         if before is None:
             before = learner.model.begin_state(X.shape[0], X.device)
         set_lr(learner.optimizer, lr)
-        done = train_step(learner, X, Y, before, self.recipe, self.group, self.streams.weigh(Y))
+        num_targets, spans = self.streams.weigh(Y), self.streams.find_spans(X, Y)
+        done = train_step(learner, X, Y, before, self.recipe, self.group, num_targets, spans)
         state.carried = done.state if X.shape[0] == self.streams.own_lanes else None
         state.count_step(Y.numel())

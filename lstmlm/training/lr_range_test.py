@@ -79,7 +79,7 @@ def run_range_test(
         set_lr(optimizer, rate)
         before = None if is_first or state is None else streams.carry(state, X)
         before = model.begin_state(X.shape[0], X.device) if before is None else before
-        loss, _, state, _ = train_step(learner, X, Y, before, recipe)
+        loss, _, state, _ = train_step(learner, X, Y, before, recipe, spans=streams.find_spans(X, Y))
         if not math.isfinite(loss.item()):
             break
         losses.append(loss.item())

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lstmlm.distributed.ranks import ONE_PROCESS, Averages
 from lstmlm.model.rnn_model import State
+from lstmlm.text.spans import Spans
 from lstmlm.training import adamw_native
 from lstmlm.training.backprop import back_propagate
 from lstmlm.training.former_rules import compute_clip_factor_of_rules_1
@@ -32,17 +33,18 @@ def train_step(
     recipe: Recipe,
     ranks: Averages = ONE_PROCESS,
     num_targets: int | None = None,
+    spans: Spans | None = None,
 ) -> StepResult:
     """One optimizer step on X, Y (B, T) from the state, at the learning rate that the optimizer has.
 
     Each of several `ranks` has B of the lanes; loss and norm are those of all. `num_targets` is the number of those of
-    Y, where it differs between ranks. Only the sum of these waits for the device. A step of AdamW in float32 on a CPU
-    is one pass in C, where there is a compiler.
+    Y, where it differs between ranks; only their sum waits for the device. `spans` are the documents in X. A step of
+    AdamW in float32 on a CPU is one pass in C, where there is a compiler.
     """
     learner.model.train()
     learner.optimizer.zero_grad()
     loss_scale, precision = learner.loss_scale, recipe.precision
-    loss, state = back_propagate(learner.model, X, Y, state, recipe.micro_batches, precision, loss_scale)
+    loss, state = back_propagate(learner.model, X, Y, state, recipe.micro_batches, precision, loss_scale, spans)
     loss, num_targets = ranks.average(learner.params, loss, num_targets)
     if loss_scale is not None:
         loss_scale.unscale(learner.optimizer)

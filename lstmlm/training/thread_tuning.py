@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lstmlm.model.rnn_model import RNNModel
+from lstmlm.text.spans import Spans
 from lstmlm.training.learner import Learner
 from lstmlm.training.loss_scale import make_loss_scale
 from lstmlm.training.optim import build_optimizer
@@ -25,7 +26,9 @@ GLIMPSE, FAR_BEHIND = 8, 2.0  # time steps that show which thread counts are hop
 WORTH = 1.1  # a step with fewer threads may take so many times the quickest
 
 
-def make_timed_step(model: RNNModel, X: Tensor, Y: Tensor, optimizer: str, recipe: Recipe) -> Callable[[int], float]:
+def make_timed_step(
+    model: RNNModel, X: Tensor, Y: Tensor, optimizer: str, recipe: Recipe, spans: Spans | None = None
+) -> Callable[[int], float]:
     """A function that makes a training step on X, Y (B, T) with a number of threads and returns its seconds.
 
     The model's weights are changed. No generator is drawn from but the model's own.
@@ -37,7 +40,7 @@ def make_timed_step(model: RNNModel, X: Tensor, Y: Tensor, optimizer: str, recip
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         start = time.perf_counter()
-        train_step(learner, X, Y, model.begin_state(len(X), X.device), recipe)
+        train_step(learner, X, Y, model.begin_state(len(X), X.device), recipe, spans=spans)
         if X.is_cuda:
             torch.cuda.synchronize()
         seconds = time.perf_counter() - start
@@ -54,7 +57,13 @@ def list_thread_counts(available: int) -> list[int]:
 
 
 def measure_step_times(
-    model: RNNModel, X: Tensor, Y: Tensor, optimizer: str, recipe: Recipe, counts: list[int]
+    model: RNNModel,
+    X: Tensor,
+    Y: Tensor,
+    optimizer: str,
+    recipe: Recipe,
+    counts: list[int],
+    spans: Spans | None = None,
 ) -> dict[int, float]:
     """The seconds of a step on X, Y (B, T) with each of these thread counts, without those that are far behind.
 
@@ -64,7 +73,7 @@ def measure_step_times(
     glimpse(counts[0])  # the first step also allocates memory, and may build a kernel
     glimpses = measure_in_turns(glimpse, counts)
     hopeful = [threads for threads, seconds in glimpses.items() if seconds <= FAR_BEHIND * min(glimpses.values())]
-    return measure_in_turns(make_timed_step(model, X, Y, optimizer, recipe), hopeful)
+    return measure_in_turns(make_timed_step(model, X, Y, optimizer, recipe, spans), hopeful)
 
 
 def measure_in_turns(step: Callable[[int], float], counts: list[int]) -> dict[int, float]:

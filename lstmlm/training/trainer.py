@@ -131,7 +131,8 @@ class Trainer:
         lr = self.compute_lr(state.step)
         set_lr(learner.optimizer, lr)
         with self.ranks.step(lr):
-            done = train_step(learner, X, Y, before, self.plan.recipe, self.ranks, self.streams.weigh(Y))
+            num_targets, spans = self.streams.weigh(Y), self.streams.find_spans(X, Y)
+            done = train_step(learner, X, Y, before, self.plan.recipe, self.ranks, num_targets, spans)
         # A batch with another number of rows has whole documents, which nothing continues
         state.carried = done.state if X.shape[0] == self.streams.own_lanes else None
         chars = done.num_targets

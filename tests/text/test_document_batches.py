@@ -30,27 +30,32 @@ LENGTHS = {
 
 
 def read_back(streams, seed=0):
-    """The documents of the batches of an epoch, put together by the carried state: where it is zero, one begins."""
-    documents, open_rows = [], []
+    """The documents of the batches of an epoch, put together by spans and by the carried state where it is not zero."""
+    documents, open_lanes = [], []
     state = None
     for X, Y in streams.epoch(torch.Generator().manual_seed(seed)):
         ones = (torch.ones(1, len(X), 1),)
         carried = None if state is None else streams.carry(state, X)
         goes_on = torch.zeros(len(X)) if carried is None else carried[0][0, :, 0]
-        rows = []
-        for k in range(len(X)):
-            targets = Y[k][Y[k] != IGNORED].tolist()
-            if targets and not goes_on[k]:
-                assert X[k, 0] == S
-                documents.append([])
-                rows.append(documents[-1])
+        lanes = [None] * len(X)
+        spans = streams.find_spans(X, Y)
+        for lane, start, length, more in zip(spans.lanes, spans.starts, spans.lengths, spans.goes_on, strict=True):
+            inputs, targets = (part[lane, start : start + length].tolist() for part in (X, Y))
+            if targets == [IGNORED]:  # a lane that is filled up
+                assert start == 0 and not more
+                continue
+            if start == 0 and goes_on[lane]:
+                document = open_lanes[lane]
             else:
-                rows.append(open_rows[k] if targets else None)
-            if targets:
-                inputs = X[k][: len(targets)].tolist()
-                assert inputs[1:] == targets[:-1] and inputs[0] == (rows[k][-1] if rows[k] else S)
-                rows[k].extend(targets)
-        open_rows, state = rows, ones if len(X) == streams.batch_size else None
+                assert inputs[0] == S
+                documents.append(document := [])
+            assert inputs == [*(document[-1:] or [S]), *targets[:-1]]
+            document.extend(targets)
+            lanes[lane] = document
+            assert more == (targets[-1] != S)
+        in_spans = sum(spans.lengths) - lanes.count(None)
+        assert streams.count_targets(Y) == in_spans
+        open_lanes, state = lanes, ones if len(X) == streams.batch_size else None
     return documents
 
 
@@ -93,6 +98,21 @@ def test_the_windows_of_a_long_document_are_equal_so_that_its_end_counts_as_any_
     assert sum(counts) == 4 * 10 + 2 * 17 and min(counts) >= 2 * 5
 
 
+def test_the_windows_of_long_documents_end_at_few_different_steps():
+    ids = frame(make_documents(range(65, 200)))
+    streams = DocumentBatches(ids, 16, 64, S)
+    batches = [streams.find_spans(X, Y) for X, Y in streams.epoch(torch.Generator())]
+    ends = {int(end) for spans in batches for end in spans.lengths[spans.goes_on]}
+    assert len(ends) > 2 and all(end % 8 == 0 for end in ends)
+
+
+def test_short_documents_fill_their_lanes():
+    lengths = [1 + k % 13 for k in range(3000)]
+    batches = list(DocumentBatches(frame(make_documents(lengths)), 16, 64, S).epoch(torch.Generator()))
+    filled = sum(int((Y != IGNORED).sum()) for _, Y in batches) / sum(Y.numel() for _, Y in batches)
+    assert filled > 0.95
+
+
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("count", [2, 4])
 def test_the_shares_of_several_processes_are_the_batches_of_one(lengths, count):
@@ -116,8 +136,11 @@ def shares(count: int) -> list[Share]:
 def test_the_gradient_of_a_batch_is_that_of_its_documents_one_by_one(backend):
     documents = make_documents(LENGTHS["short"])
     model = make_model(backend, num_layers=2)
-    ((X, Y),) = DocumentBatches(frame(documents), 8, 7, S).epoch(torch.Generator())
-    loss, _ = back_propagate(model, X, Y, model.begin_state(len(X), "cpu"), 1, "float32")
+    streams = DocumentBatches(frame(documents), 8, 7, S)
+    ((X, Y),) = streams.epoch(torch.Generator())
+    spans = streams.find_spans(X, Y)
+    assert len(spans.lengths) == len(documents) > len(X)
+    loss, _ = back_propagate(model, X, Y, model.begin_state(len(X), "cpu"), 1, "float32", spans=spans)
     packed = {name: param.grad.clone() for name, param in model.trained().items()}
     model.zero_grad()
     total = sum(len(document) + 1 for document in documents)

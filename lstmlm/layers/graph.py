@@ -1,0 +1,6 @@
+"""What PyTorch tells of the graph that is propagated back through."""
+
+import torch
+
+# Whether this backward() has retain_graph=True; True where PyTorch does not tell
+graph_is_kept = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)
