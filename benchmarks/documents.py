@@ -74,10 +74,16 @@ def report(what: str, final: dict) -> None:
     print(f"{what}: {final['loss/val_last']:.4f} nats, {final['cpu_seconds']:.0f} CPU-seconds", flush=True)
 
 
-def draw(model: lstmlm.LanguageModel, count: int, label: str | None = None, temperature: float = 1.0) -> list[str]:
+def draw(
+    model: lstmlm.LanguageModel,
+    count: int,
+    label: str | None = None,
+    temperature: float = 1.0,
+    guidance: float = 0.0,
+) -> list[str]:
     """Documents, drawn together."""
     vocab, settings = model.vocab, SamplingSettings(temperature=temperature)
-    writer = start_writer(model.model, vocab, "", settings, list(range(count)), choose_begin(vocab, label))
+    writer = start_writer(model.model, vocab, "", settings, list(range(count)), choose_begin(vocab, label), guidance)
     samples = group_by_sample(write_pieces(writer, vocab, LONGEST, list_ends(vocab)), count)
     return ["".join(piece for piece, _ in pieces if piece not in MARKS) for pieces in samples]
 
@@ -171,8 +177,11 @@ def judge_three(folder: Folder, name: str, lines: dict[str, list[str]]) -> None:
 
     for what, texts in (
         *(
-            (f"samples at temperature {t:g}", {label: draw(model, JUDGED, label, t) for label in lines})
-            for t in (1, 0.6)
+            (
+                f"samples at temperature {t:g}, guidance {w:g}",
+                {label: draw(model, JUDGED, label, t, w) for label in lines},
+            )
+            for t, w in ((1, 0), (1, 1), (1, 2), (0.6, 0), (0.6, 1), (0.6, 2))
         ),
         ("lines of the texts", {label: own[:JUDGED] for label, own in lines.items()}),
     ):

@@ -52,6 +52,15 @@ def check_stop(value: object) -> tuple[str, ...]:
     return tuple(end for end in stop if isinstance(end, str))
 
 
+def check_guidance(value: Any, num_labels: int) -> float:
+    """A number of 0 or more; 0 for a model without labels."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise refuse("guidance", "a number, 0 or more", value)
+    if value and not num_labels:
+        raise BadInput("guidance: the model was trained without labels (data.label): leave it out")
+    return float(value)
+
+
 def check_names(options: Iterable[str], others: Sequence[str]) -> None:
     """BadInput for an option that neither is a sampling setting nor one of `others`."""
     known = [*others, *(field.name for field in fields(SamplingSettings))]

@@ -33,7 +33,15 @@ from lstmlm.text.vocab import BOUNDARY, MARKS
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-NAMES = ("prompt", "length", "seed", "stop", "oov")  # the arguments of `stream` besides the sampling settings
+NAMES = (
+    "prompt",
+    "length",
+    "seed",
+    "stop",
+    "oov",
+    "label",
+    "guidance",
+)  # the arguments of `stream` besides the sampling settings
 
 
 class LanguageModel:
@@ -60,6 +68,7 @@ class LanguageModel:
         stop: str | Sequence[str] = (),
         oov: str = "error",
         label: str | None = None,
+        guidance: float = 0.0,
         **settings: "Unpack[SamplingOptions]",
     ) -> Iterator[str]:
         """Yield the text that follows the prompt, piece by piece, as it is drawn.
@@ -72,6 +81,7 @@ class LanguageModel:
             oov: for characters of the prompt that the vocabulary lacks: `error` raises BadInput, `skip` leaves them
                 out, `unk` reads them as <unk>.
             label: of a model of labelled documents (data.label): the label of the document; the first, if left out.
+            guidance: more typical of the label, as far as this weight says; 0: the model's own text.
             settings: temperature, top_k, top_p, min_p, repetition_penalty, penalty_window (SamplingSettings).
         """
         arguments.check_names(settings, NAMES)
@@ -81,7 +91,8 @@ class LanguageModel:
             check_text(self.vocab, end, "stop", "no text can end there")
         draw = SamplingSettings(**settings).check()
         begin = choose_begin(self.vocab, label)
-        writer = start_writer(self.model, self.vocab, self._read(prompt, oov), draw, [seed], begin)
+        guidance = arguments.check_guidance(guidance, self.model.num_labels)
+        writer = start_writer(self.model, self.vocab, self._read(prompt, oov), draw, [seed], begin, guidance)
         drawn = write_sample(writer, self.vocab, length, list_ends(self.vocab, ends))
         return (piece for piece, _ in drawn if piece not in MARKS)
 
@@ -94,10 +105,13 @@ class LanguageModel:
         stop: str | Sequence[str] = (),
         oov: str = "error",
         label: str | None = None,
+        guidance: float = 0.0,
         **settings: "Unpack[SamplingOptions]",
     ) -> str:
         """The prompt and the text that follows it. The arguments are those of `stream`."""
-        text = "".join(self.stream(prompt, length, seed=seed, stop=stop, oov=oov, label=label, **settings))
+        text = "".join(
+            self.stream(prompt, length, seed=seed, stop=stop, oov=oov, label=label, guidance=guidance, **settings)
+        )
         return self._read(prompt, oov) + text
 
     def score(self, text: str, label: str | None = None) -> Score:

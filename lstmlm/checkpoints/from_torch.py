@@ -18,7 +18,7 @@ from lstmlm.checkpoints.safetensors_file import read_regular
 from lstmlm.checkpoints.torch_file import read_state
 from lstmlm.layers.contract import Tensors
 from lstmlm.layers.weight_names import WEIGHT_NAMES
-from lstmlm.model.model_config import ModelConfig
+from lstmlm.model.model_config import OF_TEXT, ModelConfig
 from lstmlm.model.torch_weights import count_layers, layers_from_torch
 from lstmlm.settings.check import config_from_flat
 from lstmlm.settings.config import Config
@@ -78,7 +78,7 @@ def convert_torch_file(source: Path, vocab: Path | None, out: Path, defaults: Co
 
 def make_settings(defaults: Config, model: ModelConfig) -> Config:
     """The defaults with backend nn, no text, and the settings of this model."""
-    own = {f"model.{name}": value for name, value in model.to_record().items() if name != "vocab_size"}
+    own = {f"model.{name}": value for name, value in model.to_record().items() if name not in OF_TEXT}
     return config_from_flat(flatten(defaults) | {"backend": "nn", "data.name": CONVERTED} | own)
 
 

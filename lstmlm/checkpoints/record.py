@@ -11,6 +11,7 @@ from lstmlm.model.model_config import ModelConfig
 from lstmlm.settings.check import config_from_flat
 from lstmlm.system.dotted import flatten
 from lstmlm.system.errors import BadInput
+from lstmlm.text.labels import FIRST_LABEL
 from lstmlm.text.split import SPLITS
 from lstmlm.text.vocab import BOUNDARY, LABEL_MARKS, UNK, ByteVocab, read_label
 
@@ -69,6 +70,9 @@ def check_record(record: Record) -> None:
         raise Refused("is damaged: vocabulary: not as long as the model's")
     if vocab != ByteVocab().idx_to_token:
         check_characters(vocab)
+    labels = [read_label(token) for token in vocab[FIRST_LABEL : FIRST_LABEL + model.num_labels]]
+    if len(labels) != model.num_labels or None in labels:
+        raise Refused("is damaged: vocabulary: it does not have the labels of the model")
     check_fields(record["data"], DATA, "data")
     check_fields(record["loop"], LOOP | take_present(LOOP_LATER, record["loop"]), "loop")
     check_fields(record["versions"], VERSIONS, "versions")

@@ -1,5 +1,6 @@
 """`generate --documents`: documents, separated as the source's were, and how many of them are copies."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from lstmlm.text.labels import choose_begin
 
 if TYPE_CHECKING:
     from lstmlm.checkpoints.record import Record
+    from lstmlm.model.model_config import ModelConfig
     from lstmlm.text.vocab import Vocab
 
 
@@ -26,6 +28,16 @@ def choose_label(vocab: "Vocab", label: str | None) -> str:
         names = ", ".join(map(ascii, vocab.labels))
         print_note(f"no --label: documents with the first of the labels {names}")
     return choose_begin(vocab, label, "--label")
+
+
+def check_guidance(guidance: float, config: "ModelConfig", backend: str | None) -> None:
+    """BadInput for --guidance out of its bounds, or where it can do nothing."""
+    if not 0 <= guidance < math.inf:
+        raise BadInput(f"--guidance: must be 0 (the model's own text) or more, got {guidance:g}")
+    if guidance and not config.num_labels:
+        raise BadInput("--guidance: the model was trained without labels (data.label): leave it out")
+    if guidance and backend is not None:
+        raise BadInput("--guidance: cannot be had together with --backend: leave one out")
 
 
 def write_documents(record: "Record", documents: Sequence[str], ended: int, say: Say) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from lstmlm.commands import options
 from lstmlm.commands.display import Say, converse, make_printer, open_output, print_note, read_typed_lines
-from lstmlm.commands.documents import check_documents, choose_label, write_documents
+from lstmlm.commands.documents import check_documents, check_guidance, choose_label, write_documents
 from lstmlm.commands.options import spell_option
 from lstmlm.commands.prompts import choose_prompt, make_prompt_check, suggest_quoting
 from lstmlm.settings.sampling import SamplingSettings
@@ -59,6 +59,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     option("--samples", type=int, metavar="N", help="texts, drawn together, with seeds from SEED on (default: 1)")
     option("--documents", type=int, metavar="N", help="as --samples, for a model of documents: each up to its end")
     option("--label", metavar="X", help="of a model of labelled documents (data.label): the label (default: the first)")
+    option("--guidance", type=float, metavar="W", default=0.0, help="more typical of the label: 1 or so (default: 0)")
     for name, (kind, letter, what) in DRAW.items():
         option(spell_option(name), type=kind, metavar=letter, default=getattr(SamplingSettings, name), help=what)
     option("--interactive", action="store_true", help="a conversation: each line of input is a turn (/help)")
@@ -143,8 +144,9 @@ def run(args: argparse.Namespace) -> None:
         print_note(f"--top-k {settings.top_k} keeps all characters: there are no more than {len(vocab)}")
     check_documents(vocab, args.documents, args.interactive)
     begin = choose_label(vocab, args.label)
+    check_guidance(args.guidance, trained.config, args.backend)
     count = args.samples or args.documents or 1
-    stepper = make_stepper(trained, args.backend, args.weights)
+    stepper = make_own_stepper(trained, args.backend, args.weights, begin, args.guidance)
     writer = Writer(stepper, settings, [args.seed + k for k in range(count)], vocab.unk)
     check_prompt, as_bytes = make_prompt_check(record, vocab, args.oov), isinstance(vocab, ByteVocab)
     if args.prompt_file is not None:
@@ -161,7 +163,7 @@ def run(args: argparse.Namespace) -> None:
         if args.json or args.jsonl:
             told = asdict(settings) | {"length": args.length, "stop": tuple(args.stop), "backend": args.backend}
             told["weights"] = args.weights
-            told |= {"label": args.label} if vocab.labels else {}
+            told |= {"label": args.label, "guidance": args.guidance} if vocab.labels else {}
             rows = [describe_sample(prompt, seed, list(pieces), index) | told for seed, pieces in samples]
             if args.json:
                 rows = [rows[0] | ({"samples": rows} if len(rows) > 1 else {})]
@@ -175,20 +177,26 @@ def run(args: argparse.Namespace) -> None:
             write_samples(prompt, samples, out, make_printer(out, args.color), index)
 
 
-def make_stepper(trained: "TrainedModel", backend: str | None, weights: str) -> "Stepper":
-    """The steps on the weights alone, without torch; with a backend named, prompts go through the model on it."""
-    from lstmlm.generation.stepper import Stepper
+def make_own_stepper(trained: "TrainedModel", backend: str | None, kind: str, begin: str, guidance: float) -> "Stepper":
+    """The steps on the weights alone, without torch; with a backend named, prompts go through the model on it.
+
+    `kind` is one of WEIGHTS, `begin` is the symbol before the document.
+    """
+    from lstmlm.generation.conditioning import condition_weights, make_stepper
 
     if backend is None:
-        return Stepper(trained.config.cell, trained.weights, trained.config.num_layers, weights)
+        return make_stepper(trained.config, trained.weights, trained.vocab, begin, kind, guidance)
     import torch
 
     from lstmlm.generation.from_model import ModelStepper
     from lstmlm.model.rnn_model import RNNModel
 
     torch.set_num_threads(1)
+    weights = trained.weights
+    if trained.config.num_labels:
+        weights = condition_weights(weights, trained.vocab.encode(begin)[0])
     model = RNNModel(trained.config, backend).eval()
-    model.load_book_weights({name: torch.from_numpy(array) for name, array in trained.weights.items()})
+    model.load_book_weights({name: torch.from_numpy(array) for name, array in weights.items()})
     return ModelStepper(model)
 
 

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
     prepared, train = add_start(prepare(config)), config.train
     streams = make_streams(prepared)
     prepared, _ = choose_threads(prepared, streams)
-    model = build_model(config, len(prepared.corpus.vocab), prepared.device, prepared.start)
+    model = build_model(config, prepared.corpus.vocab, prepared.device, prepared.start)
     test = run_range_test(
         model,
         build_optimizer(model, train.optimizer, train.lr, train.weight_decay),

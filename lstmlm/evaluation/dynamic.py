@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from lstmlm.evaluation.scoring import Score, sum_scores
+from lstmlm.evaluation.scoring import Score, make_inputs, sum_scores
 from lstmlm.layers.contract import Tensors
 from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.rnn_model import RNNModel
@@ -119,11 +119,12 @@ def iterate_segments(
     """
     theta = list(model.trained().values())
     for piece in pieces:
-        state = None
+        state, inputs = None, make_inputs(model, piece)
         for start in range(0, len(piece) - 1, num_steps):
-            X = piece[start : start + num_steps + 1].to(theta[0].device, torch.int64)
+            Y = piece[start + 1 : start + num_steps + 1].to(theta[0].device, torch.int64)
+            X = inputs[start : start + len(Y)].to(Y)
             with evaluation_mode(model):
-                logits, state = model(X[None, :-1], state)
+                logits, state = model(X[None], state)
             state = tuple(part.detach() for part in state)
-            nats = functional.cross_entropy(logits, X[1:], reduction="none")
+            nats = functional.cross_entropy(logits, Y, reduction="none")
             yield nats.detach(), torch.autograd.grad(nats.sum() / num_steps, theta)

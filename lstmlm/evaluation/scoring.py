@@ -17,6 +17,7 @@ from lstmlm.evaluation.units import compute_perplexity, convert_to_bits
 from lstmlm.model.ensemble import Ensemble
 from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.rnn_model import RNNModel
+from lstmlm.text.labels import add_labels
 
 Model = RNNModel | Ensemble | SteppedModel
 
@@ -68,12 +69,13 @@ def iterate_char_nats(model: Model, ids: Tensor, chunk: int = 1000) -> Iterator[
     The text is one stream, as in `evaluate`. Each tensor is float64 and on the CPU. Between two of them the model is
     in the mode that it was in before, so a consumer may stop early.
     """
-    state = None
+    state, inputs = None, make_inputs(model, ids)
     for start in range(0, len(ids) - 1, chunk):
-        X = ids[start : start + chunk + 1].to(model.W_hq.device, torch.int64)
+        Y = ids[start + 1 : start + chunk + 1].to(model.W_hq.device, torch.int64)
+        X = inputs[start : start + len(Y)].to(Y)
         with evaluation_mode(model):
-            logits, state = model(X[None, :-1], state)
-        yield functional.cross_entropy(logits, X[1:], reduction="none").cpu().double()
+            logits, state = model(X[None], state)
+        yield functional.cross_entropy(logits, Y, reduction="none").cpu().double()
 
 
 def score_chars(model: Model, pieces: Sequence[Tensor]) -> list[Tensor]:
@@ -104,20 +106,31 @@ def iterate_lanes(model: Model, pieces: Sequence[Tensor]) -> Iterator[tuple[int,
     Each piece is a stream of its own, in a lane of a batch; up to LANES of similar length make a batch. A lane ends
     with its piece, so nothing is computed that is not a character. Each tensor is float64 and on the CPU.
     """
+    inputs = [make_inputs(model, piece) for piece in pieces]
     longest_first = sorted((k for k, piece in enumerate(pieces) if len(piece) > 1), key=lambda k: -len(pieces[k]))
     for first in range(0, len(longest_first), LANES):
         lanes = longest_first[first : first + LANES]
         state, start = None, 0
         while lanes:
             T = min(max(1, AT_ONCE // len(lanes)), len(pieces[lanes[-1]]) - 1 - start)
-            X = torch.stack([pieces[k][start : start + T + 1].to(torch.int64) for k in lanes]).to(model.W_hq.device)
+            X, Y = (
+                torch.stack([text[k][begin : begin + T].to(torch.int64) for k in lanes]).to(model.W_hq.device)
+                for text, begin in ((inputs, start), (pieces, start + 1))
+            )
             with evaluation_mode(model):
-                logits, state = model(X[:, :-1], state)
-            nats = functional.cross_entropy(logits, X[:, 1:].T.flatten(), reduction="none").cpu().double()
+                logits, state = model(X, state)
+            nats = functional.cross_entropy(logits, Y.T.flatten(), reduction="none").cpu().double()
             yield from zip(lanes, nats.view(T, len(lanes)).T.contiguous(), strict=True)
             start += T
             lanes = [k for k in lanes if len(pieces[k]) - 1 > start]
             state = keep_lanes(state, len(lanes))
+
+
+def make_inputs(model: Model, ids: Tensor) -> Tensor:
+    """The ids (n,) of a text as the model reads them: with their labels, if it has some (text/labels.py)."""
+    if model.num_labels == 0:
+        return ids
+    return torch.from_numpy(add_labels(ids.cpu().numpy(), model.num_labels, model.W_hq.shape[1]))
 
 
 def keep_lanes(state: Any, count: int) -> Any:
@@ -146,7 +159,8 @@ def evaluate_windows(model: Model, pieces: Iterable[Tensor], length: int) -> Sco
     """
     score = Score(0.0, 0)
     with evaluation_mode(model):
-        for X, Y in itertools.chain.from_iterable(cut_windows(piece, length) for piece in pieces):
+        texts = ((make_inputs(model, piece), piece) for piece in pieces)
+        for X, Y in itertools.chain.from_iterable(cut_windows(*text, length) for text in texts):
             logits, _ = model(X.to(model.W_hq.device, torch.int64))
             targets = Y.T.flatten().to(logits.device, torch.int64)  # time-major, as the logits
             nats = functional.cross_entropy(logits, targets, reduction="none").cpu().double().sum().item()
@@ -154,9 +168,9 @@ def evaluate_windows(model: Model, pieces: Iterable[Tensor], length: int) -> Sco
     return score
 
 
-def cut_windows(ids: Tensor, length: int, together: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
+def cut_windows(inputs: Tensor, ids: Tensor, length: int, together: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield X and Y, each (B, length), for B <= `together` windows of ids (n,); then the remainder, (1, remainder)."""
-    X, Y = ids[:-1], ids[1:]
+    X, Y = inputs[:-1], ids[1:]
     whole = len(X) // length * length
     if whole:
         yield from zip(*(torch.split(part[:whole].view(-1, length), together) for part in (X, Y)), strict=True)

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
-from lstmlm.generation.native_stepper import make_native_stepper
+from lstmlm.generation.conditioning import condition_weights
+from lstmlm.generation.native_stepper import NativeStepper, make_native_stepper
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.system.arrays import Floats
+from lstmlm.text.labels import FIRST_LABEL
 
 AT_ONCE = 2000  # steps of all lanes in one call: bounds the memory
 
@@ -27,19 +29,37 @@ class SteppedModel(nn.Module):
         super().__init__()
         config = ModelConfig.from_record(loaded.record["model"])
         weights: dict[str, Floats] = {name: tensor.cpu().numpy() for name, tensor in loaded.weights.items()}
-        stepper = make_native_stepper(config.cell, weights, config.num_layers, kind)
-        assert stepper is not None, "small weights are BadInput where there is no stepper"
-        self.stepper, self.W_hq = stepper, loaded.weights["W_hq"]
+        self.config, self.weights, self.kind = config, weights, kind
+        self.num_labels = config.num_labels
+        self.W_hq = loaded.weights["W_hq"]
+        self.steppers: dict[int, NativeStepper] = {}
+        self.find_stepper(0)  # BadInput now, and not with the first text
+
+    def find_stepper(self, label: int) -> NativeStepper:
+        """The steps for documents of a label, counted from 1; 0: without one."""
+        if label not in self.steppers:
+            weights = condition_weights(self.weights, label + FIRST_LABEL - 1) if label else self.weights
+            stepper = make_native_stepper(self.config.cell, weights, self.config.num_layers, self.kind)
+            assert stepper is not None, "small weights are BadInput where there is no stepper"
+            self.steppers[label] = stepper
+        return self.steppers[label]
 
     def forward(self, ids: Tensor, state: tuple[Tensor, ...] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Ids (B, T) and a state -> logits (T*B, V), time-major, and the next state; H and C are (L, B, H)."""
-        columns, N = ids.T.numpy(), len(ids)
-        carried = np.zeros((self.stepper.num_layers, 2, N, self.stepper.num_hiddens), np.float32)
+        """Ids (B, T) and a state -> logits (T*B, V), time-major, and the next state; H and C are (L, B, H).
+
+        The ids may have labels (model/labels.py), each lane one.
+        """
+        (N, T), (H, V), L = ids.shape, self.W_hq.shape, self.config.num_layers
+        carried, logits = np.zeros((L, 2, N, H), np.float32), np.empty((T, N, V), np.float32)
         if state is not None:
             carried = np.stack([part.numpy() for part in state], 1)
-        steps, logits = max(1, AT_ONCE // N), []
-        for start in range(0, len(columns), steps):
-            some, states = self.stepper.read(carried, columns[start : start + steps])
-            logits.append(torch.from_numpy(some).flatten(0, 1))
-            carried = states[-1]
-        return torch.cat(logits), tuple(torch.from_numpy(carried[:, k].copy()) for k in range(2))
+        columns, labels = (ids.T % V).numpy(), (ids[:, 0] // V).numpy()
+        for label in np.unique(labels):
+            stepper, lanes = self.find_stepper(int(label)), np.flatnonzero(labels == label)
+            own, steps = carried[:, :, lanes], max(1, AT_ONCE // len(lanes))
+            for start in range(0, T, steps):
+                some, states = stepper.read(own, columns[start : start + steps, lanes])
+                logits[start : start + steps, lanes], own = some, states[-1]
+            carried[:, :, lanes] = own
+        after = tuple(torch.from_numpy(carried[:, k].copy()) for k in range(2))
+        return torch.from_numpy(logits).flatten(0, 1), after

@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import torch
 
+from lstmlm.generation.conditioning import make_stepper
 from lstmlm.generation.documents import encode_prompt, list_ends
 from lstmlm.generation.native_stepper import State
 from lstmlm.generation.stepper import CHUNK, Stepper
@@ -27,13 +28,17 @@ class ModelStepper(Stepper):
     """
 
     def __init__(self, model: RNNModel) -> None:
-        weights = {name: tensor.cpu().numpy() for name, tensor in model.book_weights().items()}
-        super().__init__(model.config.cell, weights, model.config.num_layers)
+        super().__init__(model.config.cell, copy_weights(model), model.config.num_layers)
         self.model = model
 
     def read(self, ids: Ids, state: State | None) -> tuple[Floats, State]:
         """As Stepper's, through the model's forward, on its backend and device: fast for long prompts."""
         return read_prompt(self.model, ids, state)
+
+
+def copy_weights(model: RNNModel) -> dict[str, Floats]:
+    """Copies of the model's weights under the book's names, on the CPU."""
+    return {name: tensor.cpu().numpy() for name, tensor in model.book_weights().items()}
 
 
 @torch.inference_mode()
@@ -56,10 +61,24 @@ def read_prompt(model: RNNModel, ids: Ids, state: State | None) -> tuple[Floats,
 
 
 def start_writer(
-    model: RNNModel, vocab: Vocab, prompt: str, settings: SamplingSettings, seeds: list[int], begin: str | None = None
+    model: RNNModel,
+    vocab: Vocab,
+    prompt: str,
+    settings: SamplingSettings,
+    seeds: list[int],
+    begin: str | None = None,
+    guidance: float = 0.0,
 ) -> Writer:
-    """A Writer that has read the prompt; of documents after the symbol `begin` (text/labels.py: choose_begin)."""
-    writer = Writer(ModelStepper(model), settings, seeds, vocab.unk)
+    """A Writer that has read the prompt; of documents after the symbol `begin` (text/labels.py: choose_begin).
+
+    `guidance` is the weight of guidance.py, for a model with labels.
+    """
+    begin = choose_begin(vocab) if begin is None else begin
+    if model.num_labels:
+        stepper = make_stepper(model.config, copy_weights(model), vocab, begin, guidance=guidance)
+    else:
+        stepper = ModelStepper(model)
+    writer = Writer(stepper, settings, seeds, vocab.unk)
     writer.read(encode_prompt(vocab, prompt, begin))
     return writer
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from lstmlm.evaluation.scoring import make_inputs
 from lstmlm.layers.fused import FusedLSTM
 from lstmlm.model.evaluation_mode import evaluation_mode
 from lstmlm.model.rnn_model import RNNModel, State
@@ -71,7 +72,7 @@ def iterate_states(model: RNNModel, ids: Tensor) -> Iterator[Block]:
     lanes = count_lanes(count)
     length = -(-count // lanes)
     starts = torch.arange(lanes, device=device) * length
-    ids = ids.to(device, torch.int64)
+    inputs, ids = make_inputs(model, ids).to(device, torch.int64), ids.to(device, torch.int64)
     state, before = model.begin_state(lanes, device), torch.empty(0)
     begin, most = -min(WARM_UP, length), max(1, AT_ONCE // lanes)
     while begin < length:
@@ -80,7 +81,7 @@ def iterate_states(model: RNNModel, ids: Tensor) -> Iterator[Block]:
             state = tuple(forget_first_lane(part) for part in state)
         places = starts + torch.arange(begin, end, device=device)[:, None]  # (T, B)
         with evaluation_mode(model):
-            states, state = read_states(model, ids[places.T.clamp(0, count - 1)], state)
+            states, state = read_states(model, inputs[places.T.clamp(0, count - 1)], state)
         logits = states[-1] @ model.W_hq + model.b_q  # (T, B, V)
         if begin >= 0:
             expected = torch.cat([before, logits[:-1]])

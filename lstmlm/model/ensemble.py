@@ -33,6 +33,11 @@ class Ensemble(nn.Module):
         assert isinstance(first, RNNModel)
         return first.W_hq
 
+    @property
+    def num_labels(self) -> int:
+        """Of each of the models: it follows from their vocabulary."""
+        return max(model.config.num_labels for model in self.models if isinstance(model, RNNModel))
+
     def forward(self, ids: Tensor, state: tuple[State, ...] | None = None) -> tuple[Tensor, tuple[State, ...]]:
         """Ids (B, T) and a state -> the logarithms of the mean probabilities (T*B, V), float64, and the next state."""
         states = [None] * len(self.models) if state is None else state

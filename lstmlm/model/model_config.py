@@ -8,6 +8,7 @@ from lstmlm.layers.weight_names import WEIGHT_NAMES
 from lstmlm.settings.config import Model
 from lstmlm.settings.setting import Setting, facts_of
 from lstmlm.system.errors import BadInput
+from lstmlm.text.vocab import LABEL_MARKS
 
 LARGEST_VOCAB = 1 << 21
 
@@ -18,6 +19,8 @@ class ModelConfig:
 
     `cell` is one of WEIGHT_NAMES: the two forms of the GRU are two cells. Without `embedding_dim` inputs are one-hot.
     The rates of dropout are those of lstmlm/model/dropout.py. Bounds are those of the settings of the same names.
+    `num_labels` symbols, from FIRST_LABEL on, are labels, each of which is with every character of its documents
+    (labels.py).
     """
 
     vocab_size: int
@@ -30,6 +33,7 @@ class ModelConfig:
     locked_between: float = 0.0
     locked_output: float = 0.0
     weight_drop: float = 0.0
+    num_labels: int = 0
 
     @property
     def has_dropout(self) -> bool:
@@ -65,7 +69,11 @@ class ModelConfig:
         return asdict(self)
 
 
-WHOLE = {"vocab_size", "num_hiddens", "num_layers", "embedding_dim"}
+OF_TEXT = ("vocab_size", "num_labels")  # what follows from the text, and is no setting
+WHOLE = {*OF_TEXT, "num_hiddens", "num_layers", "embedding_dim"}
 NUMBERS = {field.name for field in fields(ModelConfig)} - {"cell"}
-BOUNDS = {"vocab_size": Setting("characters in the vocabulary", at_least=2, at_most=LARGEST_VOCAB)}
+BOUNDS = {
+    "vocab_size": Setting("characters in the vocabulary", at_least=2, at_most=LARGEST_VOCAB),
+    "num_labels": Setting("labels of documents", at_least=0, at_most=len(LABEL_MARKS), before=0),
+}
 BOUNDS |= {field.name: facts_of(field) for field in fields(Model) if field.name in NUMBERS}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lstmlm.layers.contract import RecurrentLayer, Tensors, as_int64, check_range, to_dense
 from lstmlm.layers.registry import layer_class
 from lstmlm.model.dropout import drop_elements, drop_locked, drop_weights
+from lstmlm.model.labels import make_labelled_rows
 from lstmlm.model.model_config import ModelConfig
 from lstmlm.system.dotted import under
 from lstmlm.text.lanes import ALL_LANES
@@ -50,6 +51,10 @@ class RNNModel(nn.Module):
         self.b_q = nn.Parameter(torch.zeros(config.vocab_size))
 
     @property
+    def num_labels(self) -> int:
+        return self.config.num_labels
+
+    @property
     def recurrent_layers(self) -> list[RecurrentLayer]:
         return cast(list[RecurrentLayer], list(self.layers))
 
@@ -72,19 +77,21 @@ class RNNModel(nn.Module):
     def inputs(self, ids: Tensor) -> Tensor:
         """The input of the first layer for ids (B, T): ids (T, B), which stand for one-hot rows, or embedded (T, B, E).
 
+        The ids of a model with labels may have them (labels.py); its inputs are dense.
+
         Locked dropout drops features of the embedding. With one-hot inputs it drops characters: the rows, then dense
         (T, B, V), are zero wherever a lane meets a character that it has dropped.
         """
-        X = ids.T
-        if self.W_e is not None:
+        X, config = ids.T, self.config
+        if config.num_labels:
+            X = make_labelled_rows(X, self.W_e, config.vocab_size, config.num_labels, self.W_hq)
+        elif self.W_e is not None:
             X = as_int64(X)
-            check_range(X, self.config.vocab_size)
+            check_range(X, config.vocab_size)
             X = self.W_e[X]
-        if (rate := self._rate(self.config.locked_input)) == 0:
+        if (rate := self._rate(config.locked_input)) == 0:
             return X  # ids stay ids
-        return drop_locked(
-            to_dense(X, self.config.vocab_size, self.W_hq.dtype), rate, self.dropout_generator, self.share
-        )
+        return drop_locked(to_dense(X, config.vocab_size, self.W_hq.dtype), rate, self.dropout_generator, self.share)
 
     def hidden_states(
         self, ids: Tensor, state: State | None = None, spans: Spans | None = None

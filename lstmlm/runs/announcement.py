@@ -63,7 +63,7 @@ def log_warnings(prepared: Prepared) -> None:
 
 def log_model(prepared: Prepared) -> None:
     config, corpus = prepared.config, prepared.corpus
-    model_config = make_model_config(config, len(corpus.vocab))
+    model_config = make_model_config(config, corpus.vocab)
     lanes_at_once = prepared.batch_size // config.train.micro_batches
     params = count_params(model_config)
     memory = estimate_training_memory(model_config, lanes_at_once, config.data.num_steps)

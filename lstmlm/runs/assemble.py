@@ -34,7 +34,9 @@ from lstmlm.system.machine import count_cores
 from lstmlm.text.batches import STREAMS, Streams
 from lstmlm.text.corpus import Corpus
 from lstmlm.text.document_batches import DocumentBatches
+from lstmlm.text.labels import add_labels
 from lstmlm.text.lanes import ALL_LANES, Share
+from lstmlm.text.vocab import Vocab
 from lstmlm.training.ema import WeightAverage
 from lstmlm.training.evaluator import Evaluator, SampleSettings
 from lstmlm.training.learner import Learner
@@ -67,7 +69,10 @@ def make_streams(prepared: Prepared, share: Share = ALL_LANES) -> Streams:
     """The training part as batches, of which this process has a share."""
     data, vocab, ids = prepared.config.data, prepared.corpus.vocab, prepared.corpus.ids["train"]
     if vocab.boundary is not None:
-        return DocumentBatches(ids, prepared.batch_size, data.num_steps, vocab.boundary, prepared.device, share)
+        labels = {"num_labels": len(vocab.labels), "vocab_size": len(vocab)}
+        return DocumentBatches(
+            ids, prepared.batch_size, data.num_steps, vocab.boundary, prepared.device, share, **labels
+        )
     return STREAMS[data.sampling](ids, prepared.batch_size, data.num_steps, prepared.device, share)
 
 
@@ -88,11 +93,11 @@ def describe_validation(corpus: Corpus) -> dict[str, Any]:
 # The model, and what trains it
 
 
-def build_model(config: Config, vocab_size: int, device: torch.device, start: Start | None = None) -> RNNModel:
+def build_model(config: Config, vocab: Vocab, device: torch.device, start: Start | None = None) -> RNNModel:
     """The model with its first weights, which depend on the seed and not on the backend; with those of `start`, if it
     is given, but for characters that are new.
     """
-    model = RNNModel(make_model_config(config, vocab_size), config.backend)
+    model = RNNModel(make_model_config(config, vocab), config.backend)
     initialize(model, config.model.init, make_generator(config.seed, "weights"))
     if start is not None:
         model.load_book_weights(transfer_weights(start.weights, model.book_weights(), start.match))
@@ -107,7 +112,7 @@ def build_learner(prepared: Prepared, share: Share, averages: bool = True) -> Le
     Of several processes one `averages`.
     """
     config, train = prepared.config, prepared.config.train
-    model = build_model(config, len(prepared.corpus.vocab), prepared.device, prepared.start)
+    model = build_model(config, prepared.corpus.vocab, prepared.device, prepared.start)
     model.share = share
     optimizer = build_optimizer(model, train.optimizer, train.lr, train.weight_decay)
     average = WeightAverage(model, train.ema) if averages and train.ema is not None else None
@@ -120,7 +125,7 @@ def choose_threads(prepared: Prepared, streams: Streams) -> tuple[Prepared, Spee
     On another device than the CPU the number is 1. A few steps of a second model are made, which is not kept.
     """
     config = prepared.config
-    model = build_model(config, len(prepared.corpus.vocab), prepared.device)
+    model = build_model(config, prepared.corpus.vocab, prepared.device)
     X, Y = next(iter(streams.epoch(torch.Generator().manual_seed(0))))
     if config.threads != "auto":
         counts = [int(config.threads)]
@@ -172,7 +177,7 @@ def assemble_tracker(
     prepared: Prepared, streams: Streams, directory: Path, expected_seconds: float, resumed_at: int | None
 ) -> Tracker:
     config = prepared.config
-    has_dropout = make_model_config(config, len(prepared.corpus.vocab)).has_dropout
+    has_dropout = make_model_config(config, prepared.corpus.vocab).has_dropout
     progress = Progress(make_limits(config), streams.steps_per_epoch, has_dropout, expected_seconds, resumed_at)
     portrait = assemble_portrait(prepared)
     return Tracker(directory, progress, to_yaml(config), describe_validation(prepared.corpus), portrait, resumed_at)
@@ -180,13 +185,15 @@ def assemble_tracker(
 
 def assemble_portrait(prepared: Prepared) -> Portrait:
     """What TensorBoard shows of the inside of the model while it reads the start of the validation text."""
-    ids = prepared.corpus.ids["val"][:PORTRAIT_CHARS].long()
-    read, symbols = ids[:PICTURED], [prepared.corpus.vocab.decode([idx]) for idx in ids[:PICTURED].tolist()]
+    vocab, ids = prepared.corpus.vocab, prepared.corpus.ids["val"][:PORTRAIT_CHARS].long()
+    symbols = [vocab.decode([idx]) for idx in ids[:PICTURED].tolist()]
+    inputs = torch.from_numpy(add_labels(ids.numpy(), len(vocab.labels), len(vocab)))
+    read = inputs[:PICTURED].to(prepared.device)
 
     def draw(model: RNNModel) -> dict[str, bytes]:
-        return draw_layers(model, read.to(prepared.device), symbols) | draw_reach(model, ids.tolist())
+        return draw_layers(model, read, symbols) | draw_reach(model, ids.tolist())
 
-    return Portrait(prepared.config.train.portrait_share, ids[None].to(prepared.device), draw)
+    return Portrait(prepared.config.train.portrait_share, inputs[None].to(prepared.device), draw)
 
 
 def assemble_trainer(
@@ -232,7 +239,7 @@ def describe_run(prepared: Prepared) -> dict[str, Any]:
     corpus, origin = prepared.corpus, prepared.started_from
     return ({} if origin is None else {"started_from": origin}) | {
         "vocab": corpus.vocab.idx_to_token,
-        "model": make_model_config(prepared.config, len(corpus.vocab)).to_record(),
+        "model": make_model_config(prepared.config, corpus.vocab).to_record(),
         "config": asdict(prepared.config),
         "prompt": prepared.prompt,
         "data": {

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lstmlm.checkpoints.validation import read_checked
-from lstmlm.model.model_config import ModelConfig
+from lstmlm.model.model_config import OF_TEXT, ModelConfig
 from lstmlm.runs.find import find_weights
 from lstmlm.settings.check import config_from_flat
 from lstmlm.settings.config import Config
@@ -50,7 +50,8 @@ def inherit_settings(config: Config, typed: dict[str, object]) -> Config:
 def list_model_settings(model: ModelConfig) -> dict[str, Any]:
     """The settings of a model: the two forms of the GRU are one cell there."""
     record = model.to_record()
-    del record["vocab_size"]
+    for name in OF_TEXT:
+        del record[name]
     if model.cell == "gru_before":
         record |= {"cell": "gru", "gru_reset": "before"}
     else:

@@ -9,7 +9,7 @@ import torch
 from lstmlm.checkpoints.safetensors_file import MAX_FILE
 from lstmlm.layers.registry import layer_class
 from lstmlm.layers.torch_nn import WIDTH
-from lstmlm.model.model_config import ModelConfig
+from lstmlm.model.model_config import OF_TEXT, ModelConfig
 from lstmlm.model.shapes import count_params
 from lstmlm.runs.start import Start, load_start
 from lstmlm.settings.config import Config, Data
@@ -55,7 +55,7 @@ def prepare(config: Config, processes: int = 1) -> Prepared:
         check_division(batch_size, processes, config.train.micro_batches)
     given = config.sample.prompt
     prompt = choose_prompt(corpus) if given is None else check_prompt(corpus.vocab, given, data)
-    check_memory(config, len(corpus.vocab))
+    check_memory(config, corpus.vocab)
     # Absolute, so that a checkpoint names its text whatever the working directory
     typed = {key: path for key in PATHS if (path := getattr(data, key)) is not None}
     paths: dict[str, Any] = {key: os.path.abspath(expand_path(path, f"data.{key}")) for key, path in typed.items()}
@@ -128,19 +128,19 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def make_model_config(config: Config, vocab_size: int) -> ModelConfig:
+def make_model_config(config: Config, vocab: Vocab) -> ModelConfig:
     """What the model of these settings is made of: the two forms of the GRU are two cells."""
-    names = [field.name for field in fields(ModelConfig) if field.name != "vocab_size"]
+    names = [field.name for field in fields(ModelConfig) if field.name not in OF_TEXT]
     given = {name: getattr(config.model, name) for name in names}
     if config.model.gru_reset == "before":
         given["cell"] = "gru_before"
-    return ModelConfig(vocab_size, **given)
+    return ModelConfig(len(vocab), num_labels=len(vocab.labels), **given)
 
 
-def check_memory(config: Config, vocab_size: int) -> None:
+def check_memory(config: Config, vocab: Vocab) -> None:
     """BadInput for a model whose training exceeds the memory, or whose checkpoint would be too large to read."""
     model = config.model
-    model_config = make_model_config(config, vocab_size)
+    model_config = make_model_config(config, vocab)
     layer_class(model_config.cell, config.backend)  # BadInput if the backend has no such cell
     H, params = model.num_hiddens, count_params(model_config)
     averages = config.train.ema is not None

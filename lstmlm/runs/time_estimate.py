@@ -114,7 +114,7 @@ def estimate_time(
 
 def count_saved_bytes(prepared: Prepared) -> int:
     """The size of a checkpoint: weights, the two moments of the optimizer, and the average if one is kept."""
-    params = count_params(make_model_config(prepared.config, len(prepared.corpus.vocab)))
+    params = count_params(make_model_config(prepared.config, prepared.corpus.vocab))
     return (3 + (prepared.config.train.ema is not None)) * 4 * params
 
 

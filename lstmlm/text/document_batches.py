@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from lstmlm.text.batches import State, Streams
+from lstmlm.text.labels import add_labels
 from lstmlm.text.lanes import ALL_LANES, Share
 from lstmlm.text.spans import Spans
 
@@ -53,7 +54,8 @@ def deal(sizes: list[int], num_lanes: int) -> tuple[list[int], list[int]]:
 class DocumentBatches(Streams):
     """The documents of ids (N,); every one is in every epoch once, in an order drawn anew.
 
-    `batch_size` is the number of lanes of the long documents, if there are any.
+    `batch_size` is the number of lanes of the long documents, if there are any. With `num_labels`, of `vocab_size`
+    symbols, the characters in X have the labels of their documents (labels.py).
     """
 
     def __init__(
@@ -64,11 +66,15 @@ class DocumentBatches(Streams):
         boundary: int,
         device: torch.device | str = "cpu",
         share: Share = ALL_LANES,
+        num_labels: int = 0,
+        vocab_size: int = 1,
     ) -> None:
         self.share = share
         self.num_steps, self.device, self.ids, self.boundary = num_steps, torch.device(device), ids, boundary
         self.starts, self.lengths = locate_documents(ids, boundary)
         self.begins = torch.cat([ids[self.starts], torch.tensor([boundary])]).unique()  # as inputs: nothing before them
+        self.inputs = torch.from_numpy(add_labels(ids.numpy(), num_labels, vocab_size))
+        self.vocab_size = vocab_size if num_labels else None
         self.short = torch.nonzero(self.lengths <= num_steps).flatten()
         self.long = torch.nonzero(self.lengths > num_steps).flatten()
         self.batch_size = min(batch_size, len(self.long)) or batch_size
@@ -135,7 +141,7 @@ class DocumentBatches(Streams):
         places = (lanes * T + steps).repeat_interleave(lengths) + within
         sources = begins.repeat_interleave(lengths) + within
         X, Y = torch.full((B * T,), self.boundary), torch.full((B * T,), IGNORED)
-        X[places], Y[places] = self.ids[sources].long(), self.ids[sources + 1].long()
+        X[places], Y[places] = self.inputs[sources].long(), self.ids[sources + 1].long()
         return self.batch(X.view(B, T), Y.view(B, T))
 
     def batch(self, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,14 +152,18 @@ class DocumentBatches(Streams):
         """Only a window that does not begin with the symbol before a document goes on with its document."""
         if state[0].shape[1] != X.shape[0]:
             return None
-        goes_on = ~torch.isin(X[:, 0], self.begins.to(X))[None, :, None]
+        goes_on = ~torch.isin(self.remove_labels(X[:, 0]), self.begins.to(X))[None, :, None]
         return tuple(part * goes_on for part in state)
+
+    def remove_labels(self, X: Tensor) -> Tensor:
+        """The characters of inputs, which have the labels of their documents."""
+        return X if self.vocab_size is None else X % self.vocab_size
 
     def count_targets(self, Y: Tensor) -> int:
         return int((Y != IGNORED).sum())
 
     def find_spans(self, X: Tensor, Y: Tensor) -> Spans | None:
-        x, y = X.cpu().numpy(), Y.cpu().numpy()
+        x, y = self.remove_labels(X).cpu().numpy(), Y.cpu().numpy()
         counts = y != IGNORED
         begins = np.isin(x, self.begins.numpy()) & counts
         begins[:, 0] = True  # or a document goes on there

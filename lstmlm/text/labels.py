@@ -1,12 +1,20 @@
-"""The labels of documents, as `data.label` says: each has a mark, which stands before its documents. No torch."""
+"""The labels of documents, as `data.label` says: each has a mark, which stands before its documents. No torch.
+
+V = vocab_size, n = characters of a text. The text of a document has its label once, as its first symbol. A model has it
+with every character: as an input, the id of a character of a document with label k = 1, 2, ... is its own + k * V.
+"""
 
 import difflib
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+import numpy as np
+
+from lstmlm.system.arrays import Ids
 from lstmlm.system.errors import BadInput
 from lstmlm.text.vocab import BOUNDARY, LABEL_MARKS, Vocab
 
+FIRST_LABEL = 2  # the id of the first label; <unk> and the boundary come before
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -20,6 +28,16 @@ def list_labels(found: Iterable[str | None], column: str | None) -> list[str]:
             f"data.label: {column!a} has {len(labels):,} different values: at most {len(LABEL_MARKS)} are labels"
         )
     return labels
+
+
+def add_labels(ids: Ids, num_labels: int, vocab_size: int) -> Ids:
+    """The ids (n,) of a text as inputs of a model: with k * V added from a label's symbol on to the next one."""
+    if num_labels == 0:
+        return ids
+    is_label = (ids >= FIRST_LABEL) & (ids < FIRST_LABEL + num_labels)
+    last = np.maximum.accumulate(np.where(is_label, np.arange(len(ids)), -1))
+    inputs: Ids = ids + vocab_size * np.where(last < 0, 0, ids[last] - FIRST_LABEL + 1)
+    return inputs
 
 
 def find_label_mark(labels: Mapping[str, str], label: str | None, what: str) -> str:

@@ -6,7 +6,14 @@ import sys
 import pytest
 from helpers.command_line import shell
 
-from lstmlm.checkpoints.record import LARGEST_FLOAT, LONGEST_TEXT, check_characters, check_texts, is_finite
+from lstmlm.checkpoints.record import (
+    LARGEST_FLOAT,
+    LONGEST_TEXT,
+    check_characters,
+    check_record,
+    check_texts,
+    is_finite,
+)
 from lstmlm.checkpoints.safetensors_file import Refused, open_header
 from lstmlm.checkpoints.validation import check_names, read_checked
 from lstmlm.layers.registry import BACKENDS
@@ -80,6 +87,15 @@ def test_labels_that_no_run_has_are_refused(vocab):
     check_characters([UNK, BOUNDARY, LABEL, "a"])
     with pytest.raises(Refused, match="vocabulary"):
         check_characters(vocab)
+
+
+@pytest.mark.parametrize("vocab", [["a", "b", "c"], [BOUNDARY, "a", "b"], [BOUNDARY, "a", LABEL]])
+def test_a_model_whose_vocabulary_lacks_its_labels_is_refused(run_directory, vocab):
+    _, record = open_header((run_directory / "last.safetensors").read_bytes())
+    record["model"] |= {"vocab_size": 4, "num_labels": 1}
+    with pytest.raises(Refused, match="vocabulary: it does not have the labels of the model"):
+        check_record(record | {"vocab": [UNK, *vocab]})
+    check_record(record | {"vocab": [UNK, BOUNDARY, LABEL, "a"]})
 
 
 def test_a_carried_state_of_another_width_is_refused(run_directory):

@@ -38,7 +38,7 @@ def test_as_many_are_scored_at_a_time_as_there_are_threads():
     class Waiting(torch.nn.Module):
         def __init__(self, model):
             super().__init__()
-            self.model, self.W_hq = model, model.W_hq
+            self.model, self.W_hq, self.num_labels = model, model.W_hq, 0
 
         def forward(self, *words):
             both.wait()
@@ -69,7 +69,7 @@ def test_a_reader_that_stops_lets_no_other_job_begin(monkeypatch):
 
         def __init__(self, model):
             super().__init__()
-            self.model, self.W_hq, self.calls = model, model.W_hq, 0
+            self.model, self.W_hq, self.num_labels, self.calls = model, model.W_hq, 0, 0
 
         def forward(self, *words):
             begun.append(self)

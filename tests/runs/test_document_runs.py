@@ -13,6 +13,7 @@ import lstmlm
 from lstmlm.checkpoints import checkpoint
 from lstmlm.evaluation.scoring import evaluate, evaluate_pieces
 from lstmlm.runs.launch import train as call_train
+from lstmlm.system.errors import BadInput
 from lstmlm.text.corpus import read_corpus
 from lstmlm.training import trainer
 
@@ -194,6 +195,38 @@ def test_a_wrong_label_is_refused(labelled, command, monkeypatch, run_directory)
     assert (code, err) == (2, "error: --label: no such label: 'hihg': did you mean 'high'?\n")
     code, _, err = command("generate", str(run_directory), "--label", "high")
     assert code == 2 and err.startswith("error: --label: the model was trained without labels")
+
+
+def test_guidance_writes_other_documents_of_the_label(labelled, command, monkeypatch):
+    monkeypatch.chdir(labelled)
+    words = ["generate", "run", "--documents", "9", "--label", "low", "--length", "20", "--temperature", "1"]
+    plain, none, guided = (command(*words, *more)[1] for more in ([], ["--guidance", "0"], ["--guidance", "2"]))
+    assert plain == none != guided and set(guided) <= set("yz\n")
+    model, settings = lstmlm.load("run"), {"label": "low", "temperature": 1.0}
+    assert model.generate("", 20, guidance=2, **settings) == guided.split("\n")[0]
+    row = json.loads(command("generate", "run", "--label", "low", "--json", "--guidance", "2")[1])
+    assert row["guidance"] == 2
+
+
+def test_guidance_that_can_do_nothing_is_refused(labelled, command, monkeypatch, run_directory):
+    monkeypatch.chdir(labelled)
+    own = str(run_directory)
+    for words, message in (
+        (["run", "--guidance", "-1"], "must be 0 (the model's own text) or more, got -1"),
+        (["run", "--guidance", "nan"], "must be 0 (the model's own text) or more, got nan"),
+        (["run", "--guidance", "1", "--backend", "nn"], "cannot be had together with --backend: leave one out"),
+        ([own, "--guidance", "1"], "the model was trained without labels (data.label): leave it out"),
+    ):
+        code, _, err = command("generate", *words)
+        assert code == 2 and err.splitlines()[-1] == f"error: --guidance: {message}"
+    for given, message in (
+        ("x", "guidance: must be a number, 0 or more, got 'x'"),
+        (-1, "guidance: must be a number, 0 or more, got -1"),
+    ):
+        with pytest.raises(BadInput, match=re.escape(message)):
+            lstmlm.load("run").generate(guidance=given)
+    with pytest.raises(BadInput, match="guidance: the model was trained without labels"):
+        lstmlm.load(own).generate(guidance=1)
 
 
 def test_a_label_is_given_and_not_scored(labelled, command, monkeypatch, tmp_path):

@@ -74,7 +74,7 @@ def test_the_last_evaluation_has_the_figures_of_the_saved_weights_without_dropou
     loaded = load_checkpoint(run / "last.safetensors")
     config = config_from_flat(flatten(loaded.record["config"]))
     corpus, row = read_corpus(config.data), read_rows(run)[-2]
-    model = build_model(config, len(corpus.vocab), "cpu")
+    model = build_model(config, corpus.vocab, "cpu")
     model.load_book_weights(loaded.weights)
     model.eval()
     assert row["loss/val"] == pytest.approx(evaluate_pieces(model, corpus.pieces("val")).nats_per_char, rel=1e-6)

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from helpers.command_line import composed_config
@@ -9,7 +10,7 @@ from helpers.command_line import composed_config
 from lstmlm.model.transfer import match_tokens
 from lstmlm.system.errors import BadInput
 from lstmlm.text.corpus import read_corpus
-from lstmlm.text.document_batches import DocumentBatches
+from lstmlm.text.document_batches import IGNORED, DocumentBatches
 from lstmlm.text.labels import choose_begin
 from lstmlm.text.vocab import BOUNDARY, UNK, Vocab, make_label_token, restore_vocab
 
@@ -52,12 +53,37 @@ def test_a_label_is_read_and_never_predicted(tmp_path):
     corpus = read(tmp_path)
     vocab = corpus.vocab
     streams = DocumentBatches(corpus.ids["train"], 2, 7, vocab.boundary)
+    labelled = DocumentBatches(corpus.ids["train"], 2, 7, vocab.boundary, num_labels=3, vocab_size=len(vocab))
     marks = set(vocab.encode("".join(vocab.labels.values())).tolist())
     targets = 0
-    for X, Y in streams.epoch(torch.Generator().manual_seed(0)):
+    for (X, Y), (inputs, same) in zip(
+        *(s.epoch(torch.Generator().manual_seed(0)) for s in (streams, labelled)), strict=True
+    ):
+        spans = streams.find_spans(X, Y)
         assert marks.isdisjoint(Y.flatten().tolist()) and set(X[:, 0].tolist()) <= marks
+        assert torch.equal(labelled.remove_labels(inputs), X) and torch.equal(Y, same)
+        assert all(map(np.array_equal, vars(labelled.find_spans(inputs, Y)).values(), vars(spans).values()))
+        for lane, start, length in zip(spans.lanes, spans.starts, spans.lengths, strict=True):
+            own = inputs[lane, start : start + length] // len(vocab)
+            assert (own == X[lane, start] - 1).all()  # the first label has id 2 and number 1
         targets += streams.count_targets(Y)
     assert targets == sum(len(piece) - 1 for piece in corpus.pieces("train"))
+
+
+def test_every_window_of_a_long_document_has_its_label(tmp_path):
+    corpus = read(tmp_path, [("long" * 9, "f"), ("other" * 8, "m")] * 8)
+    vocab = corpus.vocab
+    streams = DocumentBatches(
+        corpus.ids["train"], 2, 7, vocab.boundary, num_labels=len(vocab.labels), vocab_size=len(vocab)
+    )
+    letters = {1: set("long"), 2: set("other")}
+    for X, Y in streams.epoch(torch.Generator().manual_seed(0)):
+        for row, targets in zip(X, Y, strict=True):
+            own, characters = row[targets != IGNORED] // len(vocab), row[targets != IGNORED] % len(vocab)
+            if len(own):
+                assert len(own.unique()) == 1
+                marks = set(vocab.labels.values())
+                assert set(vocab.decode(characters.tolist())) - marks <= letters[int(own[0])]
 
 
 def test_the_state_is_carried_within_a_labelled_document_alone(tmp_path):

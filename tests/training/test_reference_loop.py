@@ -80,7 +80,7 @@ def test_a_run_is_the_loop_of_the_definition(train, tmp_path, optimizer, samplin
     words = [*SETTINGS, "data.path=text.txt", f"train.optimizer={optimizer}", f"data.sampling={sampling}"]
     config = composed_config(*words)
     corpus = read_corpus(config.data)
-    first = build_model(config, len(corpus.vocab), torch.device("cpu")).book_weights()
+    first = build_model(config, corpus.vocab, torch.device("cpu")).book_weights()
     W, average, steps = train_by_definition(first, corpus.ids["train"], len(corpus.vocab), optimizer, sampling)
     losses, norms, rates = zip(*steps, strict=True)
     assert min(norms) > THETA and len(steps) == 18  # so clipping acts in every step
