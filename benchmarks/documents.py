@@ -1,11 +1,13 @@
 """How good models of documents are.
 
-    python benchmarks/documents.py FOLDER [--seeds 0,1,2] [--parts names,stream,samples,labels] [--small]
+    python benchmarks/documents.py FOLDER [--seeds 0,1,2] [--parts names,stream,packing,samples,labels] [--small]
 
 Runs and texts go into FOLDER; a run that is there is not made again. --small tries the script out. The parts:
 
 names    experiment=names with each seed: the validation loss of the last weights, beside Kneser-Ney over documents
 stream   the same model on the same names as one stream of shuffled lines, without data.documents, for as many epochs
+packing  how much longer a character of names as documents takes to train on than one of a stream: whole steps of 1 x 192
+         units in turns, in one process, on every backend
 samples  the first letters of 2,000 names that the model of the first seed writes, beside those of the list
 labels   lines of three texts, and of three texts of which one is a list of names, each labelled with its text
          (data.label): how many samples an n-gram judge recognises, which has read other lines of the same texts, as
@@ -16,15 +18,19 @@ import argparse
 import contextlib
 import csv
 import io
+import itertools
 import random
 import re
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median, quantiles
 
 import numpy as np
+import torch
 from machine import machine
 
 import lstmlm
@@ -35,16 +41,25 @@ from lstmlm.evaluation.kneser_ney import KneserNey
 from lstmlm.generation.documents import list_ends
 from lstmlm.generation.from_model import start_writer
 from lstmlm.generation.writer import group_by_sample, write_pieces
+from lstmlm.model.model_config import ModelConfig
+from lstmlm.model.rnn_model import RNNModel
 from lstmlm.runs.launch import train as run_train
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.paths import find_cache, find_shipped
+from lstmlm.text.batches import SequentialStreams, Streams
 from lstmlm.text.corpus import Corpus
+from lstmlm.text.document_batches import DocumentBatches
 from lstmlm.text.labels import choose_begin
 from lstmlm.text.vocab import MARKS, Vocab
+from lstmlm.training.learner import Learner
+from lstmlm.training.optim import build_optimizer
+from lstmlm.training.plan import Recipe
+from lstmlm.training.step import train_step
 
 RECIPE = "experiment=names"
 SAMPLES, LONGEST = 2000, 60
 LINES, JUDGED, ORDER = 1500, 200, 5  # of each label: lines to learn, samples; of the judge
+BATCH, ROUNDS, STEPS = (16, 64), 30, 5  # lanes and steps; rounds, and training steps in a round
 PLAIN = ["train.portrait_share=0", "train.baselines=false"]
 
 
@@ -200,9 +215,40 @@ def encode(texts: Iterable[str], vocab: Vocab) -> list[np.ndarray]:
     return [vocab.encode(MARKS[0] + text + MARKS[0]) for text in texts]
 
 
+def measure_packing(folder: Folder) -> None:
+    corpus, recipe = folder.read_names(), Recipe(4e-3, "constant", 0.0, 1.0, None, 1, "float32")
+    ids, vocab = corpus.ids["train"], corpus.vocab
+    kinds = {"documents": DocumentBatches(ids, *BATCH, vocab.boundary), "stream": SequentialStreams(ids, *BATCH)}
+    torch.set_num_threads(1)
+    for backend, rounds in (("fused", ROUNDS), ("nn", ROUNDS // 3), ("scratch", ROUNDS // 3)):
+        times: dict[str, list[float]] = {kind: [] for kind in kinds}
+        steps = {kind: iterate_steps(streams, len(vocab), backend, recipe) for kind, streams in kinds.items()}
+        for _ in range(rounds + 1):
+            for kind in kinds:
+                began = time.process_time()
+                chars = sum(itertools.islice(steps[kind], STEPS))
+                times[kind].append((time.process_time() - began) / chars)
+        ratios = [a / b for a, b in zip(times["documents"][1:], times["stream"][1:], strict=True)]
+        low, middle, high = quantiles(ratios, n=4)
+        told = ", ".join(f"{kind} {1e6 * median(own[1:]):.1f}" for kind, own in times.items())
+        print(
+            f"{backend}: microseconds of CPU a character: {told}; ratio {middle:.3f} [quartiles {low:.3f}, {high:.3f}]"
+        )
+
+
+def iterate_steps(streams: Streams, vocab_size: int, backend: str, recipe: Recipe) -> Iterator[int]:
+    """Make training steps on the batches of an epoch, and yield the number of characters of each."""
+    model = RNNModel(ModelConfig(vocab_size, 192, dropout=0.2, weight_drop=0.4), backend)
+    learner = Learner(model, build_optimizer(model, "adamw", recipe.lr, 0.01))
+    for X, Y in streams.epoch(torch.Generator().manual_seed(0)):
+        train_step(learner, X, Y, model.begin_state(len(X), "cpu"), recipe, spans=streams.find_spans(X, Y))
+        yield streams.count_targets(Y)
+
+
 PARTS = {
     "names": compare_names,
     "stream": compare_with_stream,
+    "packing": measure_packing,
     "samples": compare_first_letters,
     "labels": judge_labels,
 }
