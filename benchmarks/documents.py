@@ -6,7 +6,7 @@ Runs and texts go into FOLDER; a run that is there is not made again. --small tr
 
 names    experiment=names with each seed: the validation loss of the last weights, beside Kneser-Ney over documents
 stream   the same model on the same names as one stream of shuffled lines, without data.documents, for as many epochs
-packing  how much longer a character of names as documents takes to train on than one of a stream: whole steps of 1 x 192
+packing  how much longer a character of names as documents takes than one of a stream: whole training steps of 1 x 192
          units in turns, in one process, on every backend
 samples  the first letters of 2,000 names that the model of the first seed writes, beside those of the list
 labels   lines of three texts, and of three texts of which one is a list of names, each labelled with its text

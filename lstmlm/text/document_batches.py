@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lstmlm.system.arrays import Ids
 from lstmlm.text.batches import State, Streams
 from lstmlm.text.labels import add_labels
 from lstmlm.text.lanes import ALL_LANES, Share
@@ -73,7 +74,7 @@ class DocumentBatches(Streams):
         self.num_steps, self.device, self.ids, self.boundary = num_steps, torch.device(device), ids, boundary
         self.starts, self.lengths = locate_documents(ids, boundary)
         self.begins = torch.cat([ids[self.starts], torch.tensor([boundary])]).unique()  # as inputs: nothing before them
-        self.inputs = torch.from_numpy(add_labels(ids.numpy(), num_labels, vocab_size))
+        self.inputs = add_labels(ids.numpy(), num_labels, vocab_size)
         self.vocab_size = vocab_size if num_labels else None
         self.short = torch.nonzero(self.lengths <= num_steps).flatten()
         self.long = torch.nonzero(self.lengths > num_steps).flatten()
@@ -92,8 +93,8 @@ class DocumentBatches(Streams):
             yield self.make_short_batch(documents)
         for k in range(max(map(len, lanes), default=0)):
             windows = [lane[k] if k < len(lane) else (0, 0) for lane in lanes]
-            begins, lengths = torch.tensor(windows).unbind(1)
-            yield self.lay_out(begins, lengths, torch.arange(len(lanes)), torch.zeros_like(begins))
+            begins, lengths = np.array(windows).T
+            yield self.lay_out(begins, lengths, np.arange(len(lanes)), np.zeros_like(begins))
         for documents in batches[place:]:
             yield self.make_short_batch(documents)
 
@@ -128,21 +129,21 @@ class DocumentBatches(Streams):
 
     def make_short_batch(self, documents: Tensor) -> tuple[Tensor, Tensor]:
         """X and Y of whole documents."""
-        lengths = self.lengths[documents]
+        begins, lengths = self.starts[documents].numpy(), self.lengths[documents].numpy()
         lanes, steps = deal(lengths.tolist(), -(-int(lengths.sum()) // self.num_steps))
-        return self.lay_out(self.starts[documents], lengths, torch.tensor(lanes), torch.tensor(steps))
+        return self.lay_out(begins, lengths, np.array(lanes), np.array(steps))
 
-    def lay_out(self, begins: Tensor, lengths: Tensor, lanes: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+    def lay_out(self, begins: Ids, lengths: Ids, lanes: Ids, steps: Ids) -> tuple[Tensor, Tensor]:
         """X and Y (B, T) of windows, each with its place in the ids, its number of targets, its lane and its first step
         there; filled up with the boundary and IGNORED.
         """
-        B, T = int(lanes.max()) + 1, int((steps + lengths).max())
-        within = torch.arange(int(lengths.sum())) - (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
-        places = (lanes * T + steps).repeat_interleave(lengths) + within
-        sources = begins.repeat_interleave(lengths) + within
-        X, Y = torch.full((B * T,), self.boundary), torch.full((B * T,), IGNORED)
-        X[places], Y[places] = self.inputs[sources].long(), self.ids[sources + 1].long()
-        return self.batch(X.view(B, T), Y.view(B, T))
+        B, T, before = int(lanes.max()) + 1, int((steps + lengths).max()), lengths.cumsum() - lengths
+        counted = np.arange(lengths.sum())
+        places = counted + np.repeat(lanes * T + steps - before, lengths)
+        sources = counted + np.repeat(begins - before, lengths)
+        X, Y = np.full(B * T, self.boundary), np.full(B * T, IGNORED)
+        X[places], Y[places] = self.inputs[sources], self.ids.numpy()[sources + 1]
+        return self.batch(torch.from_numpy(X.reshape(B, T)), torch.from_numpy(Y.reshape(B, T)))
 
     def batch(self, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor]:
         X, Y = self.share.take(X, 0, self.boundary), self.share.take(Y, 0, IGNORED)
