@@ -182,22 +182,16 @@ def make_own_stepper(trained: "TrainedModel", backend: str | None, kind: str, be
 
     `kind` is one of WEIGHTS, `begin` is the symbol before the document.
     """
-    from lstmlm.generation.conditioning import condition_weights, make_stepper
-
     if backend is None:
+        from lstmlm.generation.conditioning import make_stepper
+
         return make_stepper(trained.config, trained.weights, trained.vocab, begin, kind, guidance)
     import torch
 
-    from lstmlm.generation.from_model import ModelStepper
-    from lstmlm.model.rnn_model import RNNModel
+    from lstmlm.generation.from_model import make_backend_stepper
 
     torch.set_num_threads(1)
-    weights = trained.weights
-    if trained.config.num_labels:
-        weights = condition_weights(weights, trained.vocab.encode(begin)[0])
-    model = RNNModel(trained.config, backend).eval()
-    model.load_book_weights({name: torch.from_numpy(array) for name, array in weights.items()})
-    return ModelStepper(model)
+    return make_backend_stepper(trained.config, trained.weights, trained.vocab, begin, backend)
 
 
 def index_training_text(path: Path) -> "Index":

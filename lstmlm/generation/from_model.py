@@ -4,16 +4,18 @@ N = samples drawn together, n = characters of the prompt, V = vocab_size.
 """
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 
-from lstmlm.generation.conditioning import make_stepper
+from lstmlm.generation.conditioning import condition_weights, make_stepper
 from lstmlm.generation.documents import encode_prompt, list_ends
 from lstmlm.generation.native_stepper import State
 from lstmlm.generation.stepper import CHUNK, Stepper
 from lstmlm.generation.writer import Writer, write_sample
 from lstmlm.model.evaluation_mode import evaluation_mode
+from lstmlm.model.model_config import ModelConfig
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.arrays import Floats, Ids
@@ -34,6 +36,19 @@ class ModelStepper(Stepper):
     def read(self, ids: Ids, state: State | None) -> tuple[Floats, State]:
         """As Stepper's, through the model's forward, on its backend and device: fast for long prompts."""
         return read_prompt(self.model, ids, state)
+
+
+def make_backend_stepper(
+    config: ModelConfig, weights: Mapping[str, Floats], vocab: Vocab, begin: str, backend: str
+) -> ModelStepper:
+    """The steps of the model with these weights, under the book's names, on documents that begin with `begin`; prompts
+    go through the model on a backend.
+    """
+    if config.num_labels:
+        weights = condition_weights(weights, int(vocab.encode(begin)[0]))
+    model = RNNModel(config, backend).eval()
+    model.load_book_weights({name: torch.from_numpy(array) for name, array in weights.items()})
+    return ModelStepper(model)
 
 
 def copy_weights(model: RNNModel) -> dict[str, Floats]:

@@ -19,7 +19,7 @@ from lstmlm.training.loop_state import LoopState
 from lstmlm.training.meter import Meter
 from lstmlm.training.optim import set_lr
 from lstmlm.training.plan import Recipe
-from lstmlm.training.step import train_step
+from lstmlm.training.stream_step import train_on_streams
 
 
 class Follower:
@@ -62,11 +62,6 @@ class Follower:
 
     def train_on_batch(self, X: Tensor, Y: Tensor, lr: float) -> None:
         state, learner = self.state, self.learner
-        before = None if state.carried is None else self.streams.carry(state.carried, X)
-        if before is None:
-            before = learner.model.begin_state(X.shape[0], X.device)
         set_lr(learner.optimizer, lr)
-        num_targets, spans = self.streams.weigh(Y), self.streams.find_spans(X, Y)
-        done = train_step(learner, X, Y, before, self.recipe, self.group, num_targets, spans)
-        state.carried = done.state if X.shape[0] == self.streams.own_lanes else None
+        _, state.carried = train_on_streams(learner, self.streams, state.carried, X, Y, self.recipe, self.group)
         state.count_step(Y.numel())

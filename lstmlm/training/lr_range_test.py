@@ -21,7 +21,7 @@ from lstmlm.training.learner import Learner
 from lstmlm.training.loss_scale import make_loss_scale
 from lstmlm.training.optim import set_lr
 from lstmlm.training.plan import Recipe
-from lstmlm.training.step import train_step
+from lstmlm.training.stream_step import train_on_streams
 
 LOWEST, HIGHEST = 1e-6, 100.0  # from below any optimizer's rates to above the book's 1.0 for SGD
 BLOWN = 2.0  # the test ends when the loss is so many times the lowest
@@ -77,9 +77,7 @@ def run_range_test(
     state: State | None = None
     for rate, (X, Y, is_first) in zip(rates, iterate_batches(streams, generator), strict=False):
         set_lr(optimizer, rate)
-        before = None if is_first or state is None else streams.carry(state, X)
-        before = model.begin_state(X.shape[0], X.device) if before is None else before
-        loss, _, state, _ = train_step(learner, X, Y, before, recipe, spans=streams.find_spans(X, Y))
+        (loss, *_), state = train_on_streams(learner, streams, None if is_first else state, X, Y, recipe)
         if not math.isfinite(loss.item()):
             break
         losses.append(loss.item())

@@ -26,7 +26,7 @@ from lstmlm.training.metrics import RunState
 from lstmlm.training.optim import compute_lr_factor, set_lr
 from lstmlm.training.plan import Plan
 from lstmlm.training.saver import Saver, check_finite
-from lstmlm.training.step import train_step
+from lstmlm.training.stream_step import train_on_streams
 from lstmlm.training.tags import make_score_tags
 from lstmlm.training.tracking import Tracker
 
@@ -125,16 +125,12 @@ class Trainer:
     def train_on_batch(self, X: Tensor, Y: Tensor) -> None:
         """One step on X, Y (B, T), the own lanes, from the carried state, or from the zero state where none is."""
         state, learner = self.state, self.learner
-        before = None if state.carried is None else self.streams.carry(state.carried, X)
-        if before is None:
-            before = learner.model.begin_state(X.shape[0], X.device)
         lr = self.compute_lr(state.step)
         set_lr(learner.optimizer, lr)
         with self.ranks.step(lr):
-            num_targets, spans = self.streams.weigh(Y), self.streams.find_spans(X, Y)
-            done = train_step(learner, X, Y, before, self.plan.recipe, self.ranks, num_targets, spans)
-        # A batch with another number of rows has whole documents, which nothing continues
-        state.carried = done.state if X.shape[0] == self.streams.own_lanes else None
+            done, state.carried = train_on_streams(
+                learner, self.streams, state.carried, X, Y, self.plan.recipe, self.ranks
+            )
         chars = done.num_targets
         if chars is None:
             chars = self.streams.count_targets(Y) * self.streams.share.count

@@ -18,7 +18,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.training import clock, evaluator, step, trainer
+from lstmlm.training import clock, evaluator, step, stream_step, trainer
 
 
 def rows(directory):
@@ -162,7 +162,7 @@ def test_a_time_limit_ends_the_run(train, tmp_path):
 
 
 def test_divergence_ends_with_the_step_and_leaves_the_last_good_checkpoint(train, tmp_path, monkeypatch):
-    compute_norm, train_step, calls = step.compute_norm, trainer.train_step, []
+    compute_norm, train_step, calls = step.compute_norm, stream_step.train_step, []
 
     def poison(params):
         params[0].grad[0] = float("nan")
@@ -175,7 +175,7 @@ def test_divergence_ends_with_the_step_and_leaves_the_last_good_checkpoint(train
                 patch.setattr(step, "compute_norm", poison)
             return train_step(*arguments)
 
-    monkeypatch.setattr(trainer, "train_step", poisoned)
+    monkeypatch.setattr(stream_step, "train_step", poisoned)
     code, _, err = train(*SMALL_RUN, "hydra.run.dir=run")
     assert code == 3
     assert re.fullmatch(r"error: training diverged at step 33: .*\n", err)
