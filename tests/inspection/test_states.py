@@ -8,6 +8,7 @@ from helpers.forms import every_form, make_model
 from lstmlm.inspection.ablation import collect_nats
 from lstmlm.inspection.states import WARM_UP, Block, count_lanes, find_middle, iterate_states, list_parts, make_fast
 from lstmlm.model.rnn_model import RNNModel
+from lstmlm.text.labels import add_labels
 
 
 def collect(model: RNNModel, ids: torch.Tensor) -> Block:
@@ -40,11 +41,13 @@ def test_states_are_those_of_the_model_that_reads_one_stream(cell, backend):
     torch.testing.assert_close(found.states, expected, atol=1e-4, rtol=0)
 
 
-def test_surprisal_and_entropy_are_those_of_the_logits():
-    model, ids = make_model("nn", num_layers=2), torch.randint(7, (300,))
+@pytest.mark.parametrize("num_labels", [0, 2])
+def test_surprisal_and_entropy_are_those_of_the_logits(num_labels):
+    model, ids = make_model("nn", num_layers=2, num_labels=num_labels), torch.randint(7, (300,))
     found = collect(model, ids)
     with torch.no_grad():
-        logprobs = model(ids[None])[0].log_softmax(1)
+        inputs = torch.from_numpy(add_labels(ids.numpy(), num_labels, 7))
+        logprobs = model(inputs[None])[0].log_softmax(1)
     expected = -logprobs[:-1].gather(1, ids[1:, None])[:, 0]
     torch.testing.assert_close(found.surprisal[1:150], expected[:149])
     torch.testing.assert_close(found.entropy[:150], -(logprobs.exp() * logprobs).sum(1)[:150])
