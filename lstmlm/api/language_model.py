@@ -33,15 +33,8 @@ from lstmlm.text.vocab import BOUNDARY, MARKS
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-NAMES = (
-    "prompt",
-    "length",
-    "seed",
-    "stop",
-    "oov",
-    "label",
-    "guidance",
-)  # the arguments of `stream` besides the sampling settings
+# The arguments of `stream` besides the sampling settings
+NAMES = ("prompt", "length", "seed", "stop", "oov", "label", "guidance")
 
 
 class LanguageModel:

@@ -231,7 +231,9 @@ def draw_samples(
 def describe_sample(
     prompt: str, seed: int, pieces: Sequence[tuple[str, float]], index: "Index | None"
 ) -> dict[str, Any]:
-    """A sample for --json; log_probability is that of the text after the prompt, in nats, as `score` counts it."""
+    """A sample for --json; log_probability is that of the text after the prompt, in nats, as `score` counts it, or
+    under --guidance.
+    """
     text, nats = "".join(piece for piece, _ in pieces), math.fsum(surprisal for _, surprisal in pieces)
     own: dict[str, Any] = {"text": prompt + text, "prompt": prompt, "seed": seed, "log_probability": -nats}
     return own if index is None else own | {"novelty": asdict(index.measure(text))}

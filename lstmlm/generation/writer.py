@@ -30,7 +30,7 @@ class Block:
     """n characters of each sample, drawn in one call."""
 
     ids: Ids  # (n, N)
-    logits: Floats  # (n, N, V): the model's own, before each draw
+    logits: Floats  # (n, N, V), before each draw: the model's own, or those of guidance
 
     @cached_property
     def surprisals(self) -> Floats:
