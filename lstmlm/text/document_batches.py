@@ -5,10 +5,11 @@ document of n characters has n + 1 inputs, the boundary first, and n + 1 targets
 mark of the label is the first input.
 
 Short documents, of up to T targets, stand one after the other in lanes that end at about the same time, which may be a
-little after T. A batch has as many as make about B*T targets, whatever their lengths: batches of like lengths learn less
-(benchmarks/LOG.md). The windows of long documents, of equal lengths, are in lanes, one document after the other, with
-the state carried to the next window of the same document. What is left of a lane is filled up with targets that cost nothing. Where several
-processes share a run, each has as many lanes of a batch; what is left of the lanes of the last ones is filled up too.
+little after T. A batch has as many as make about B*T targets, whatever their lengths: batches of like lengths learn
+less (benchmarks/LOG.md). The windows of long documents, of equal lengths, are in lanes, one document after the other,
+with the state carried to the next window of the same document. What is left of a lane is filled up with targets that
+cost nothing. Where several processes share a run, each has as many lanes of a batch; what is left of the lanes of the
+last ones is filled up too.
 """
 
 import heapq
