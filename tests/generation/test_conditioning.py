@@ -6,6 +6,7 @@ import torch
 from helpers.forms import every_form, make_model
 
 from lstmlm.checkpoints.checkpoint import Checkpoint
+from lstmlm.evaluation.dynamic import iterate_segments
 from lstmlm.evaluation.scoring import evaluate_pieces, evaluate_windows, score_chars
 from lstmlm.evaluation.stepped import SteppedModel
 from lstmlm.generation import native_stepper
@@ -84,6 +85,8 @@ def test_documents_are_scored_with_their_labels_in_every_way_of_scoring():
     torch.testing.assert_close(torch.cat(score_chars(Ensemble([model, model]), pieces)), expected)
     assert evaluate_pieces(model, pieces[1:2]).nats == pytest.approx(score_by_hand(model, pieces[1:2]).sum().item())
     assert evaluate_windows(model, pieces, 20).nats == pytest.approx(expected.sum().item())
+    segments = torch.cat([nats for nats, _ in iterate_segments(model, pieces, 3)])
+    torch.testing.assert_close(segments, expected)
 
 
 @pytest.mark.parametrize("kind", ["bf16", "int8"])

@@ -12,9 +12,12 @@ from helpers.command_line import TINY, composed_config
 import lstmlm
 from lstmlm.checkpoints import checkpoint
 from lstmlm.evaluation.scoring import evaluate, evaluate_pieces
+from lstmlm.runs.assemble import build_model, make_streams
 from lstmlm.runs.launch import train as call_train
+from lstmlm.runs.prepare import prepare
 from lstmlm.system.errors import BadInput
 from lstmlm.text.corpus import read_corpus
+from lstmlm.text.document_batches import IGNORED
 from lstmlm.training import trainer
 
 NAMES = [f"{a}{b}{c}{d}" for a in ("ann", "be", "carola") for b in "aeio" for c in ("n", "rr", "l") for d in ("a", "o")]
@@ -171,6 +174,20 @@ def labelled(tmp_path_factory):
         patch.setattr(sys, "argv", ["train.py"])
         assert call_train([*LABELLED, "data.path=table.csv", "hydra.run.dir=run"]) == 0
     return folder
+
+
+def test_a_run_gives_its_model_the_label_with_every_character(labelled):
+    prepared = prepare(composed_config(*LABELLED, f"data.path={labelled / 'table.csv'}"))
+    vocab, streams = prepared.corpus.vocab, make_streams(prepared)
+    X, Y = next(streams.epoch(torch.Generator().manual_seed(0)))
+    for inputs, targets in zip(X, Y, strict=True):
+        for idx in inputs[: int((targets != IGNORED).sum())].tolist():
+            (character,), number = vocab.decode([idx % len(vocab)]), idx // len(vocab)
+            label = list(vocab.labels)[number - 1]
+            assert character in {"high": "ab", "low": "yz"}[label] + vocab.labels[label]
+    assert build_model(prepared.config, vocab, prepared.device).num_labels == 2
+    record = checkpoint.load_checkpoint(labelled / "run" / "last.safetensors").record
+    assert record["model"]["num_labels"] == 2
 
 
 def test_documents_are_those_of_their_label(labelled, command, monkeypatch):
