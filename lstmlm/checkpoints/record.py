@@ -70,8 +70,8 @@ def check_record(record: Record) -> None:
         raise Refused("is damaged: vocabulary: not as long as the model's")
     if vocab != ByteVocab().idx_to_token:
         check_characters(vocab)
-    labels = [read_label(token) for token in vocab[FIRST_LABEL : FIRST_LABEL + model.num_labels]]
-    if len(labels) != model.num_labels or None in labels:
+    labels = [idx for idx, token in enumerate(vocab) if read_label(token) is not None]
+    if model.num_labels and labels != list(range(FIRST_LABEL, FIRST_LABEL + model.num_labels)):
         raise Refused("is damaged: vocabulary: it does not have the labels of the model")
     check_fields(record["data"], DATA, "data")
     check_fields(record["loop"], LOOP | take_present(LOOP_LATER, record["loop"]), "loop")

@@ -89,7 +89,10 @@ def test_labels_that_no_run_has_are_refused(vocab):
         check_characters(vocab)
 
 
-@pytest.mark.parametrize("vocab", [["a", "b", "c"], [BOUNDARY, "a", "b"], [BOUNDARY, "a", LABEL]])
+@pytest.mark.parametrize(
+    "vocab",
+    [["a", "b", "c"], [BOUNDARY, "a", "b"], [BOUNDARY, "a", LABEL], [BOUNDARY, LABEL, make_label_token("too many")]],
+)
 def test_a_model_whose_vocabulary_lacks_its_labels_is_refused(run_directory, vocab):
     _, record = open_header((run_directory / "last.safetensors").read_bytes())
     record["model"] |= {"vocab_size": 4, "num_labels": 1}
