@@ -3,6 +3,7 @@
 T = num_steps, B = batch_size, D = num_inputs, H = num_hiddens.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -15,7 +16,7 @@ Tensors = dict[str, Tensor]
 LayerState = tuple[Tensor, ...]  # (H, C) for an LSTM, (H,) for a GRU or an RNN, each (B, H)
 
 
-class RecurrentLayer(nn.Module):
+class RecurrentLayer(nn.Module, ABC):
     """One layer of a cell on a backend; `registry.BACKENDS` lists the classes.
 
     Each backend stores the weights in its own layout. `from_book` and `to_book` convert a dictionary of tensors from
@@ -44,23 +45,23 @@ class RecurrentLayer(nn.Module):
         """
         return self.compute(X, state) if spans is None else self.compute_spans(X, state, spans)
 
+    @abstractmethod
     def compute(self, X: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         """`forward` where each lane is one span of T steps."""
-        raise NotImplementedError
 
     def compute_spans(self, X: Tensor, state: LayerState, spans: Spans) -> tuple[Tensor, LayerState]:
         """`forward` with spans."""
         return call_for_spans(self.compute, X, state, spans)
 
     @classmethod
+    @abstractmethod
     def from_book(cls, book: Tensors) -> Tensors:
         """The layer's own tensors from those under d2l's names."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def to_book(cls, own: Tensors) -> Tensors:
         """The inverse of `from_book`."""
-        raise NotImplementedError
 
 
 def to_dense(X: Tensor, num_inputs: int, dtype: torch.dtype) -> Tensor:

@@ -1,4 +1,4 @@
-"""What PyTorch tells of the graph that is propagated back through."""
+"""Whether a backward pass keeps its graph: then what it has saved may be read again, and must not be changed."""
 
 import torch
 

@@ -69,14 +69,14 @@ class DocumentBatches(Streams):
         device: torch.device | str = "cpu",
         share: Share = ALL_LANES,
         num_labels: int = 0,
-        vocab_size: int = 1,
+        vocab_size: int = 0,
     ) -> None:
         self.share = share
         self.num_steps, self.device, self.ids, self.boundary = num_steps, torch.device(device), ids, boundary
         self.starts, self.lengths = locate_documents(ids, boundary)
         self.begins = torch.cat([ids[self.starts], torch.tensor([boundary])]).unique()  # as inputs: nothing before them
         self.inputs = add_labels(ids.numpy(), num_labels, vocab_size)
-        self.vocab_size = vocab_size if num_labels else None
+        self.num_labels, self.vocab_size = num_labels, vocab_size
         self.short = torch.nonzero(self.lengths <= num_steps).flatten()
         self.long = torch.nonzero(self.lengths > num_steps).flatten()
         self.batch_size = min(batch_size, len(self.long)) or batch_size
@@ -159,7 +159,7 @@ class DocumentBatches(Streams):
 
     def remove_labels(self, X: Tensor) -> Tensor:
         """The characters of inputs, which have the labels of their documents."""
-        return X if self.vocab_size is None else X % self.vocab_size
+        return X % self.vocab_size if self.num_labels else X
 
     def count_targets(self, Y: Tensor) -> int:
         return int((Y != IGNORED).sum())

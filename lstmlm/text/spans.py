@@ -11,7 +11,7 @@ import numpy as np
 
 from lstmlm.system.arrays import Booleans, Ids
 
-CALL = 50  # steps of a span that cost as much as a call of a layer (benchmarks/LOG.md)
+CALL = 50  # steps of a span that cost as much as a call of nn.LSTM (benchmarks/LOG.md)
 
 
 @dataclass(frozen=True)

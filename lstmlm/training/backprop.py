@@ -32,6 +32,7 @@ def back_propagate(
     """
     if micro_batches == 1:
         return back_propagate_whole(model, X, Y, state, precision, loss_scale, spans=spans)
+    assert spans is None, "documents are not taken in parts: check_config refuses it"
     lanes = zip(X.chunk(micro_batches), Y.chunk(micro_batches), split_state(state, micro_batches), strict=True)
     done = [back_propagate_whole(model, *part, precision, loss_scale, 1 / micro_batches) for part in lanes]
     losses, states = zip(*done, strict=True)
