@@ -5,16 +5,17 @@ import itertools
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING
 
 from lstmlm.commands import options
-from lstmlm.commands.display import Say, converse, make_printer, open_output, print_note, read_typed_lines
+from lstmlm.commands.display import converse, make_printer, open_output, print_note, read_typed_lines
 from lstmlm.commands.documents import check_documents, check_guidance, choose_label, write_documents
 from lstmlm.commands.options import spell_option
 from lstmlm.commands.prompts import choose_prompt, make_prompt_check, suggest_quoting
+from lstmlm.commands.samples import describe_sample, draw_samples, write_samples
 from lstmlm.settings.sampling import SamplingSettings
 from lstmlm.system.errors import BadInput, advise_on_memory
 from lstmlm.system.json_text import encode_json
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from lstmlm.text.vocab import Vocab
 
 LENGTH, LENGTH_OF_A_TURN = 500, 200
-Sample = tuple[int, Iterable[tuple[str, float]]]  # its seed; its pieces of text with their surprisals in nats
 # setting: (type, letter, help)
 DRAW: dict[str, tuple[type, str, str]] = {
     "temperature": (float, "T", "0: always the most probable character (default: %(default)s)"),
@@ -146,7 +146,7 @@ def run(args: argparse.Namespace) -> None:
     begin = choose_label(vocab, args.label)
     check_guidance(args.guidance, trained.config, args.backend)
     count = args.samples or args.documents or 1
-    stepper = make_own_stepper(trained, args.backend, args.weights, begin, args.guidance)
+    stepper = choose_stepper(trained, args.backend, args.weights, begin, args.guidance)
     writer = Writer(stepper, settings, [args.seed + k for k in range(count)], vocab.unk)
     check_prompt, as_bytes = make_prompt_check(record, vocab, args.oov), isinstance(vocab, ByteVocab)
     if args.prompt_file is not None:
@@ -177,7 +177,7 @@ def run(args: argparse.Namespace) -> None:
             write_samples(prompt, samples, out, make_printer(out, args.color), index)
 
 
-def make_own_stepper(trained: "TrainedModel", backend: str | None, kind: str, begin: str, guidance: float) -> "Stepper":
+def choose_stepper(trained: "TrainedModel", backend: str | None, kind: str, begin: str, guidance: float) -> "Stepper":
     """The steps on the weights alone, without torch; with a backend named, prompts go through the model on it.
 
     `kind` is one of WEIGHTS, `begin` is the symbol before the document.
@@ -212,48 +212,3 @@ def run_conversation(
     opening = [] if prompt is None else [conversation.continue_text(prompt)]
     turns = itertools.chain(opening, map(conversation.take_turn, read_typed_lines()))
     converse(turns, make_printer(sys.stdout, args.color))
-
-
-def draw_samples(
-    writer: "Writer", vocab: "Vocab", prompt: str, length: float, stop: tuple[str, ...], begin: str
-) -> list[Sample]:
-    """The samples of a writer that has read nothing yet, after `begin` and the prompt. A single sample comes as it is
-    drawn.
-    """
-    from lstmlm.generation.documents import encode_prompt, hide_boundary, list_ends
-    from lstmlm.generation.writer import group_by_sample, write_pieces
-
-    writer.read(encode_prompt(vocab, prompt, begin))
-    samples = group_by_sample(write_pieces(writer, vocab, length, list_ends(vocab, stop)), len(writer.seeds))
-    return list(zip(writer.seeds, map(hide_boundary, samples), strict=True))
-
-
-def describe_sample(
-    prompt: str, seed: int, pieces: Sequence[tuple[str, float]], index: "Index | None"
-) -> dict[str, Any]:
-    """A sample for --json; log_probability is that of the text after the prompt, in nats, as `score` counts it, or
-    under --guidance.
-    """
-    text, nats = "".join(piece for piece, _ in pieces), math.fsum(surprisal for _, surprisal in pieces)
-    own: dict[str, Any] = {"text": prompt + text, "prompt": prompt, "seed": seed, "log_probability": -nats}
-    return own if index is None else own | {"novelty": asdict(index.measure(text))}
-
-
-def write_samples(prompt: str, samples: list[Sample], out: TextIO, say: Say, index: "Index | None") -> None:
-    """Write the prompt and the text of each sample, piece by piece, and its novelty if there is an index.
-
-    Each sample ends its line, which a `--stop` of a line end does by itself; the last one does so on a terminal alone.
-    """
-    for seed, pieces in samples:
-        if len(samples) > 1:
-            print_note(f"seed {seed}")
-        say(prompt)
-        text, end = "", prompt
-        for piece, surprisal in pieces:
-            say(piece, surprisal)
-            text += piece if index else ""
-            end = piece or end
-        if not end.endswith("\n") and (out.isatty() or seed != samples[-1][0] or (index and out is sys.stdout)):
-            say("\n")
-        if index:
-            print("\n".join(index.measure(text).format_lines()), flush=True)

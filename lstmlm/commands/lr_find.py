@@ -28,8 +28,9 @@ def run(args: argparse.Namespace) -> None:
     config = compose_settings(args.overrides)
     config = inherit_settings(config, compose_run(args.overrides).typed)
 
-    from lstmlm.runs.assemble import build_model, choose_threads, make_generator, make_recipe, make_streams
+    from lstmlm.runs.assemble import build_model, make_generator, make_recipe, make_streams
     from lstmlm.runs.prepare import add_start, prepare
+    from lstmlm.runs.threads import choose_threads
     from lstmlm.system.plotting import import_pyplot
     from lstmlm.training.lr_range_test import draw_range_test, run_range_test
     from lstmlm.training.optim import build_optimizer

@@ -26,6 +26,11 @@ def condition_weights(weights: Mapping[str, Floats], label: int) -> dict[str, Fl
     return conditioned
 
 
+def condition_on(config: ModelConfig, weights: Mapping[str, Floats], vocab: Vocab, begin: str) -> Mapping[str, Floats]:
+    """The weights for documents that begin with the symbol `begin` (text/labels.py: choose_begin)."""
+    return condition_weights(weights, int(vocab.encode(begin)[0])) if config.num_labels else weights
+
+
 def make_stepper(
     config: ModelConfig,
     weights: Mapping[str, Floats],
@@ -34,19 +39,16 @@ def make_stepper(
     kind: str = "float32",
     guidance: float = 0.0,
 ) -> Stepper:
-    """The steps of a model on documents that begin with the symbol `begin` (text/labels.py: choose_begin).
+    """The steps of a model on documents that begin with the symbol `begin`.
 
-    `kind` is one of WEIGHTS, and `guidance` the weight of guidance.py.
+    `kind` is one of WEIGHTS, and `guidance` the weight of guidance.py, for a model with labels.
     """
 
     def make(weights: Mapping[str, Floats]) -> Stepper:
         return Stepper(config.cell, weights, config.num_layers, kind)
 
-    if config.num_labels == 0:
-        return make(weights)
-    chosen = int(vocab.encode(begin)[0])
     if guidance == 0:
-        return make(condition_weights(weights, chosen))
+        return make(condition_on(config, weights, vocab, begin))
     labels = np.arange(FIRST_LABEL, FIRST_LABEL + config.num_labels)
     steppers = [make(condition_weights(weights, label)) for label in labels.tolist()]
-    return GuidedStepper(steppers, labels, chosen - FIRST_LABEL, guidance)
+    return GuidedStepper(steppers, labels, int(vocab.encode(begin)[0]) - FIRST_LABEL, guidance)

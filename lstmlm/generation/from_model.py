@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from lstmlm.generation.conditioning import condition_weights, make_stepper
+from lstmlm.generation.conditioning import condition_on, make_stepper
 from lstmlm.generation.documents import encode_prompt, list_ends
 from lstmlm.generation.native_stepper import State
 from lstmlm.generation.stepper import CHUNK, Stepper
@@ -44,8 +44,7 @@ def make_backend_stepper(
     """The steps of the model with these weights, under the book's names, on documents that begin with `begin`; prompts
     go through the model on a backend.
     """
-    if config.num_labels:
-        weights = condition_weights(weights, int(vocab.encode(begin)[0]))
+    weights = condition_on(config, weights, vocab, begin)
     model = RNNModel(config, backend).eval()
     model.load_book_weights({name: torch.from_numpy(array) for name, array in weights.items()})
     return ModelStepper(model)

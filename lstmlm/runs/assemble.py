@@ -5,7 +5,7 @@ V = vocab_size.
 
 import hashlib
 import logging
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,11 @@ from lstmlm.inspection.reach_picture import draw_reach
 from lstmlm.model.initialization import initialize
 from lstmlm.model.rnn_model import RNNModel
 from lstmlm.model.transfer import transfer_weights
-from lstmlm.runs.announcement import announce_threads
 from lstmlm.runs.prepare import Prepared, make_model_config
 from lstmlm.runs.start import Start
-from lstmlm.runs.time_estimate import Speed, measure_seconds_per_char
 from lstmlm.settings.config import Config
 from lstmlm.settings.hydra_yaml import to_yaml
 from lstmlm.system.errors import BadInput
-from lstmlm.system.machine import count_cores
 from lstmlm.text.batches import STREAMS, Streams
 from lstmlm.text.corpus import Corpus
 from lstmlm.text.document_batches import DocumentBatches
@@ -46,7 +43,6 @@ from lstmlm.training.plan import Intervals, Limits, Plan, Recipe
 from lstmlm.training.portrait import Portrait
 from lstmlm.training.progress import Progress
 from lstmlm.training.saver import Saver
-from lstmlm.training.thread_tuning import choose_fewest_threads, list_thread_counts, measure_step_times
 from lstmlm.training.tracking import Tracker
 from lstmlm.training.trainer import Trainer
 
@@ -69,9 +65,15 @@ def make_streams(prepared: Prepared, share: Share = ALL_LANES) -> Streams:
     """The training part as batches, of which this process has a share."""
     data, vocab, ids = prepared.config.data, prepared.corpus.vocab, prepared.corpus.ids["train"]
     if vocab.boundary is not None:
-        labels = {"num_labels": len(vocab.labels), "vocab_size": len(vocab)}
         return DocumentBatches(
-            ids, prepared.batch_size, data.num_steps, vocab.boundary, prepared.device, share, **labels
+            ids,
+            prepared.batch_size,
+            data.num_steps,
+            vocab.boundary,
+            prepared.device,
+            share,
+            num_labels=len(vocab.labels),
+            vocab_size=len(vocab),
         )
     return STREAMS[data.sampling](ids, prepared.batch_size, data.num_steps, prepared.device, share)
 
@@ -117,30 +119,6 @@ def build_learner(prepared: Prepared, share: Share, averages: bool = True) -> Le
     optimizer = build_optimizer(model, train.optimizer, train.lr, train.weight_decay)
     average = WeightAverage(model, train.ema) if averages and train.ema is not None else None
     return Learner(model, optimizer, average, make_loss_scale(train.precision, prepared.device))
-
-
-def choose_threads(prepared: Prepared, streams: Streams) -> tuple[Prepared, Speed]:
-    """Replace threads=auto by a number, which is measured, logged and set; the speed with it is returned too.
-
-    On another device than the CPU the number is 1. A few steps of a second model are made, which is not kept.
-    """
-    config = prepared.config
-    model = build_model(config, prepared.corpus.vocab, prepared.device)
-    X, Y = next(iter(streams.epoch(torch.Generator().manual_seed(0))))
-    if config.threads != "auto":
-        counts = [int(config.threads)]
-    else:
-        counts = list_thread_counts(count_cores()) if prepared.device.type == "cpu" else [1]
-    if len(counts) > 1:
-        log.info("trying %s threads ...", ", ".join(map(str, counts)))
-    recipe, spans = make_recipe(config), streams.find_spans(X, Y)
-    times = measure_step_times(model, X, Y, config.train.optimizer, recipe, counts, spans)
-    threads = choose_fewest_threads(times)
-    if config.threads == "auto":
-        announce_threads(threads, times, [count for count in counts if count not in times])
-    torch.set_num_threads(threads)
-    per_char = measure_seconds_per_char(model, max(prepared.corpus.pieces("val"), key=len))
-    return replace(prepared, config=replace(config, threads=threads)), Speed(times[threads], per_char)
 
 
 # What it is to do

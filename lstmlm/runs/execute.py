@@ -18,7 +18,6 @@ from lstmlm.runs.announcement import announce_baseline, announce_run, announce_t
 from lstmlm.runs.assemble import (
     assemble_tracker,
     assemble_trainer,
-    choose_threads,
     describe_run,
     make_limits,
     make_streams,
@@ -30,6 +29,7 @@ from lstmlm.runs.final_scores import collect_final_figures, score_final_weights
 from lstmlm.runs.html_report import try_to_write_report
 from lstmlm.runs.prepare import Prepared
 from lstmlm.runs.report import log_report, measure_novelty
+from lstmlm.runs.threads import choose_threads
 from lstmlm.runs.time_estimate import announce_time, count_scored, estimate_time
 from lstmlm.runs.verdict import Finding, collect_evidence, find_verdict
 from lstmlm.settings.config import Config

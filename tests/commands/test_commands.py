@@ -13,7 +13,17 @@ from lstmlm.commands.options import spell_option
 from lstmlm.system.command_parser import CommandParser
 from lstmlm.system.errors import BadInput
 
-SHARED = {"__init__", "adaptive_options", "documents", "mix_options", "display", "options", "prompts", "shading"}
+SHARED = {
+    "__init__",
+    "adaptive_options",
+    "display",
+    "documents",
+    "mix_options",
+    "options",
+    "prompts",
+    "samples",
+    "shading",
+}
 
 
 def test_every_file_of_commands_is_a_command_or_shared_by_commands():

@@ -10,7 +10,7 @@ from helpers.command_line import composed_config
 from helpers.forms import make_model
 
 from lstmlm.checkpoints import checkpoint
-from lstmlm.runs import assemble
+from lstmlm.runs import threads as threads_module
 from lstmlm.system import machine
 from lstmlm.training import thread_tuning
 from lstmlm.training.plan import Recipe
@@ -30,7 +30,7 @@ def eight_cores(monkeypatch):
     threads = [1]
     monkeypatch.setattr(torch, "set_num_threads", lambda number: threads.append(number))
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
-    monkeypatch.setattr(assemble, "count_cores", lambda: 8)
+    monkeypatch.setattr(threads_module, "count_cores", lambda: 8)
     real = thread_tuning.make_timed_step
 
     def on_a_clock_of_our_own(*arguments):
@@ -63,7 +63,7 @@ def test_the_run_is_that_with_the_number_chosen_which_settings_and_checkpoint_ke
 @pytest.mark.parametrize("typed", [(), ("threads=auto",)])
 def test_a_resumed_run_keeps_its_number_and_does_not_choose_again(train, tmp_path, monkeypatch, eight_cores, typed):
     assert train(*SMALL, "hydra.run.dir=run")[0] == 0
-    monkeypatch.setattr(assemble, "announce_threads", lambda *_: pytest.fail("chosen again"))
+    monkeypatch.setattr(threads_module, "announce_threads", lambda *_: pytest.fail("chosen again"))
     code, out, _ = train("resume=run", "train.max_steps=8", *typed)
     assert code == 0 and "not bit for bit" not in out and eight_cores[-1] == 2
     assert checkpoint.load_checkpoint(tmp_path / "run" / "last.safetensors").record["config"]["threads"] == 2
