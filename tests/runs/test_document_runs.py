@@ -12,7 +12,7 @@ from helpers.command_line import TINY, composed_config
 import lstmlm
 from lstmlm.checkpoints import checkpoint
 from lstmlm.evaluation.scoring import evaluate, evaluate_pieces
-from lstmlm.runs.assemble import build_model, make_streams
+from lstmlm.runs.assemble import assemble_portrait, build_model, make_streams
 from lstmlm.runs.launch import train as call_train
 from lstmlm.runs.prepare import prepare
 from lstmlm.system.errors import BadInput
@@ -186,6 +186,8 @@ def test_a_run_gives_its_model_the_label_with_every_character(labelled):
             label = list(vocab.labels)[number - 1]
             assert character in {"high": "ab", "low": "yz"}[label] + vocab.labels[label]
     assert build_model(prepared.config, vocab, prepared.device).num_labels == 2
+    shown = assemble_portrait(prepared).ids[0]
+    assert (shown >= len(vocab)).all() and (shown % len(vocab)).equal(prepared.corpus.ids["val"][: len(shown)])
     record = checkpoint.load_checkpoint(labelled / "run" / "last.safetensors").record
     assert record["model"]["num_labels"] == 2
 
