@@ -62,6 +62,12 @@ def test_a_label_holds_from_its_symbol_to_the_next_one():
     assert (add_labels(ids, K, V) % V == ids).all() and add_labels(ids, 0, V) is ids
 
 
+@pytest.mark.parametrize("idx", [-1, V * (K + 1)])
+def test_an_id_beyond_the_last_label_is_refused(idx):
+    with pytest.raises(RuntimeError, match=f"id {idx} is out of range: there are {V * (K + 1)} ids"):
+        make_labelled()(torch.tensor([[idx]]))
+
+
 def make_pieces():
     texts = [("x", "abc"), ("z", "ddcbaabb"), ("y", ""), ("x", "bbbbb")]
     return [torch.from_numpy(VOCAB.encode(VOCAB.labels[label] + text + BOUNDARY)) for label, text in texts]

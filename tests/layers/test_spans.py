@@ -6,6 +6,7 @@ import torch
 from helpers.forms import every_form, make_model
 
 from lstmlm.layers import fused_native
+from lstmlm.model.rnn_model import RNNModel
 from lstmlm.text.spans import Spans
 
 SPANS = [  # lane, start, length, goes on
@@ -56,17 +57,30 @@ def compute_alone(model, ids, state, weights, after):
 
 
 def check_spans(model, tolerance):
-    """The sum, and its gradients by the weights and by the state before."""
-    model.train()
-    ids, state, weights, after = make_batch(model)
+    """The sum, and its gradients by the weights and by the state before, as the from-scratch layer in float64 has them
+    for each span by itself.
+    """
+    scratch = RNNModel(model.config, "scratch").double()
+    scratch.load_book_weights({name: weight.double() for name, weight in model.book_weights().items()})
+    ids, *numbers = make_batch(model)
     found = []
-    for compute in (compute_together, compute_alone):
-        model.dropout_generator = torch.Generator().manual_seed(2)
-        before = tuple(part.clone().requires_grad_() for part in state)
-        total = compute(model, ids, before, weights, after)
-        found.append([total, *torch.autograd.grad(total, [*model.trained().values(), *before])])
-    for together, alone in zip(*found, strict=True):
-        assert (together - alone).abs().max() <= tolerance * (1 + alone.abs().max())
+    for other, compute in ((model, compute_together), (scratch, compute_alone)):
+        state, weights, after = (convert(number, other.W_hq.dtype) for number in numbers)
+        before = tuple(part.requires_grad_() for part in state)
+        total = compute(other, ids, before, weights, after)
+        gradients = torch.autograd.grad(total, [*other.trained().values(), *before])
+        own, by_state = gradients[: -len(before)], gradients[-len(before) :]
+        book = other.to_book(dict(zip(other.trained(), own, strict=True)))
+        found.append(book | {"total": total} | {f"state {k}": part for k, part in enumerate(by_state)})
+    together, alone = found
+    assert together.keys() == alone.keys()
+    for name in alone:
+        assert (together[name] - alone[name]).abs().max() <= tolerance * (1 + alone[name].abs().max()), name
+
+
+def convert(numbers, dtype):
+    """A tensor, or several, in another dtype."""
+    return numbers.to(dtype) if isinstance(numbers, torch.Tensor) else tuple(part.to(dtype) for part in numbers)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
